@@ -1,0 +1,176 @@
+"""What Zentry needs of a hypervisor or cloud, and nothing more.
+
+Three rules make one protocol fit libvirt (answers at once) and OpenStack (answers later):
+
+* An action returns when it was *accepted*. Whether it took effect is read from ``machines()`` afterwards.
+* Only a listing that succeeded can say that a machine is gone. An exception, or a machine reported
+  ``PowerState.UNKNOWN``, means "not known now", never "gone".
+* Every action may be repeated: creating a machine that exists, stopping one that is off and deleting one
+  that is gone all succeed. So a worker killed between an action and its record just does it again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+class ComputeError(Exception):
+    """A driver's failure. ``str(error)`` is a sentence the owner of the machine may read."""
+
+
+class ComputeUnavailable(ComputeError):
+    """The hypervisor does not answer. Nothing was done; trying again later is right."""
+
+
+class ComputeTimeout(ComputeError):
+    """The call was sent and no answer came: it may or may not have been done. Look before trying again."""
+
+
+class ComputeRefused(ComputeError):
+    """The hypervisor said no and will say no again (disk full, no memory, image missing). Do not retry."""
+
+
+class MachineMissing(ComputeError):
+    """The action needs a machine that a successful look-up did not find."""
+
+
+class PowerState(StrEnum):
+    BUILDING = "building"  # accepted, not yet there (OpenStack BUILD); libvirt never reports it
+    RUNNING = "running"
+    OFF = "off"
+    FAILED = "failed"  # the machine exists and cannot run; ``Machine.fault`` says why
+    UNKNOWN = "unknown"  # exists, but its host does not answer
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    """Everything needed to make one machine. ``vm_id`` is the idempotency key."""
+
+    vm_id: str
+    name: str  # host name inside the guest; a DNS label
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+    image: str  # name of an image the driver knows (see ``images()``)
+    ssh_keys: tuple[str, ...] = ()  # OpenSSH public key lines
+    user_data: str = ""  # run by the guest at each boot if it begins with '#!'
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine as the hypervisor sees it at the time of the listing."""
+
+    vm_id: str
+    power: PowerState
+    run_id: str | None = None  # differs between two runs of the same machine; None when off
+    addresses: tuple[str, ...] = ()  # from DHCP leases (or the cloud's port list)
+    answered: bool = False  # in this run a lease was taken or the ready line was printed
+    reach: str = ""  # how to reach it when it has no routable address: 'ssh -p 40022 root@127.0.0.1'
+    fault: str = ""  # why FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class MachineStatistics:
+    """Counters of one running machine at one moment; rates are the caller's business."""
+
+    vm_id: str
+    at: datetime  # UTC
+    run_id: str
+    vcpus: int
+    cpu_time_ns: int
+    memory_total_bytes: int
+    memory_used_bytes: int | None  # None until the guest's balloon driver reports
+    disk_read_bytes: int
+    disk_write_bytes: int
+    net_rx_bytes: int
+    net_tx_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleLog:
+    """The tail of a machine's serial console."""
+
+    text: str
+    size: int  # bytes written since the log began; unchanged size means unchanged text
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    vcpus: int
+    memory_mib: int
+    memory_free_mib: int
+    disk_gib: int
+    disk_free_gib: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    ok: bool
+    detail: str  # one sentence: what answers, which version and accelerator, or why not
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MachineEvent:
+    """Something changed. ``vm_id`` is None when everything should be looked at again (reconnected)."""
+
+    vm_id: str | None
+    kind: str  # 'started', 'stopped', 'rebooted', 'deleted', 'reconnected'
+    at: datetime
+
+
+class ComputeDriver(Protocol):
+    """All methods may raise ComputeUnavailable or ComputeTimeout; safe to call from several threads."""
+
+    name: str  # 'libvirt', 'simulator'
+    simulated: bool  # True for the twin: the pages say so
+
+    def images(self) -> tuple[str, ...]:
+        """Names of the images that machines can be made from now."""
+
+    def create(self, spec: MachineSpec) -> None:
+        """Make disk, seed and definition (not running). Repeating it with the same vm_id changes nothing.
+
+        Raises ComputeRefused when the image is missing or there is no room; then nothing half-made is left.
+        """
+
+    def start(self, vm_id: str) -> None:
+        """Power on. Success if it runs already. Raises MachineMissing, ComputeRefused (no memory)."""
+
+    def shutdown(self, vm_id: str) -> None:
+        """Ask the guest to power off and return at once. Success if off. Raises MachineMissing."""
+
+    def force_off(self, vm_id: str) -> None:
+        """Cut the power. Success if off. Raises MachineMissing."""
+
+    def reboot(self, vm_id: str) -> None:
+        """Ask the guest to restart; still the same run. Raises MachineMissing, ComputeRefused if it is off."""
+
+    def delete(self, vm_id: str) -> None:
+        """Cut the power and remove definition, disks, seed and console log. Success if missing."""
+
+    def machines(self) -> list[Machine]:
+        """All machines of this Zentry, in one call. A machine not in the list does not exist."""
+
+    def machine(self, vm_id: str) -> Machine | None:
+        """One of them, or None when a successful look-up did not find it."""
+
+    def statistics(self) -> list[MachineStatistics]:
+        """Counters of every running machine of this Zentry, in one call."""
+
+    def console_log(self, vm_id: str, max_bytes: int = 65536) -> ConsoleLog:
+        """The last ``max_bytes`` of its serial console. Raises MachineMissing."""
+
+    def subscribe(self, callback: Callable[[MachineEvent], None]) -> None:
+        """Call back (from a thread of the driver's) on each change. At most a hint: reconciling never relies on it."""
+
+    def capacity(self) -> Capacity:
+        """What the host has and what is left."""
+
+    def health(self) -> Health:
+        """Never raises; answers within 5 s."""
+
+    def close(self) -> None:
+        """Stop threads and connections; machines keep running."""
