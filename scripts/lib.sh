@@ -1,0 +1,57 @@
+# Shared by the scripts here; sourced, never run.
+# After it: ROOT (the clone), VENV, DATA (absolute ZENTRY_DATA), PATH with the sbin folders.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+VENV=$ROOT/.venv
+DATA=${ZENTRY_DATA:-$ROOT/data}
+case $DATA in /*) ;; *) DATA=$PWD/$DATA ;; esac
+# An ordinary user's PATH on Debian lacks the folders of dnsmasq, iptables, libvirtd and mkfs.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+say() { printf 'zentry: %s\n' "$*" >&2; }
+
+die() {
+    say "$*"
+    exit 1
+}
+
+# True for an interpreter that can make our environment: 3.11 or newer, with venv and pip's seed.
+good_python() {
+    "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+# True when C extensions can be compiled for it.
+python_has_headers() {
+    "$1" -c 'import sys, os, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' \
+        >/dev/null 2>&1
+}
+
+# Prints the first usable interpreter, preferring whatever `python3` is.
+find_python() {
+    local name
+    for name in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do
+        if good_python "$name" && python_has_headers "$name"; then
+            command -v "$name"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Polls a command until it succeeds: wait_for SECONDS COMMAND [ARGUMENT…]
+wait_for() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 0.1
+    done
+}
+
+# Prints the folder of the newest PostgreSQL's server programs; Debian keeps them off the PATH.
+find_postgres() {
+    local folder
+    folder=$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n 1)
+    [ -n "$folder" ] || folder=$(command -v initdb) || return 1
+    dirname "$folder"
+}
