@@ -1,0 +1,132 @@
+"""Static files: one URL per content, cached for good, compressed ahead of time.
+
+``asset_url('css/zentry.css')`` gives ``/static/<12 hex digits of its sha256>/css/zentry.css``. A request whose
+digits match the file (and any file under ``vendor/``, whose folders carry the version) is answered with a
+far-future, immutable ``Cache-Control``; other paths to an existing file work too, but are revalidated by ETag.
+
+Vendored files have ``.br`` and ``.gz`` siblings in the tree. Our own small files get a gzip copy made once
+in memory. ``init_assets(app)`` replaces Flask's own static view, so ``url_for('static', …)`` keeps working.
+"""
+
+import gzip
+import hashlib
+import mimetypes
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flask import Flask, Response, abort, current_app, request
+
+FOREVER = "public, max-age=31536000, immutable"
+REVALIDATE = "public, max-age=0, must-revalidate"
+ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
+DIGEST = re.compile(r"^([0-9a-f]{12})/(.+)$")
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+COMPRESSIBLE = {".css", ".js", ".svg", ".json", ".txt"}
+
+
+@dataclass(slots=True)
+class Asset:
+    """One static file as it was when it was last read."""
+
+    path: Path
+    modified_ns: int
+    digest: str
+    content_type: str
+    encoded: dict[str, bytes] = field(default_factory=dict)
+
+    def body(self, encoding: str) -> bytes:
+        """The file's bytes in one encoding; '' is the file itself."""
+        if encoding not in self.encoded:
+            self.encoded[encoding] = self._load(encoding)
+        return self.encoded[encoding]
+
+    def encodings(self) -> list[str]:
+        """The encodings this file can be had in, best first."""
+        if self.path.suffix not in COMPRESSIBLE:
+            return []
+        found = [name for name, suffix in ENCODINGS if Path(f"{self.path}{suffix}").exists()]
+        return found or ["gzip"]
+
+    def _load(self, encoding: str) -> bytes:
+        suffix = dict(ENCODINGS).get(encoding, "")
+        sibling = Path(f"{self.path}{suffix}")
+        if sibling.exists():
+            return sibling.read_bytes()
+        return gzip.compress(self.path.read_bytes(), 9, mtime=0)
+
+
+class AssetStore:
+    """Knows every file under one folder. With ``watch`` a changed file is noticed at the next look."""
+
+    def __init__(self, root: Path, *, watch: bool = False) -> None:
+        self.root = root.resolve()
+        self.watch = watch
+        self._known: dict[str, Asset] = {}
+
+    def find(self, name: str) -> Asset | None:
+        """The asset of that name relative to the folder, or None: no such file, or outside the folder."""
+        asset = self._known.get(name)
+        if asset is None or (self.watch and self._changed(asset)):
+            asset = self._read(name)
+            if asset is not None:
+                self._known[name] = asset
+        return asset
+
+    def url_path(self, name: str) -> str:
+        """``<digest>/<name>``. Raises LookupError for a file that is not there: a typing error in a template."""
+        asset = self.find(name)
+        if asset is None:
+            raise LookupError(f"no static file named {name}")
+        return f"{asset.digest}/{name}"
+
+    def _changed(self, asset: Asset) -> bool:
+        return not asset.path.exists() or asset.path.stat().st_mtime_ns != asset.modified_ns
+
+    def _read(self, name: str) -> Asset | None:
+        path = (self.root / name).resolve()
+        if not path.is_relative_to(self.root) or not path.is_file():
+            return None
+        guessed = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        return Asset(path, path.stat().st_mtime_ns, digest, TYPES.get(path.suffix, guessed))
+
+
+def init_assets(app: Flask) -> None:
+    """Serve the app's static folder through this module and give templates ``asset_url(name)``."""
+    store = AssetStore(Path(str(app.static_folder)), watch=app.debug)
+    app.extensions["assets"] = store
+    app.view_functions["static"] = serve
+    app.jinja_env.globals["asset_url"] = asset_url
+
+
+def asset_url(name: str) -> str:
+    """The address of a static file, safe to cache for good. Raises LookupError when there is no such file."""
+    store: AssetStore = current_app.extensions["assets"]
+    return f"{current_app.static_url_path}/{store.url_path(name)}"
+
+
+def serve(filename: str) -> Response:
+    """Flask's ``static`` endpoint: answers with the best encoding the browser takes."""
+    store: AssetStore = current_app.extensions["assets"]
+    hashed = DIGEST.match(filename)
+    name = hashed.group(2) if hashed else filename
+    asset = store.find(name)
+    if asset is None:
+        abort(404)
+    current = hashed is not None and hashed.group(1) == asset.digest
+    accepted = [name for name in asset.encodings() if request.accept_encodings[name]]
+    encoding = accepted[0] if accepted else ""
+    response = Response(asset.body(encoding), content_type=asset.content_type)
+    if encoding:
+        response.headers["Content-Encoding"] = encoding
+    response.headers["Vary"] = "Accept-Encoding"
+    response.headers["Cache-Control"] = FOREVER if current or name.startswith("vendor/") else REVALIDATE
+    response.set_etag(f"{asset.digest}-{encoding}" if encoding else asset.digest)
+    response.make_conditional(request)
+    return response
