@@ -55,3 +55,26 @@ find_postgres() {
     [ -n "$folder" ] || folder=$(command -v initdb) || return 1
     dirname "$folder"
 }
+
+# Prints when a process began (in the kernel's ticks), nothing when there is none.
+process_start() {
+    local stat
+    { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 0
+    # The second field, the name in brackets, may hold blanks: count from behind it.
+    set -- ${stat##*) }
+    printf '%s\n' "${20}"
+}
+
+# Notes a process for a later noted_process: note_process ID FILE
+# The start time beside the id tells it from a later process that got the same id.
+note_process() {
+    printf '%s %s\n' "$1" "$(process_start "$1")" >"$2"
+}
+
+# Prints the id a file notes if that very process still runs; fails otherwise.
+noted_process() {
+    local id began
+    read -r id began 2>/dev/null <"$1" || return 1
+    [ -n "$began" ] && [ "$(process_start "$id")" = "$began" ] || return 1
+    printf '%s\n' "$id"
+}
