@@ -1,0 +1,43 @@
+"""Tables only. Importing this package registers all of them."""
+
+from zentry_web.models.billing import (
+    DbAccount,
+    DbCharge,
+    DbEntry,
+    DbHold,
+    DbPriceVersion,
+    DbTransfer,
+    DbUsageInterval,
+)
+from zentry_web.models.event import DbEvent, DbEventPersonal
+from zentry_web.models.metrics import DbConsole, DbSample
+from zentry_web.models.project import DbProject
+from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader
+from zentry_web.models.user import DbAuthSession, DbOneTimeLink, DbRateCounter, DbUser
+from zentry_web.models.vm import DbImage, DbOperation, DbSize, DbVM
+
+__all__ = [
+    "DbAccount",
+    "DbAuthSession",
+    "DbCharge",
+    "DbComputeStatus",
+    "DbConsole",
+    "DbEntry",
+    "DbEvent",
+    "DbEventPersonal",
+    "DbHeartbeat",
+    "DbHold",
+    "DbImage",
+    "DbLeader",
+    "DbOneTimeLink",
+    "DbOperation",
+    "DbPriceVersion",
+    "DbProject",
+    "DbRateCounter",
+    "DbSample",
+    "DbSize",
+    "DbTransfer",
+    "DbUsageInterval",
+    "DbUser",
+    "DbVM",
+]

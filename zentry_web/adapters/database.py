@@ -1,0 +1,59 @@
+"""Engines and sessions for SQLite and PostgreSQL, set up so that neither loses an update.
+
+SQLite: WAL, foreign keys on; a writer begins with BEGIN IMMEDIATE (without it two writers silently
+overwrite each other), a reader with a deferred BEGIN so that it never queues behind a writer.
+PostgreSQL: writers run in READ COMMITTED and lock the rows they decide on; readers see one snapshot.
+"""
+
+from contextvars import ContextVar
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session, sessionmaker
+
+_SQLITE_PRAGMAS = ("foreign_keys=ON", "journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000")
+
+
+def make_engine(url: str, *, schema: str | None = None) -> Engine:
+    """An engine for ``url``. ``schema`` puts its tables into that PostgreSQL schema (ignored on SQLite)."""
+    if make_url(url).get_backend_name() == "sqlite":
+        return _sqlite_engine(url)
+    connect_args = {"options": f"-csearch_path={schema}"} if schema else {}
+    return create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, connect_args=connect_args)
+
+
+def _sqlite_engine(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN would come too late
+        for pragma in _SQLITE_PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+class Database:
+    """One engine, sessions for writing and for reading, and the session that is open in this thread of work."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+        if self.is_sqlite:
+            readers = engine.execution_options(sqlite_begin="DEFERRED")
+        else:
+            readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self.writing: sessionmaker[Session] = sessionmaker(engine, expire_on_commit=False)
+        self.reading: sessionmaker[Session] = sessionmaker(readers, expire_on_commit=False)
+        self.open_session: ContextVar[Session | None] = ContextVar(f"open_session_{id(self)}", default=None)
+
+    def dispose(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()

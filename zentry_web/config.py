@@ -1,0 +1,128 @@
+"""Every setting of Zentry, read from environment variables here and nowhere else."""
+
+import secrets
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from zentry_web.domain.money import MICRO
+
+
+class Config(BaseSettings):
+    """Settings with their defaults. ``Config()`` reads the environment; keyword arguments override it."""
+
+    model_config = SettingsConfigDict(env_prefix="ZENTRY_", frozen=True, extra="ignore")
+
+    port: int = Field(8080, validation_alias="PORT", ge=1, le=65535)
+    bind: str = "127.0.0.1"
+    base_url: str = ""  # http://localhost:PORT; links in mails, host check
+    trusted_proxies: int = Field(0, ge=0)  # how many proxies in front may set X-Forwarded-*
+    data: Path = Path("data")  # one folder holds everything
+    database_url: str = ""  # sqlite in the data folder
+    metrics_url: str = ""  # sqlite in the data folder, or schema 'metrics' of the PostgreSQL database
+    compute: Literal["libvirt", "simulator"] = "libvirt"
+    libvirt_uri: str = ""  # found by itself when empty
+    secret_key: str = ""  # made and kept in the data folder when empty
+    smtp_url: str = ""
+    metrics_token: str = ""  # bearer token for /metrics; without it /metrics does not exist
+    environment: Literal["production", "development", "test"] = "production"
+
+    starting_credits: Decimal = Decimal(5)
+    hold_window_seconds: int = Field(3600, ge=120)
+    stop_timeout_seconds: int = Field(60, ge=5)
+    session_days: int = Field(30, ge=1)
+    sample_seconds: int = Field(10, ge=1)
+    reconcile_seconds: float = Field(3.0, gt=0)
+    metrics_hours: int = Field(24, ge=1)
+    argon2_memory_kib: int = Field(19456, ge=8)
+    argon2_time_cost: int = Field(2, ge=1)
+    web_workers: int = Field(2, ge=1)
+    web_threads: int = Field(400, ge=4)
+    simulator_seed: int = 1
+    simulator_boot_seconds: float = Field(2.0, ge=0)
+
+    @field_validator("data")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.resolve()
+
+    @field_validator("starting_credits")
+    @classmethod
+    def _whole_micro(cls, value: Decimal) -> Decimal:
+        if value < 0 or value * MICRO != (value * MICRO).to_integral_value():
+            raise ValueError("starting credits must be positive with at most six decimals")
+        return value
+
+    @model_validator(mode="after")
+    def _base_url_is_safe(self) -> "Config":
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"ZENTRY_BASE_URL must be an http or https address, not {self.url!r}")
+        if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError(
+                "ZENTRY_BASE_URL over plain http is only for localhost: passwords and sessions would travel "
+                "unencrypted. Put a TLS proxy in front and use https."
+            )
+        return self
+
+    @property
+    def url(self) -> str:
+        """The address people use, without a trailing slash."""
+        return (self.base_url or f"http://localhost:{self.port}").rstrip("/")
+
+    @property
+    def is_https(self) -> bool:
+        return self.url.startswith("https://")
+
+    @property
+    def starting_micro(self) -> int:
+        return int(self.starting_credits * MICRO)
+
+    @property
+    def business_url(self) -> str:
+        """SQLAlchemy URL of the business database."""
+        return self.database_url or f"sqlite:///{self.data / 'zentry.sqlite'}"
+
+    @property
+    def metrics_database_url(self) -> str:
+        """SQLAlchemy URL of the metrics store."""
+        if self.metrics_url:
+            return self.metrics_url
+        if self.database_url.startswith("postgresql"):
+            return self.database_url
+        return f"sqlite:///{self.data / 'metrics.sqlite'}"
+
+    @property
+    def image_dir(self) -> Path:
+        return self.data / "images"
+
+    def prepare_data(self) -> None:
+        """Create the data folder, readable by this user only (guests' disks lie in it)."""
+        self.data.mkdir(parents=True, exist_ok=True, mode=0o711)
+
+    def get_secret_key(self) -> str:
+        """The key given, or one made at the first call and kept in the data folder."""
+        return self.secret_key or _kept(self.data / "secret-key", 32)
+
+    def get_namespace(self) -> str:
+        """Eight hex digits that name this data folder in domains, networks and bridges."""
+        return _kept(self.data / "namespace", 4)
+
+
+def _kept(path: Path, size: int) -> str:
+    """The contents of a small private file, made with random hex on first use; safe when two processes start."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_hex(size) + "\n")
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass
+        draft.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,208 @@
+"""Virtual machines: their states, what may be done in which, and the steps of an operation."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class VMState(StrEnum):
+    CREATING = "creating"
+    STARTING = "starting"
+    RUNNING = "running"
+    REBOOTING = "rebooting"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    DELETING = "deleting"
+    DELETED = "deleted"
+    ERROR = "error"
+
+
+IN_TRANSITION = frozenset({VMState.CREATING, VMState.STARTING, VMState.REBOOTING, VMState.STOPPING, VMState.DELETING})
+
+
+class OperationKind(StrEnum):
+    CREATE = "create"
+    START = "start"
+    STOP = "stop"
+    FORCE_OFF = "force_off"
+    REBOOT = "reboot"
+    DELETE = "delete"
+
+
+class OperationState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"  # overtaken by a force off or a delete
+
+
+OPEN_OPERATION_STATES = (OperationState.QUEUED, OperationState.RUNNING)
+
+# What the owner may ask for in which state. Force off and delete overtake whatever is under way.
+ALLOWED_ACTIONS: dict[VMState, frozenset[OperationKind]] = {
+    VMState.CREATING: frozenset({OperationKind.DELETE}),
+    VMState.STARTING: frozenset({OperationKind.FORCE_OFF, OperationKind.DELETE}),
+    VMState.RUNNING: frozenset(
+        {OperationKind.STOP, OperationKind.FORCE_OFF, OperationKind.REBOOT, OperationKind.DELETE}
+    ),
+    VMState.REBOOTING: frozenset({OperationKind.FORCE_OFF, OperationKind.DELETE}),
+    VMState.STOPPING: frozenset({OperationKind.FORCE_OFF, OperationKind.DELETE}),
+    VMState.STOPPED: frozenset({OperationKind.START, OperationKind.DELETE}),
+    VMState.ERROR: frozenset({OperationKind.START, OperationKind.DELETE}),
+    VMState.DELETING: frozenset(),
+    VMState.DELETED: frozenset(),
+}
+
+# The state a VM shows as soon as the request for an operation is accepted.
+STATE_WHEN_ACCEPTED: dict[OperationKind, VMState] = {
+    OperationKind.CREATE: VMState.CREATING,
+    OperationKind.START: VMState.STARTING,
+    OperationKind.STOP: VMState.STOPPING,
+    OperationKind.FORCE_OFF: VMState.STOPPING,
+    OperationKind.REBOOT: VMState.REBOOTING,
+    OperationKind.DELETE: VMState.DELETING,
+}
+
+OVERTAKING = frozenset({OperationKind.FORCE_OFF, OperationKind.DELETE})
+
+# The steps a person watches while a VM comes up.
+LAUNCH_STEPS = ("queued", "disk", "boot", "running", "answered")
+
+NAME_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+MAX_USER_DATA_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """An entry of the size catalogue with the price in force."""
+
+    id: str
+    name: str
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+    active: bool
+    price_version_id: str
+    price_version: int
+    running_micro_per_hour: int
+    disk_micro_per_gib_hour: int
+
+    @property
+    def stopped_micro_per_hour(self) -> int:
+        """What a stopped VM of this size goes on costing: its disk."""
+        return self.disk_micro_per_gib_hour * self.disk_gib
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    id: str
+    name: str
+    driver_name: str  # what the compute driver calls it
+    description: str
+    min_memory_mib: int
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A piece of work on a VM: asked for by somebody, done by a worker, ended one way or another."""
+
+    id: str
+    kind: OperationKind
+    vm_id: str
+    state: OperationState
+    step: str
+    attempts: int
+    requested_by: str
+    reason: str  # 'owner', 'credit', 'admin'
+    created_at: datetime
+    finished_at: datetime | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class VM:
+    id: str
+    project_id: str
+    owner_id: str
+    name: str
+    state: VMState
+    size_id: str
+    size_name: str
+    image_name: str
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+    running_micro_per_hour: int
+    stopped_micro_per_hour: int
+    ssh_key: str
+    created_at: datetime
+    started_at: datetime | None
+    answered_at: datetime | None
+    stopped_at: datetime | None
+    deleted_at: datetime | None
+    address: str
+    reach: str
+    state_reason: str  # why it is off or in error, in words for the owner
+    project_name: str = ""
+    owner_email: str = ""
+
+    @property
+    def rate_micro_per_hour(self) -> int:
+        """What it costs now, by its state."""
+        if self.state in (VMState.RUNNING, VMState.REBOOTING, VMState.STOPPING):
+            return self.running_micro_per_hour
+        return self.stopped_micro_per_hour if self.state in (VMState.STOPPED, VMState.STARTING) else 0
+
+    @property
+    def in_transition(self) -> bool:
+        return self.state in IN_TRANSITION
+
+    def may(self, kind: OperationKind) -> bool:
+        """Whether the state allows this action (permissions are another matter)."""
+        return kind in ALLOWED_ACTIONS[self.state]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a launch as the page shows it."""
+
+    name: str
+    status: str  # 'done', 'current', 'waiting', 'failed'
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VMPage:
+    """A VM with what its page shows beside it."""
+
+    vm: VM
+    operation: Operation | None  # the one under way, or the last
+    steps: tuple[Step, ...]
+    compute_ok: bool
+    observed_at: datetime | None  # when the hypervisor last answered
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def launch_steps(vm: VM, operation: Operation | None) -> tuple[Step, ...]:
+    """The five steps of coming up, from the VM's own facts and its operation's recorded step."""
+    if operation is None or operation.kind not in (OperationKind.CREATE, OperationKind.START):
+        return ()
+    if vm.answered_at is not None:
+        reached = len(LAUNCH_STEPS)
+    elif vm.state == VMState.RUNNING:
+        reached = 4  # 'running' is done, 'answered' is awaited
+    else:
+        reached = max(0, LAUNCH_STEPS.index(operation.step) if operation.step in LAUNCH_STEPS else 0)
+    failed = operation.state == OperationState.FAILED
+    times = {"queued": operation.created_at, "running": vm.started_at, "answered": vm.answered_at}
+    steps = []
+    for index, name in enumerate(LAUNCH_STEPS):
+        status = "done" if index < reached else "waiting"
+        if index == reached:
+            status = "failed" if failed else "current"
+        steps.append(Step(name, status, times.get(name) if status == "done" else None))
+    return tuple(steps)

@@ -1,0 +1,169 @@
+"""The double-entry ledger, usage intervals, charges and holds (see docs/adr/0004)."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from zentry_web.db import Base
+from zentry_web.models.types import UTCDateTime, UTCSecond
+
+
+class DbAccount(Base):
+    """A ledger account. The database refuses a wallet or held account below zero."""
+
+    __tablename__ = "account"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(12))
+    owner_id: Mapped[str | None] = mapped_column(ForeignKey("user.id"))  # None: a system account
+    balance: Mapped[int] = mapped_column(BigInteger, default=0)  # micro-credits
+    last_seq: Mapped[int] = mapped_column(BigInteger, default=0)  # number of its newest entry
+
+    __table_args__ = (
+        CheckConstraint("kind NOT IN ('wallet', 'held') OR balance >= 0", name="not_below_zero"),
+        Index("uq_account_owner_id_kind", "owner_id", "kind", unique=True),
+    )
+
+
+class DbTransfer(Base):
+    """One movement of credits, made of entries that sum to zero. Triggers refuse UPDATE and DELETE."""
+
+    __tablename__ = "transfer"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    kind: Mapped[str] = mapped_column(String(12))
+    idempotency_key: Mapped[str] = mapped_column(String(120), unique=True)
+    body_hash: Mapped[str] = mapped_column(String(64))  # the same key with another body is refused
+    actor_id: Mapped[str] = mapped_column(String(40))
+    owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"))
+    vm_id: Mapped[str | None] = mapped_column(String(40))
+    reason: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (Index("ix_transfer_owner_id_at", "owner_id", "at"),)
+
+
+class DbEntry(Base):
+    """One side of a transfer. Triggers refuse UPDATE and DELETE."""
+
+    __tablename__ = "entry"
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # 1, 2, 3 … per account, no gaps
+    transfer_id: Mapped[str] = mapped_column(ForeignKey("transfer.id"), index=True)
+    amount: Mapped[int] = mapped_column(BigInteger)
+    balance_after: Mapped[int] = mapped_column(BigInteger)
+
+
+class DbPriceVersion(Base):
+    """A price that was or will be in force for a size. Triggers refuse UPDATE and DELETE."""
+
+    __tablename__ = "price_version"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    size_id: Mapped[str] = mapped_column(ForeignKey("size.id"))
+    number: Mapped[int] = mapped_column(Integer)
+    running_micro_per_hour: Mapped[int] = mapped_column(BigInteger)
+    disk_micro_per_gib_hour: Mapped[int] = mapped_column(BigInteger)
+    starts_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    created_by: Mapped[str] = mapped_column(String(40))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    __table_args__ = (Index("uq_price_version_size_id_number", "size_id", "number", unique=True),)
+
+
+class DbUsageInterval(Base):
+    """A stretch of time that a VM spent in one billed state, as the compute driver reported it: [start, end)."""
+
+    __tablename__ = "usage_interval"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    vm_id: Mapped[str] = mapped_column(ForeignKey("vm.id"))
+    owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"))
+    project_id: Mapped[str] = mapped_column(String(40))
+    state: Mapped[str] = mapped_column(String(10))
+    price_version_id: Mapped[str] = mapped_column(ForeignKey("price_version.id"))
+    rate_micro_per_hour: Mapped[int] = mapped_column(BigInteger)
+    has_minimum: Mapped[bool] = mapped_column(Boolean)  # a start by a person: at least 60 s are paid
+    start_at: Mapped[datetime] = mapped_column(UTCSecond)
+    end_at: Mapped[datetime | None] = mapped_column(UTCSecond)
+    settled_until: Mapped[datetime] = mapped_column(UTCSecond)
+    settled: Mapped[bool] = mapped_column(Boolean, default=False)  # closed and charged to its end
+    opened_by: Mapped[str] = mapped_column(String(40))  # event ids
+    closed_by: Mapped[str | None] = mapped_column(String(40))
+
+    __table_args__ = (
+        CheckConstraint("end_at IS NULL OR end_at >= start_at", name="ends_after_start"),
+        CheckConstraint("settled_until >= start_at", name="settled_after_start"),
+        Index(
+            "uq_usage_interval_open",
+            "vm_id",
+            unique=True,
+            sqlite_where=text("end_at IS NULL"),
+            postgresql_where=text("end_at IS NULL"),
+        ),
+        Index("ix_usage_interval_vm_id_start_at", "vm_id", "start_at"),
+        Index(
+            "ix_usage_interval_unsettled",
+            "owner_id",
+            "settled_until",
+            sqlite_where=text("NOT settled"),
+            postgresql_where=text("NOT settled"),
+        ),
+        Index("ix_usage_interval_owner_id_start_at", "owner_id", "start_at"),
+    )
+
+
+class DbCharge(Base):
+    """What [from, to) of an interval cost. Triggers refuse UPDATE and DELETE."""
+
+    __tablename__ = "charge"
+
+    interval_id: Mapped[str] = mapped_column(ForeignKey("usage_interval.id"), primary_key=True)
+    from_at: Mapped[datetime] = mapped_column(UTCSecond, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(10), primary_key=True)  # 'usage' or 'minimum'
+    to_at: Mapped[datetime] = mapped_column(UTCSecond)
+    seconds: Mapped[int] = mapped_column(Integer)
+    amount: Mapped[int] = mapped_column(BigInteger)
+    transfer_id: Mapped[str] = mapped_column(ForeignKey("transfer.id"), index=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"))
+    vm_id: Mapped[str] = mapped_column(String(40))
+
+    __table_args__ = (
+        Index("ix_charge_owner_id_from_at", "owner_id", "from_at"),
+        Index("ix_charge_vm_id_from_at", "vm_id", "from_at"),
+    )
+
+
+class DbHold(Base):
+    """Credits set aside for one running VM. ``paid_until`` is the second they last to."""
+
+    __tablename__ = "hold"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    vm_id: Mapped[str] = mapped_column(ForeignKey("vm.id"))
+    owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"), index=True)
+    interval_id: Mapped[str | None] = mapped_column(ForeignKey("usage_interval.id"))  # None: start in progress
+    rate_micro_per_hour: Mapped[int] = mapped_column(BigInteger)
+    remaining: Mapped[int] = mapped_column(BigInteger)
+    paid_until: Mapped[datetime | None] = mapped_column(UTCSecond)  # None while the start is in progress
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    __table_args__ = (
+        CheckConstraint("remaining >= 0", name="not_below_zero"),
+        Index(
+            "uq_hold_open",
+            "vm_id",
+            unique=True,
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+        Index(
+            "ix_hold_paid_until",
+            "paid_until",
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+    )

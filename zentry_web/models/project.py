@@ -1,0 +1,21 @@
+"""Projects."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from zentry_web.db import Base
+from zentry_web.models.types import UTCDateTime
+
+
+class DbProject(Base):
+    __tablename__ = "project"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"))
+    name: Mapped[str] = mapped_column(String(60))
+    name_key: Mapped[str] = mapped_column(String(60))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    __table_args__ = (Index("uq_project_owner_id_name_key", "owner_id", "name_key", unique=True),)

@@ -1,0 +1,47 @@
+"""What the processes of Zentry tell each other: heartbeats, and what was last learned of the hypervisor."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Boolean, Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from zentry_web.db import Base
+from zentry_web.models.types import UTCDateTime
+
+
+class DbHeartbeat(Base):
+    """One row per loop of each worker: when it last went round and how that ended."""
+
+    __tablename__ = "heartbeat"
+
+    worker: Mapped[str] = mapped_column(String(60), primary_key=True)
+    loop: Mapped[str] = mapped_column(String(30), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    milliseconds: Mapped[int] = mapped_column(Integer)
+    error: Mapped[str] = mapped_column(Text)
+
+
+class DbComputeStatus(Base):
+    """What the worker last learned of the hypervisor; pages read this instead of asking it."""
+
+    __tablename__ = "compute_status"
+
+    driver: Mapped[str] = mapped_column(String(20), primary_key=True)
+    simulated: Mapped[bool] = mapped_column(Boolean)
+    ok: Mapped[bool] = mapped_column(Boolean)
+    detail: Mapped[str] = mapped_column(Text)
+    answered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # the last confirmed moment of every VM
+    checked_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    images: Mapped[list[str]] = mapped_column(JSON)
+    capacity: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class DbLeader(Base):
+    """A lease on a job that only one worker may do at a time (reconcile, sample, bill)."""
+
+    __tablename__ = "leader"
+
+    job: Mapped[str] = mapped_column(String(30), primary_key=True)
+    worker: Mapped[str] = mapped_column(String(60))
+    lease_until: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -1,0 +1,114 @@
+"""Virtual machines, the operations on them, the catalogue of sizes and images."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from zentry_web.db import Base
+from zentry_web.models.types import UTCDateTime
+
+_NOT_DELETED = text("deleted_at IS NULL")
+_OPEN = text("state IN ('queued', 'running')")
+
+
+class DbSize(Base):
+    __tablename__ = "size"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(30), unique=True)
+    vcpus: Mapped[int] = mapped_column(Integer)
+    memory_mib: Mapped[int] = mapped_column(Integer)
+    disk_gib: Mapped[int] = mapped_column(Integer)
+    position: Mapped[int] = mapped_column(Integer)
+    active: Mapped[bool] = mapped_column(Boolean)
+
+
+class DbImage(Base):
+    __tablename__ = "image"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(60), unique=True)
+    driver_name: Mapped[str] = mapped_column(String(60))
+    description: Mapped[str] = mapped_column(Text)
+    min_memory_mib: Mapped[int] = mapped_column(Integer)
+    position: Mapped[int] = mapped_column(Integer)
+    active: Mapped[bool] = mapped_column(Boolean)
+
+
+class DbVM(Base):
+    """A VM as Zentry wants it and as the hypervisor last reported it."""
+
+    __tablename__ = "vm"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("project.id"))
+    owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"))  # whose wallet pays
+    name: Mapped[str] = mapped_column(String(63))
+    state: Mapped[str] = mapped_column(String(10))
+    size_id: Mapped[str] = mapped_column(ForeignKey("size.id"))
+    image_id: Mapped[str] = mapped_column(ForeignKey("image.id"))
+    price_version_id: Mapped[str] = mapped_column(ForeignKey("price_version.id"))
+    vcpus: Mapped[int] = mapped_column(Integer)
+    memory_mib: Mapped[int] = mapped_column(Integer)
+    disk_gib: Mapped[int] = mapped_column(Integer)
+    running_micro_per_hour: Mapped[int] = mapped_column(BigInteger)
+    stopped_micro_per_hour: Mapped[int] = mapped_column(BigInteger)
+    ssh_key: Mapped[str] = mapped_column(Text)
+    user_data: Mapped[str] = mapped_column(Text)
+    idempotency_key: Mapped[str | None] = mapped_column(String(120), unique=True)
+    body_hash: Mapped[str | None] = mapped_column(String(64))
+    run_id: Mapped[str | None] = mapped_column(String(120))
+    address: Mapped[str] = mapped_column(String(64), default="")
+    reach: Mapped[str] = mapped_column(String(200), default="")
+    state_reason: Mapped[str] = mapped_column(Text, default="")
+    made: Mapped[bool] = mapped_column(Boolean, default=False)  # the hypervisor has reported it at least once
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    answered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    stopped_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    version: Mapped[int] = mapped_column(Integer)
+
+    __mapper_args__ = {"version_id_col": version}
+    __table_args__ = (
+        Index(
+            "uq_vm_project_id_name",
+            "project_id",
+            "name",
+            unique=True,
+            sqlite_where=_NOT_DELETED,
+            postgresql_where=_NOT_DELETED,
+        ),
+        Index("ix_vm_owner_id_id", "owner_id", "id", sqlite_where=_NOT_DELETED, postgresql_where=_NOT_DELETED),
+        Index("ix_vm_project_id_id", "project_id", "id"),
+    )
+
+
+class DbOperation(Base):
+    """Work for the worker: claimed under a lease, fenced by ``attempts``, retried with back-off."""
+
+    __tablename__ = "operation"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    vm_id: Mapped[str] = mapped_column(ForeignKey("vm.id"))
+    state: Mapped[str] = mapped_column(String(10))
+    step: Mapped[str] = mapped_column(String(12))
+    reason: Mapped[str] = mapped_column(String(10))  # 'owner', 'admin', 'credit'
+    requested_by: Mapped[str] = mapped_column(String(40))
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+    run_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    give_up_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    worker: Mapped[str | None] = mapped_column(String(60))
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    error: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    __table_args__ = (
+        Index("ix_operation_open", "run_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_operation_vm_id_id", "vm_id", "id"),
+    )

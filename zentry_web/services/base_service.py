@@ -1,0 +1,238 @@
+"""What all services share: transactions, the event log, ids, the clock, credit look-ups, health."""
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from prometheus_client import Histogram
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
+
+from zentry_web.adapters.clock import Clock
+from zentry_web.adapters.database import Database
+from zentry_web.domain.billing import AccountKind
+from zentry_web.domain.event import Outcome
+from zentry_web.domain.ids import new_id
+from zentry_web.domain.monitoring import ServiceHealth
+from zentry_web.domain.user import SYSTEM, Actor
+from zentry_web.models import DbAccount, DbEvent, DbEventPersonal
+from zentry_web.services.errors import ConflictError, InsufficientCreditsError, NotFoundError, ServiceError
+
+log = structlog.get_logger(__name__)
+
+LONG_TRANSACTION_SECONDS = 0.1
+_write_seconds = Histogram(
+    "zentry_write_transaction_seconds",
+    "Time a write transaction on the business database was open",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What every service is given."""
+
+    database: Database
+    clock: Clock
+
+
+def personal_hash(salt: str, fields: dict[str, str]) -> str:
+    """sha256 over the salt and the fields as canonical JSON: what an event keeps of personal data."""
+    return hashlib.sha256((salt + json.dumps(fields, sort_keys=True)).encode()).hexdigest()
+
+
+def body_hash(*parts: object) -> str:
+    """sha256 that tells whether two requests with one idempotency key asked for the same."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+class BaseService:
+    """Base of the six services. ``core`` brings the database and the clock; others come through ``__init__``."""
+
+    name = "base"
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._database = core.database
+        self.clock = core.clock
+
+    # -- transactions ---------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session to write with. Joins the open transaction, or owns a new one.
+
+        The owner commits; a uniqueness clash or a lost optimistic race becomes ConflictError, a balance
+        below zero InsufficientCreditsError; anything raised rolls everything back. Never catch a
+        ServiceError inside a transaction. Call no hypervisor and no network inside one.
+        """
+        joined = self._database.open_session.get()
+        if joined is not None:
+            if joined.info.get("read_only"):
+                raise RuntimeError("a write was attempted inside reading()")
+            yield joined
+            return
+        session = self._database.writing()
+        hooks: list[Callable[[], None]] = []
+        session.info["after_commit"] = hooks
+        token = self._database.open_session.set(session)
+        started = None
+        try:
+            session.connection()  # begins now: the time counted is the time the write lock is held
+            started = time.perf_counter()
+            yield session
+            session.commit()
+        except IntegrityError as error:
+            session.rollback()
+            raise _translated(error) from error
+        except StaleDataError as error:
+            session.rollback()
+            raise ConflictError("This was changed at the same moment. Please try again.") from error
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            session.close()
+            self._database.open_session.reset(token)
+            if started is not None:
+                _observe(time.perf_counter() - started)
+        for hook in hooks:
+            hook()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session for reading one consistent snapshot. Joins the open transaction if there is one."""
+        joined = self._database.open_session.get()
+        if joined is not None:
+            yield joined
+            return
+        with self._database.reading() as session:
+            session.info["read_only"] = True
+            token = self._database.open_session.set(session)
+            try:
+                yield session
+            finally:
+                self._database.open_session.reset(token)
+
+    def after_commit(self, hook: Callable[[], None]) -> None:
+        """Run ``hook`` once the open transaction is committed. A hook only wakes someone."""
+        session = self._database.open_session.get()
+        if session is None:
+            raise RuntimeError("after_commit() needs an open transaction")
+        session.info["after_commit"].append(hook)
+
+    # -- ids, time, events ----------------------------------------------------------------------
+
+    def new_id(self, prefix: str) -> str:
+        """A new sortable id, such as ``vm_01jd…``."""
+        return new_id(prefix, self.clock.now())
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def log_audit_event(
+        self,
+        user_id: str,
+        action: str,
+        resource_type: str,
+        resource_id: str,
+        details: dict[str, Any] | None = None,
+        *,
+        actor: Actor = SYSTEM,
+        outcome: Outcome = Outcome.SUCCEEDED,
+        owner_id: str | None = None,
+        project_id: str | None = None,
+        vm_id: str | None = None,
+        operation_id: str | None = None,
+        personal: dict[str, str] | None = None,
+    ) -> str:
+        """Append to the event log, in the caller's transaction, and return the event's id.
+
+        ``user_id`` is who did it; ``owner_id`` whose activity it is (default: who did it). ``details`` must
+        hold nothing personal: e-mail, name and the like go into ``personal``, to which the actor's address and
+        user agent are added. Those lie in a side table; the event keeps a salted hash of them.
+        """
+        fields = {key: value for key, value in (personal or {}).items() if value}
+        if actor.address:
+            fields["address"] = actor.address
+        if actor.user_agent:
+            fields["user_agent"] = actor.user_agent[:300]
+        salt = secrets.token_hex(16)
+        event_id = self.new_id("evt")
+        with self.transaction() as session:
+            event = DbEvent(
+                id=event_id,
+                at=self.now(),
+                actor_id=user_id,
+                action=action,
+                outcome=outcome,
+                resource_type=resource_type,
+                resource_id=resource_id,
+                owner_id=owner_id if owner_id is not None else (None if user_id == SYSTEM.id else user_id),
+                project_id=project_id,
+                vm_id=vm_id,
+                operation_id=operation_id,
+                request_id=actor.request_id,
+                details=details or {},
+                personal_hash=personal_hash(salt, fields) if fields else None,
+            )
+            session.add(event)
+            session.flush()
+            if fields:
+                subject = resource_id if resource_type == "user" else user_id
+                session.add(DbEventPersonal(event_id=event_id, subject_id=subject, salt=salt, fields=fields))
+                session.flush()
+        return event_id
+
+    # -- credits --------------------------------------------------------------------------------
+
+    def get_user_credits(self, user_id: str) -> int:
+        """Micro-credits in the user's wallet (held credits not counted). Raises NotFoundError."""
+        with self.reading() as session:
+            balance = session.scalar(
+                select(DbAccount.balance).where(DbAccount.owner_id == user_id, DbAccount.kind == AccountKind.WALLET)
+            )
+        if balance is None:
+            raise NotFoundError("There is no such account.")
+        return balance
+
+    def require_credits(self, user_id: str, amount: int) -> None:
+        """Raise InsufficientCreditsError unless the wallet has ``amount`` micro-credits."""
+        available = self.get_user_credits(user_id)
+        if available < amount:
+            raise InsufficientCreditsError(
+                "There are not enough credits.", details={"needed": amount, "available": available}
+            )
+
+    # -- health ---------------------------------------------------------------------------------
+
+    def health_check(self) -> ServiceHealth:
+        """Whether this service can work: its database answers. Never raises."""
+        try:
+            with self.reading() as session:
+                session.execute(text("SELECT 1"))
+        except Exception as error:  # any failure here is the answer, not an accident
+            return ServiceHealth(self.name, False, f"{type(error).__name__}: the database does not answer")
+        return ServiceHealth(self.name, True, "ok")
+
+
+def _observe(seconds: float) -> None:
+    _write_seconds.observe(seconds)
+    if seconds > LONG_TRANSACTION_SECONDS:
+        log.warning("long_write_transaction", milliseconds=round(seconds * 1000))
+
+
+def _translated(error: IntegrityError) -> ServiceError:
+    message = str(error.orig)
+    if "not_below_zero" in message:
+        return InsufficientCreditsError("There are not enough credits.")
+    return ConflictError("That is already taken or was just changed. Please try again.")

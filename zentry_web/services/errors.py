@@ -1,0 +1,63 @@
+"""What services raise. web/errors.py has the one table from these to statuses and flash messages."""
+
+from typing import Any
+
+
+class ServiceError(Exception):
+    """A refusal that a person can understand: ``message`` is shown, ``error_code`` decides the status."""
+
+    default_code = "SERVICE_ERROR"
+
+    def __init__(self, message: str, error_code: str | None = None, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.error_code = error_code or self.default_code
+        self.details = details or {}
+
+
+class ValidationError(ServiceError):
+    """Bad input. ``details`` maps each field to its sentence."""
+
+    default_code = "VALIDATION_ERROR"
+
+
+class NotFoundError(ServiceError):
+    """There is no such thing, or it is somebody else's: the two look the same from outside."""
+
+    default_code = "NOT_FOUND"
+
+
+class InsufficientCreditsError(ServiceError):
+    """``details``: ``needed`` and ``available`` in micro-credits."""
+
+    default_code = "INSUFFICIENT_CREDITS"
+
+
+class AuthenticationRequiredError(ServiceError):
+    """Nobody is signed in, or the log-in was wrong or has expired."""
+
+    default_code = "AUTHENTICATION_REQUIRED"
+
+
+class PermissionDeniedError(ServiceError):
+    """The person may see it but not do this."""
+
+    default_code = "PERMISSION_DENIED"
+
+
+class ConflictError(ServiceError):
+    """Name taken, wrong state, or the same key used for something else."""
+
+    default_code = "CONFLICT"
+
+
+class RateLimitedError(ServiceError):
+    """``details``: ``retry_after`` in seconds."""
+
+    default_code = "RATE_LIMITED"
+
+
+class ProviderUnavailableError(ServiceError):
+    """Something Zentry depends on does not answer."""
+
+    default_code = "PROVIDER_UNAVAILABLE"
