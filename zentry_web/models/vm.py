@@ -110,5 +110,6 @@ class DbOperation(Base):
 
     __table_args__ = (
         Index("ix_operation_open", "run_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("uq_operation_open_vm", "vm_id", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_operation_vm_id_id", "vm_id", "id"),
     )

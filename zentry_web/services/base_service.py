@@ -43,6 +43,7 @@ class Core:
 
     database: Database
     clock: Clock
+    checkpoint: Callable[[str], None] = lambda name: None  # kill tests pause a process here
 
 
 def personal_hash(salt: str, fields: dict[str, str]) -> str:

@@ -1,0 +1,81 @@
+"""The composition root below Flask: settings in, container and compute driver out. Used by app, worker and cli."""
+
+from collections.abc import Callable
+
+from zentry_web.adapters.clock import Clock, SystemClock
+from zentry_web.adapters.compute.base import ComputeDriver
+from zentry_web.adapters.database import Database, make_engine
+from zentry_web.config import Config
+from zentry_web.migrate import METRICS_SCHEMA
+from zentry_web.services.base_service import Core
+from zentry_web.services.service_container import Parts, ServiceContainer, ServiceSettings
+
+
+def make_parts(
+    config: Config, *, clock: Clock | None = None, checkpoint: Callable[[str], None] = lambda name: None
+) -> Parts:
+    """Engines, clock and plain settings from ``config``; opens no connection yet."""
+    config.prepare_data()
+    return Parts(
+        core=Core(Database(make_engine(config.business_url)), clock or SystemClock(), checkpoint),
+        metrics_database=Database(make_engine(config.metrics_database_url, schema=METRICS_SCHEMA)),
+        settings=ServiceSettings(
+            starting_micro=config.starting_micro,
+            hold_window_seconds=config.hold_window_seconds,
+            stop_timeout_seconds=config.stop_timeout_seconds,
+            session_days=config.session_days,
+            argon2_memory_kib=config.argon2_memory_kib,
+            argon2_time_cost=config.argon2_time_cost,
+            metrics_hours=config.metrics_hours,
+            compute_driver=config.compute,
+            compute_simulated=config.compute == "simulator",
+        ),
+    )
+
+
+def parts_from_environment() -> Parts:
+    """What ``service_container.initialize()`` uses when it is given nothing."""
+    return make_parts(Config())
+
+
+def build_container(
+    config: Config,
+    *,
+    clock: Clock | None = None,
+    checkpoint: Callable[[str], None] = lambda name: None,
+    container: ServiceContainer | None = None,
+) -> ServiceContainer:
+    """The services for ``config``, in a new container or in the one given."""
+    container = container or ServiceContainer()
+    container.initialize(make_parts(config, clock=clock, checkpoint=checkpoint))
+    return container
+
+
+def make_compute(config: Config, *, clock: Clock | None = None) -> ComputeDriver:
+    """The compute driver that ``config`` names. Only the worker and the command line talk to it."""
+    if config.compute == "simulator":
+        from zentry_web.adapters.compute.simulator import SimulatorCompute
+
+        return SimulatorCompute(
+            config.data / "simulator.sqlite",
+            clock or SystemClock(),
+            seed=config.simulator_seed,
+            boot_seconds=config.simulator_boot_seconds,
+        )
+    from zentry_web.adapters.compute.libvirt import LibvirtCompute
+
+    return LibvirtCompute(
+        config.libvirt_uri or default_libvirt_uri(),
+        config.data,
+        namespace=config.get_namespace(),
+        image_dir=config.image_dir,
+    )
+
+
+def default_libvirt_uri() -> str:
+    """qemu:///system where it answers (or as root); otherwise the session's own daemon."""
+    import os
+
+    from zentry_web.adapters.compute.libvirt import answers
+
+    return "qemu:///system" if os.geteuid() == 0 or answers("qemu:///system") else "qemu:///session"

@@ -1,0 +1,128 @@
+"""Dependency injection: one container per process builds the services and hands them out."""
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TypeVar, cast
+
+from zentry_web.adapters.clock import Clock
+from zentry_web.adapters.database import Database
+from zentry_web.domain.monitoring import ServiceHealth
+from zentry_web.services.auth_service import AuthService
+from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.billing_service import BillingService
+from zentry_web.services.monitoring_service import MonitoringService
+from zentry_web.services.project_service import ProjectService
+from zentry_web.services.user_service import UserService
+from zentry_web.services.vm_service import VMService
+
+ServiceT = TypeVar("ServiceT", bound=BaseService)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """The settings that services need, as plain values."""
+
+    starting_micro: int
+    hold_window_seconds: int
+    stop_timeout_seconds: int
+    session_days: int
+    argon2_memory_kib: int
+    argon2_time_cost: int
+    metrics_hours: int
+    compute_driver: str
+    compute_simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a container is made of; the composition root puts it together."""
+
+    core: Core
+    metrics_database: Database
+    settings: ServiceSettings
+
+
+@dataclass
+class ServiceContainer:
+    """Builds each service once. Use it after ``initialize()``; calling that again changes nothing."""
+
+    _parts: Parts | None = None
+    _services: dict[str, BaseService] = field(default_factory=dict)
+
+    def initialize(self, parts: Parts | None = None) -> None:
+        """Build the services from ``parts``, or from the environment's settings when none are given."""
+        if self._parts is not None:
+            return
+        if parts is None:
+            parts = cast(Parts, import_module("zentry_web.composition").parts_from_environment())
+        core, settings = parts.core, parts.settings
+        billing = BillingService(
+            core, starting_micro=settings.starting_micro, hold_window_seconds=settings.hold_window_seconds
+        )
+        monitoring = MonitoringService(
+            core, parts.metrics_database, keep_hours=settings.metrics_hours,
+            compute_driver=settings.compute_driver, compute_simulated=settings.compute_simulated,
+        )
+        vm = VMService(core, billing, monitoring, stop_timeout_seconds=settings.stop_timeout_seconds)
+        project = ProjectService(core, billing)
+        auth = AuthService(
+            core, billing, session_days=settings.session_days,
+            memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost,
+        )
+        user = UserService(core, auth, billing, project, vm, monitoring)
+        for service in (billing, monitoring, vm, project, auth, user):
+            self._services[service.name] = service
+        self._parts = parts
+
+    def _get(self, kind: type[ServiceT]) -> ServiceT:
+        if self._parts is None:
+            raise RuntimeError("call service_container.initialize() first")
+        return cast(ServiceT, self._services[kind.name])
+
+    def get_auth_service(self) -> AuthService:
+        return self._get(AuthService)
+
+    def get_user_service(self) -> UserService:
+        return self._get(UserService)
+
+    def get_project_service(self) -> ProjectService:
+        return self._get(ProjectService)
+
+    def get_vm_service(self) -> VMService:
+        return self._get(VMService)
+
+    def get_billing_service(self) -> BillingService:
+        return self._get(BillingService)
+
+    def get_monitoring_service(self) -> MonitoringService:
+        return self._get(MonitoringService)
+
+    def health_check_all(self) -> dict[str, ServiceHealth]:
+        """The health of each service by its name. Never raises."""
+        return {name: service.health_check() for name, service in self._services.items()}
+
+    @property
+    def parts(self) -> Parts:
+        if self._parts is None:
+            raise RuntimeError("call service_container.initialize() first")
+        return self._parts
+
+    @property
+    def database(self) -> Database:
+        return self.parts.core.database
+
+    @property
+    def metrics_database(self) -> Database:
+        return self.parts.metrics_database
+
+    @property
+    def clock(self) -> Clock:
+        return self.parts.core.clock
+
+    def close(self) -> None:
+        """Close the pooled connections of both databases."""
+        self.database.dispose()
+        self.metrics_database.dispose()
+
+
+service_container = ServiceContainer()

@@ -1,0 +1,105 @@
+"""The catalogue: sizes with the price in force, and images."""
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.user import Actor
+from zentry_web.domain.vm import Image, Size
+from zentry_web.models import DbImage, DbPriceVersion, DbSize
+from zentry_web.services.access import require_admin
+from zentry_web.services.base_service import BaseService
+from zentry_web.services.errors import NotFoundError, ValidationError
+
+
+class Catalogue(BaseService):
+    """Sizes and images: reads for everyone, changes for admins. Prices are published by BillingService."""
+
+    name = "catalogue"
+
+    def list_sizes(self, *, include_inactive: bool = False) -> list[Size]:
+        """All sizes on offer, smallest first, each with the price version in force now."""
+        query = self._sizes()
+        if not include_inactive:
+            query = query.where(DbSize.active)
+        with self.reading() as session:
+            return [_size(row, price) for row, price in session.execute(query.order_by(DbSize.position))]
+
+    def find_size(self, session: Session, size_id: str) -> Size | None:
+        """One size with its price in force, or None."""
+        found = session.execute(self._sizes().where(DbSize.id == size_id)).first()
+        return _size(*found) if found else None
+
+    def list_images(self, *, include_inactive: bool = False) -> list[Image]:
+        """All images on offer, in the catalogue's order."""
+        query = select(DbImage).order_by(DbImage.position, DbImage.name)
+        if not include_inactive:
+            query = query.where(DbImage.active)
+        with self.reading() as session:
+            return [_image(row) for row in session.scalars(query)]
+
+    def update_size(self, size_id: str, data: dict[str, object], *, actor: Actor) -> None:
+        """Offer or withdraw a size (``active``). VMs that have it keep it. Raises NotFoundError."""
+        self._set_active(DbSize, "size", size_id, data, actor)
+
+    def update_image(self, image_id: str, data: dict[str, object], *, actor: Actor) -> None:
+        """Offer or withdraw an image (``active``). Raises NotFoundError."""
+        self._set_active(DbImage, "image", image_id, data, actor)
+
+    def _set_active(
+        self, table: type[DbSize] | type[DbImage], kind: str, row_id: str, data: dict[str, object], actor: Actor
+    ) -> None:
+        require_admin(actor)
+        active = data.get("active")
+        if not isinstance(active, bool):
+            raise ValidationError("Choose whether it is on offer.", details={"active": "Choose yes or no."})
+        with self.transaction() as session:
+            row = session.get(table, row_id)
+            if row is None:
+                raise NotFoundError(f"There is no such {kind}.")
+            if row.active == active:
+                return
+            row.active = active
+            self.log_audit_event(
+                actor.id, f"{kind}.{'offer' if active else 'withdraw'}", kind, row_id, {"name": row.name}, actor=actor
+            )
+
+    def _sizes(self) -> Select[tuple[DbSize, DbPriceVersion]]:
+        newest = (
+            select(DbPriceVersion.size_id, func.max(DbPriceVersion.number).label("number"))
+            .where(DbPriceVersion.starts_at <= self.now())
+            .group_by(DbPriceVersion.size_id)
+            .subquery()
+        )
+        return (
+            select(DbSize, DbPriceVersion)
+            .join(newest, newest.c.size_id == DbSize.id)
+            .join(
+                DbPriceVersion, (DbPriceVersion.size_id == DbSize.id) & (DbPriceVersion.number == newest.c.number)
+            )
+        )
+
+
+def _size(row: DbSize, price: DbPriceVersion) -> Size:
+    return Size(
+        id=row.id,
+        name=row.name,
+        vcpus=row.vcpus,
+        memory_mib=row.memory_mib,
+        disk_gib=row.disk_gib,
+        active=row.active,
+        price_version_id=price.id,
+        price_version=price.number,
+        running_micro_per_hour=price.running_micro_per_hour,
+        disk_micro_per_gib_hour=price.disk_micro_per_gib_hour,
+    )
+
+
+def _image(row: DbImage) -> Image:
+    return Image(
+        id=row.id,
+        name=row.name,
+        driver_name=row.driver_name,
+        description=row.description,
+        min_memory_mib=row.min_memory_mib,
+        active=row.active,
+    )
