@@ -37,6 +37,8 @@ class DbEvent(Base):
         Index("ix_event_project_id_seq", "project_id", "seq"),
         Index("ix_event_action_seq", "action", "seq"),
         Index("ix_event_actor_id_seq", "actor_id", "seq"),
+        Index("ix_event_resource_id_seq", "resource_id", "seq"),
+        Index("ix_event_outcome_seq", "outcome", "seq"),
     )
 
 

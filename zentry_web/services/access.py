@@ -21,9 +21,9 @@ def require_self(actor: Actor, user_id: str) -> None:
 
 
 def require_project(session: Session, actor: Actor, project_id: str) -> DbProject:
-    """The project, if ``actor`` owns it or is an admin. Raises NotFoundError."""
+    """The project, if ``actor`` owns it or is an admin; a deleted one counts as gone. Raises NotFoundError."""
     project = session.get(DbProject, project_id)
-    if project is None or not (actor.is_admin or project.owner_id == actor.id):
+    if project is None or project.deleted_at is not None or not (actor.is_admin or project.owner_id == actor.id):
         raise NotFoundError("There is no such project.")
     return project
 
