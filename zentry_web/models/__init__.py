@@ -8,6 +8,7 @@ from zentry_web.models.billing import (
     DbPriceVersion,
     DbTransfer,
     DbUsageInterval,
+    DbUsageMonth,
 )
 from zentry_web.models.event import DbEvent, DbEventPersonal
 from zentry_web.models.metrics import DbConsole, DbSample
@@ -38,6 +39,7 @@ __all__ = [
     "DbSize",
     "DbTransfer",
     "DbUsageInterval",
+    "DbUsageMonth",
     "DbUser",
     "DbVM",
 ]

@@ -6,7 +6,11 @@ from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zentry_web.db import Base
-from zentry_web.models.types import UTCDateTime, UTCSecond
+from zentry_web.models.types import AutoInteger, UTCDateTime, UTCSecond
+
+_UNSETTLED = text("NOT settled")
+_OPEN_INTERVAL = text("end_at IS NULL")
+_OPEN_HOLD = text("closed_at IS NULL")
 
 
 class DbAccount(Base):
@@ -31,7 +35,9 @@ class DbTransfer(Base):
 
     __tablename__ = "transfer"
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    # Given in the order of commits per owner (they happen under the owner's wallet lock): lists page by it.
+    seq: Mapped[int] = mapped_column(AutoInteger, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(40), unique=True)
     at: Mapped[datetime] = mapped_column(UTCDateTime)
     kind: Mapped[str] = mapped_column(String(12))
     idempotency_key: Mapped[str] = mapped_column(String(120), unique=True)
@@ -41,7 +47,7 @@ class DbTransfer(Base):
     vm_id: Mapped[str | None] = mapped_column(String(40))
     reason: Mapped[str] = mapped_column(Text)
 
-    __table_args__ = (Index("ix_transfer_owner_id_at", "owner_id", "at"),)
+    __table_args__ = (Index("ix_transfer_owner_id_seq", "owner_id", "seq"),)
 
 
 class DbEntry(Base):
@@ -85,7 +91,10 @@ class DbUsageInterval(Base):
     state: Mapped[str] = mapped_column(String(10))
     price_version_id: Mapped[str] = mapped_column(ForeignKey("price_version.id"))
     rate_micro_per_hour: Mapped[int] = mapped_column(BigInteger)
-    has_minimum: Mapped[bool] = mapped_column(Boolean)  # a start by a person: at least 60 s are paid
+    minimum_seconds: Mapped[int] = mapped_column(
+        Integer
+    )  # 60 for a start by a person; less when a run goes on; 0: none
+    time_zone: Mapped[str] = mapped_column(String(60))  # the account's when it opened: decides the month cuts for good
     start_at: Mapped[datetime] = mapped_column(UTCSecond)
     end_at: Mapped[datetime | None] = mapped_column(UTCSecond)
     settled_until: Mapped[datetime] = mapped_column(UTCSecond)
@@ -97,21 +106,15 @@ class DbUsageInterval(Base):
         CheckConstraint("end_at IS NULL OR end_at >= start_at", name="ends_after_start"),
         CheckConstraint("settled_until >= start_at", name="settled_after_start"),
         Index(
-            "uq_usage_interval_open",
-            "vm_id",
-            unique=True,
-            sqlite_where=text("end_at IS NULL"),
-            postgresql_where=text("end_at IS NULL"),
+            "uq_usage_interval_open", "vm_id", unique=True, sqlite_where=_OPEN_INTERVAL, postgresql_where=_OPEN_INTERVAL
         ),
         Index("ix_usage_interval_vm_id_start_at", "vm_id", "start_at"),
-        Index(
-            "ix_usage_interval_unsettled",
-            "owner_id",
-            "settled_until",
-            sqlite_where=text("NOT settled"),
-            postgresql_where=text("NOT settled"),
-        ),
         Index("ix_usage_interval_owner_id_start_at", "owner_id", "start_at"),
+        # What the biller looks for, and what a balance adds up: neither reads settled history.
+        Index(
+            "ix_usage_interval_due", "settled_until", "owner_id", sqlite_where=_UNSETTLED, postgresql_where=_UNSETTLED
+        ),
+        Index("ix_usage_interval_unsettled", "owner_id", sqlite_where=_UNSETTLED, postgresql_where=_UNSETTLED),
     )
 
 
@@ -136,6 +139,25 @@ class DbCharge(Base):
     )
 
 
+class DbUsageMonth(Base):
+    """What one VM used in one state in one month: the sums of its charges, kept so that pages need not add them up."""
+
+    __tablename__ = "usage_month"
+
+    vm_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    month: Mapped[str] = mapped_column(String(7), primary_key=True)  # '2026-11', in the interval's time zone
+    state: Mapped[str] = mapped_column(String(10), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"))
+    project_id: Mapped[str] = mapped_column(String(40))
+    seconds: Mapped[int] = mapped_column(BigInteger)  # used; the seconds of minimum lines are not in it
+    amount: Mapped[int] = mapped_column(BigInteger)  # micro-credits, minimum lines included
+
+    __table_args__ = (
+        Index("ix_usage_month_owner_id_month", "owner_id", "month"),
+        Index("ix_usage_month_project_id_month", "project_id", "month"),
+    )
+
+
 class DbHold(Base):
     """Credits set aside for one running VM. ``paid_until`` is the second they last to."""
 
@@ -143,7 +165,7 @@ class DbHold(Base):
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     vm_id: Mapped[str] = mapped_column(ForeignKey("vm.id"))
-    owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"), index=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"))
     interval_id: Mapped[str | None] = mapped_column(ForeignKey("usage_interval.id"))  # None: start in progress
     rate_micro_per_hour: Mapped[int] = mapped_column(BigInteger)
     remaining: Mapped[int] = mapped_column(BigInteger)
@@ -153,17 +175,8 @@ class DbHold(Base):
 
     __table_args__ = (
         CheckConstraint("remaining >= 0", name="not_below_zero"),
-        Index(
-            "uq_hold_open",
-            "vm_id",
-            unique=True,
-            sqlite_where=text("closed_at IS NULL"),
-            postgresql_where=text("closed_at IS NULL"),
-        ),
-        Index(
-            "ix_hold_paid_until",
-            "paid_until",
-            sqlite_where=text("closed_at IS NULL"),
-            postgresql_where=text("closed_at IS NULL"),
-        ),
+        CheckConstraint("closed_at IS NULL OR remaining = 0", name="closed_is_empty"),
+        Index("uq_hold_open", "vm_id", unique=True, sqlite_where=_OPEN_HOLD, postgresql_where=_OPEN_HOLD),
+        Index("ix_hold_paid_until", "paid_until", sqlite_where=_OPEN_HOLD, postgresql_where=_OPEN_HOLD),
+        Index("ix_hold_owner_id", "owner_id", sqlite_where=_OPEN_HOLD, postgresql_where=_OPEN_HOLD),
     )
