@@ -1,0 +1,61 @@
+"""The locks say what setup.cfg asks for, and install anywhere."""
+
+import configparser
+import os
+import re
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[2]
+LOCKS = sorted((ROOT / "scripts").glob("requirements*.lock"))
+PIN = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
+
+
+def pins(name: str) -> dict[str, str]:
+    return {
+        canonicalize_name(package): version for package, version in PIN.findall((ROOT / "scripts" / name).read_text())
+    }
+
+
+def wanted(*extras: str) -> list[Requirement]:
+    setup = configparser.ConfigParser(interpolation=None)
+    setup.read(ROOT / "setup.cfg")
+    lines = setup["options"]["install_requires"].splitlines()
+    for extra in extras:
+        lines += setup["options.extras_require"][extra].splitlines()
+    return [Requirement(line) for line in lines if line.strip()]
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_lock_names_no_place_and_hashes_everything(lock: Path) -> None:
+    text = lock.read_text()
+    assert not re.search(r"^\s*-|://|^/|@ ", re.sub(r"--hash=sha256:[0-9a-f]{64}", "", text), re.MULTILINE)
+    blocks = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
+    assert blocks
+    assert all("--hash=sha256:" in block for block in blocks)
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("requirements.lock", ()), ("requirements-test.lock", ("test", "dev"))], ids=["run", "test"]
+)
+def test_lock_holds_what_setup_cfg_asks_for(lock: str, extras: tuple[str, ...]) -> None:
+    locked = pins(lock)
+    for requirement in wanted(*extras):
+        version = locked.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{requirement} is not in {lock}: run scripts/lock"
+        assert requirement.specifier.contains(version), f"{lock} has {version}, not {requirement}: run scripts/lock"
+
+
+def test_tests_run_on_the_versions_that_run_in_earnest() -> None:
+    assert pins("requirements.lock").items() <= pins("requirements-test.lock").items()
+
+
+def test_every_script_can_be_run() -> None:
+    for script in [*(ROOT / "scripts").iterdir(), ROOT / ".ci" / "run"]:
+        if script.is_file() and script.read_bytes().startswith(b"#!"):
+            assert os.access(script, os.X_OK), script
