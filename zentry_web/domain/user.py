@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
+from zoneinfo import available_timezones
 
 
 class Role(StrEnum):
@@ -27,6 +29,12 @@ class Actor:
 
 
 SYSTEM = Actor(id="system", role=Role.SYSTEM)
+ANONYMOUS_ID = "anonymous"  # an actor who has not signed in, and who a refused log-in is recorded for
+
+MAX_NAME = 100
+MIN_PASSWORD = 8
+MAX_PASSWORD = 128
+FIRST_ADMIN_EMAIL = "admin@localhost"  # stands in until the first admin gives their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +61,27 @@ class SignedIn:
     user: User
     session_token: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """An account as the admin's list shows it."""
+
+    user: User
+    wallet_micro: int
+    held_micro: int
+    vm_count: int
+    running_count: int
+
+
+@lru_cache(maxsize=1)
+def time_zone_names() -> tuple[str, ...]:
+    """Every time zone that a profile may name, in alphabetical order."""
+    return tuple(sorted(name for name in available_timezones() if name not in ("localtime", "Factory")))
+
+
+def parse_time_zone(value: object) -> str:
+    """The name of a time zone that exists. Raises ValueError with a sentence for the person."""
+    if not isinstance(value, str) or value not in time_zone_names():
+        raise ValueError("Choose a time zone from the list.")
+    return value

@@ -1,0 +1,95 @@
+"""Making accounts, and what the event log keeps about what happens to them."""
+
+from sqlalchemy import select
+
+from zentry_web.domain.event import Outcome
+from zentry_web.domain.user import ANONYMOUS_ID, SYSTEM, Actor, Role, User
+from zentry_web.models import DbUser
+from zentry_web.services.account_rows import to_user
+from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.billing_service import BillingService
+from zentry_web.services.fields import email_key, invalid, parse_local_email
+
+EMAIL_TAKEN = "There is an account with this e-mail address already."
+UNKNOWN_ACCOUNT = "unknown"  # the resource of a refused log-in for an address without an account
+
+# What a person does before they are signed in: they are the one who did it.
+_BY_ONESELF = frozenset({"auth.signup", "auth.login", "auth.logout", "auth.link_redeemed"})
+
+
+class Accounts(BaseService):
+    """The part of accounts below AuthService."""
+
+    name = "accounts"
+
+    def __init__(self, core: Core, billing: BillingService) -> None:
+        super().__init__(core)
+        self._billing = billing
+
+    def refuse_taken(self, email: str) -> None:
+        """Raise ValidationError on ``email`` if there is an account with this address."""
+        with self.reading() as session:
+            if session.scalar(select(DbUser.id).where(DbUser.email_key == email_key(email))) is not None:
+                raise invalid({"email": EMAIL_TAKEN})
+
+    def add(self, email: str, name: str, role: Role, password_hash: str | None, *, actor: Actor = SYSTEM) -> User:
+        """A new account with its wallet and starting credits; in the caller's transaction."""
+        row = DbUser(
+            id=self.new_id("usr"),
+            email=email,
+            email_key=email_key(email),
+            name=name,
+            password_hash=password_hash,
+            role=role,
+            time_zone="UTC",
+            created_at=self.now(),
+            disabled_at=None,
+        )
+        with self.transaction() as session:
+            session.add(row)
+            session.flush()
+            self._billing.open_accounts(row.id)
+            self.log("auth.signup", row.id, actor, {"role": role}, personal={"email": email, "name": name})
+            self._billing.grant_starting_credits(row.id)
+        return to_user(row)
+
+    def log(
+        self,
+        action: str,
+        user_id: str,
+        actor: Actor,
+        details: dict[str, object] | None = None,
+        *,
+        outcome: Outcome = Outcome.SUCCEEDED,
+        personal: dict[str, str] | None = None,
+    ) -> None:
+        """Record what ``actor`` did to the account; it belongs to the account's activity."""
+        by_oneself = actor.id in (ANONYMOUS_ID, SYSTEM.id) and action in _BY_ONESELF
+        self.log_audit_event(
+            user_id if by_oneself else actor.id,
+            action,
+            "user",
+            user_id,
+            details,
+            actor=actor,
+            outcome=outcome,
+            owner_id=user_id,
+            personal=personal,
+        )
+
+    def log_refused(self, row: DbUser | None, typed: object, actor: Actor) -> None:
+        """Record a refused log-in: on the account if there is one. The typed address is a personal field."""
+        try:
+            personal = {"email": parse_local_email(typed)}
+        except ValueError:
+            personal = {}  # not an address: it may be a password in the wrong field
+        self.log_audit_event(
+            ANONYMOUS_ID,
+            "auth.login",
+            "user",
+            row.id if row else UNKNOWN_ACCOUNT,
+            actor=actor,
+            outcome=Outcome.REFUSED,
+            owner_id=row.id if row else None,
+            personal=personal,
+        )

@@ -1,0 +1,284 @@
+"""Sign-up, log-in, sessions, profiles, passwords and the one-time links of admins."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import select
+
+from zentry_web.domain.event import Outcome
+from zentry_web.domain.user import FIRST_ADMIN_EMAIL, SYSTEM, Actor, Role, SignedIn, User, parse_time_zone
+from zentry_web.models import DbUser
+from zentry_web.services.access import require_admin, require_self
+from zentry_web.services.account_rows import require_user_row, to_user
+from zentry_web.services.accounts import EMAIL_TAKEN, Accounts
+from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.billing_service import BillingService
+from zentry_web.services.errors import AuthenticationRequiredError, ConflictError
+from zentry_web.services.fields import Fields, email_key, invalid, parse_email, parse_local_email, parse_person
+from zentry_web.services.one_time_links import LinkPurpose, OneTimeLinks
+from zentry_web.services.passwords import Passwords, parse_password
+from zentry_web.services.rate_limit import Limit, RateLimiter, network_of
+from zentry_web.services.sessions import Sessions
+
+QUARTER_HOUR = 900
+WRONG_LOGIN = "The e-mail address or the password is wrong."
+
+
+class AuthService(BaseService):
+    """Accounts and who may use them. Passwords are argon2id; of sessions and links only hashes are stored."""
+
+    name = "auth"
+
+    def __init__(
+        self,
+        core: Core,
+        billing: BillingService,
+        *,
+        session_days: int = 30,
+        idle_days: int = 7,
+        memory_kib: int = 19456,
+        time_cost: int = 2,
+    ) -> None:
+        super().__init__(core)
+        self._billing = billing
+        self._passwords = Passwords(memory_kib=memory_kib, time_cost=time_cost)
+        self._limits = RateLimiter(core)
+        self._sessions = Sessions(core, days=session_days, idle_days=min(idle_days, session_days))
+        self._links = OneTimeLinks(core)
+        self._accounts = Accounts(core, billing)
+
+    # -- accounts -------------------------------------------------------------------------------
+
+    def signup(self, user_data: Mapping[str, object], *, actor: Actor = SYSTEM) -> User:
+        """Make an account from ``email``, ``name`` and ``password``, with its wallet and starting credits.
+
+        Raises ValidationError (details per field; also for an address that has an account), RateLimitedError.
+        """
+        fields = Fields(user_data)
+        email = fields.take("email", parse_email, "")
+        name = fields.take("name", parse_person, "")
+        password = fields.take("password", parse_password, "")
+        fields.check()
+        if actor.address is not None:
+            self._limits.check(Limit("signup", network_of(actor.address), 100, 3600))
+        self._accounts.refuse_taken(email)
+        password_hash = self._passwords.hash(password)
+        try:
+            with self.transaction():
+                self._accounts.refuse_taken(email)
+                return self._accounts.add(email, name, Role.USER, password_hash, actor=actor)
+        except ConflictError:
+            self._accounts.refuse_taken(email)  # somebody else was faster by a moment
+            raise
+
+    def update_profile(self, user_id: str, profile_data: Mapping[str, object], *, actor: Actor = SYSTEM) -> User:
+        """Change ``name`` and ``time_zone``; a field left out stays. Raises ValidationError, NotFoundError."""
+        require_self(actor, user_id)
+        with self.transaction() as session:
+            self._billing.lock_wallet(user_id)  # the time zone decides where months are cut
+            row = require_user_row(session, user_id, lock=True)
+            fields = Fields({"name": row.name, "time_zone": row.time_zone, **profile_data})
+            name = fields.take("name", parse_person, row.name)
+            time_zone = fields.take("time_zone", parse_time_zone, row.time_zone)
+            fields.check()
+            changed = [field for field, new in (("name", name), ("time_zone", time_zone)) if getattr(row, field) != new]
+            if changed:
+                row.name, row.time_zone = name, time_zone
+                personal = {"name": name} if "name" in changed else {}
+                self._accounts.log("profile.update", user_id, actor, {"changed": changed}, personal=personal)
+            return to_user(row)
+
+    def change_password(
+        self, user_id: str, current: str, new: str, *, actor: Actor = SYSTEM, session_token: str | None = None
+    ) -> None:
+        """Set a new password and end all other sessions; ``session_token`` is the session that stays.
+
+        Raises ValidationError (details ``current`` or ``new``), NotFoundError, RateLimitedError.
+        """
+        require_self(actor, user_id)
+        fields = Fields({"new": new})
+        new_password = fields.take("new", parse_password, "")
+        fields.check()
+        limit = Limit("password", user_id, 10, QUARTER_HOUR)
+        self._limits.check(limit)
+        with self.reading() as session:
+            stored = require_user_row(session, user_id).password_hash
+        if not self._passwords.verify(stored, current if isinstance(current, str) else ""):
+            self._accounts.log("auth.password_change", user_id, actor, outcome=Outcome.REFUSED)
+            raise invalid({"current": "This is not your present password."})
+        password_hash = self._passwords.hash(new_password)
+        with self.transaction() as session:
+            row = require_user_row(session, user_id, lock=True)
+            if row.password_hash != stored:
+                raise ConflictError("The password was changed at the same moment. Please try again.")
+            row.password_hash = password_hash
+            self._sessions.end_all(user_id, keep=session_token)
+            self._links.void(user_id)
+            self._limits.clear(limit)
+            self._accounts.log("auth.password_change", user_id, actor)
+
+    # -- sessions -------------------------------------------------------------------------------
+
+    def login(
+        self, credentials: Mapping[str, object], *, actor: Actor = SYSTEM, replaces: str | None = None
+    ) -> SignedIn:
+        """Open a session for ``email`` and ``password``; ``replaces`` is an older session's token to end.
+
+        Raises AuthenticationRequiredError, in the same words and time whether the account is unknown, disabled or
+        the password is wrong; RateLimitedError after 10 attempts in 15 minutes on one account from one address,
+        or 100 from one address, so that nobody can lock the owner out who comes from elsewhere.
+        """
+        typed = credentials.get("email")
+        key = email_key(typed)[:254] if isinstance(typed, str) else ""
+        network = network_of(actor.address)
+        pair = Limit("login", f"{key}|{network}", 10, QUARTER_HOUR)
+        self._limits.check(pair, Limit("login_network", network, 100, QUARTER_HOUR))
+        password = credentials.get("password")
+        with self.reading() as session:
+            row = session.scalar(select(DbUser).where(DbUser.email_key == key))
+        right = self._passwords.verify(
+            row.password_hash if row else None, password if isinstance(password, str) else ""
+        )
+        if row is None or row.password_hash is None or not right or row.disabled_at is not None:
+            self._accounts.log_refused(row, typed, actor)
+            raise AuthenticationRequiredError(WRONG_LOGIN)
+        rehashed = None
+        if self._passwords.needs_rehash(row.password_hash):
+            rehashed = self._passwords.hash(str(password))
+        return self._begin(row, rehashed, pair, replaces, actor)
+
+    def get_session_user(self, session_token: str) -> User | None:
+        """Whose session it is; None once it was ended, has expired, or the account is disabled. One query."""
+        return self._sessions.find_user(session_token)
+
+    def logout(self, session_token: str, *, actor: Actor = SYSTEM) -> None:
+        """End a session. One that has ended already is no error."""
+        with self.transaction():
+            user = self._sessions.find_user(session_token)
+            if self._sessions.end([session_token]) and user is not None:
+                self._accounts.log("auth.logout", user.id, actor)
+
+    def refresh_token(self, session_token: str, *, actor: Actor = SYSTEM) -> SignedIn:
+        """Give an open session a new secret; the old one stops working, the end date stays.
+
+        Raises AuthenticationRequiredError when it is not open any more.
+        """
+        with self.transaction():
+            signed_in = self._sessions.rotate(session_token, actor)
+            if signed_in is None:
+                raise AuthenticationRequiredError("Please log in again.")
+            return signed_in
+
+    def end_sessions(self, user_id: str, *, actor: Actor = SYSTEM, keep: str | None = None) -> int:
+        """End all sessions but the one with the token ``keep``; returns how many. Raises NotFoundError."""
+        require_self(actor, user_id)
+        with self.transaction():
+            ended = self._sessions.end_all(user_id, keep=keep)
+            if ended:
+                self._accounts.log("auth.logout", user_id, actor, {"sessions": ended})
+            return ended
+
+    # -- one-time links -------------------------------------------------------------------------
+
+    def create_admin(self, email: str, name: str, *, actor: Actor = SYSTEM) -> str:
+        """Make an admin without a password and return the secret of the link (24 h, once) that sets it.
+
+        From the command line (``actor`` is SYSTEM) an existing account becomes an admin and gets a fresh link;
+        its sessions end. Raises ValidationError on ``email`` or ``name``, PermissionDeniedError.
+        """
+        require_admin(actor)
+        fields = Fields({"email": email, "name": name})
+        email = fields.take("email", parse_local_email, "")
+        name = fields.take("name", parse_person, "")
+        fields.check()
+        with self.transaction() as session:
+            row = session.scalar(select(DbUser).where(DbUser.email_key == email_key(email)))
+            if row is None:
+                user_id = self._accounts.add(email, name, Role.ADMIN, None, actor=actor).id
+            elif actor.role == Role.SYSTEM and row.disabled_at is None:
+                row.role = Role.ADMIN
+                user_id = row.id
+                self._sessions.end_all(user_id)
+            else:
+                raise invalid({"email": EMAIL_TAKEN})
+            self._accounts.log("auth.link_made", user_id, actor)
+            return self._links.make(user_id, LinkPurpose.SET_PASSWORD)
+
+    def ensure_first_admin_link(self, email: str = FIRST_ADMIN_EMAIL) -> str | None:
+        """A fresh link for the first admin, made if need be; None once there is an admin with a password."""
+        with self.transaction() as session:
+            admins = session.scalars(select(DbUser).where(DbUser.role == Role.ADMIN).order_by(DbUser.id)).all()
+            if any(row.password_hash is not None for row in admins):
+                return None
+            waiting = [row.id for row in admins if row.disabled_at is None]
+            user_id = waiting[0] if waiting else self._accounts.add(email, "Admin", Role.ADMIN, None).id
+            return self._links.make(user_id, LinkPurpose.FIRST_ADMIN)
+
+    def peek_link(self, token: str) -> User | None:
+        """Whom a link is for, without using it; None when it has expired or was used."""
+        found = self._links.find(token)
+        return to_user(found[0]) if found else None
+
+    def redeem_link(
+        self,
+        token: str,
+        password: str,
+        name: str | None = None,
+        email: str | None = None,
+        *,
+        actor: Actor = SYSTEM,
+    ) -> SignedIn:
+        """Use a link up: set the password, end old sessions, sign in. The first admin also gives ``email``.
+
+        Raises ValidationError (details per field), NotFoundError when the link has expired or was used.
+        """
+        fields = Fields({"password": password, "name": name, "email": email})
+        password = fields.take("password", parse_password, "")
+        new_name = fields.take("name", parse_person, "") if name is not None else None
+        new_email = fields.take("email", parse_local_email, "") if email is not None else None
+        fields.check()
+        self._links.require(token)
+        password_hash = self._passwords.hash(password)
+        with self.transaction() as session:
+            row, purpose = self._links.use(session, token)
+            if new_email is not None and new_email != row.email:
+                self._change_email(row, new_email, allowed=purpose == LinkPurpose.FIRST_ADMIN)
+            row.name = new_name or row.name
+            row.password_hash = password_hash
+            session.flush()
+            self._sessions.end_all(row.id)
+            self._links.void(row.id)
+            self._accounts.log("auth.link_redeemed", row.id, actor, personal={"email": row.email, "name": row.name})
+            return self._sessions.open(to_user(row), actor)
+
+    # -- upkeep ---------------------------------------------------------------------------------
+
+    def prune(self) -> int:
+        """Delete counters, sessions and links too old to matter; returns how many. For the worker, once an hour."""
+        return self._limits.prune() + self._sessions.prune() + self._links.prune()
+
+    def erase_access(self, user_id: str) -> None:
+        """Take away every way in and every trace of addresses and browsers; in the caller's transaction."""
+        self._links.void(user_id)
+        self._sessions.erase(user_id)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _begin(self, found: DbUser, rehashed: str | None, pair: Limit, replaces: str | None, actor: Actor) -> SignedIn:
+        with self.transaction() as session:
+            row = require_user_row(session, found.id, lock=True)
+            if row.password_hash != found.password_hash or row.disabled_at is not None:
+                raise AuthenticationRequiredError(WRONG_LOGIN)  # changed or disabled while it was being checked
+            if rehashed is not None:
+                row.password_hash = rehashed
+            if replaces:
+                self._sessions.end([replaces])
+            self._limits.clear(pair)
+            self._accounts.log("auth.login", row.id, actor)
+            return self._sessions.open(to_user(row), actor)
+
+    def _change_email(self, row: DbUser, email: str, *, allowed: bool) -> None:
+        if not allowed:
+            raise invalid({"email": "This link does not let you change the e-mail address."})
+        if email_key(email) != row.email_key:
+            self._accounts.refuse_taken(email)
+        row.email, row.email_key = email, email_key(email)

@@ -1,0 +1,72 @@
+"""Reading what a form brought: every field is looked at, and all that is wrong is told at once."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from email_validator import EmailNotValidError, validate_email
+
+from zentry_web.domain.text import clean_name, folded
+from zentry_web.domain.user import MAX_NAME
+from zentry_web.services.errors import ValidationError
+
+MAX_EMAIL = 254
+_LOCAL_EMAIL = re.compile(r"[a-z0-9._+-]{1,60}@localhost")
+T = TypeVar("T")
+
+
+class Fields:
+    """Collects the fields of one form and the sentence for each that is wrong."""
+
+    def __init__(self, data: Mapping[str, object]) -> None:
+        self._data = data
+        self.errors: dict[str, str] = {}
+
+    def take(self, field: str, parse: Callable[[object], T], default: T) -> T:
+        """The parsed field; ``default`` when it is wrong (``check()`` will refuse then)."""
+        try:
+            return parse(self._data.get(field))
+        except ValueError as error:
+            self.errors[field] = str(error)
+            return default
+
+    def check(self) -> None:
+        """Raise ValidationError if anything was wrong."""
+        if self.errors:
+            raise invalid(self.errors)
+
+
+def invalid(errors: dict[str, str]) -> ValidationError:
+    """The error for a form whose fields have these sentences."""
+    first = next(iter(errors.values()))
+    return ValidationError(first if len(errors) == 1 else "Please correct the marked fields.", details=dict(errors))
+
+
+def parse_email(value: object) -> str:
+    """An address that mail could reach, in its usual spelling; no network is asked. Raises ValueError."""
+    text = value.strip() if isinstance(value, str) else ""
+    if not text:
+        raise ValueError("Enter your e-mail address.")
+    try:
+        email = validate_email(text, check_deliverability=False).normalized
+    except EmailNotValidError:
+        raise ValueError("Enter a valid e-mail address, such as ana@example.com.") from None
+    if len(email_key(email)) > MAX_EMAIL:
+        raise ValueError("That e-mail address is too long.")
+    return email
+
+
+def parse_local_email(value: object) -> str:
+    """Like ``parse_email``, but an address on this very machine will do: for admins."""
+    text = value.strip().lower() if isinstance(value, str) else ""
+    return text if _LOCAL_EMAIL.fullmatch(text) else parse_email(value)
+
+
+def email_key(email: str) -> str:
+    """What decides whether two addresses are the same account: case does not matter, ``+tags`` do."""
+    return folded(email.strip())
+
+
+def parse_person(value: object) -> str:
+    """A person's name. Raises ValueError."""
+    return clean_name(value, longest=MAX_NAME)

@@ -1,0 +1,95 @@
+"""Links that let their bearer set a password once."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import cast
+
+from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy.orm import Session
+
+from zentry_web.models import DbOneTimeLink, DbUser
+from zentry_web.services.base_service import BaseService
+from zentry_web.services.errors import NotFoundError
+from zentry_web.services.sessions import new_secret, secret_hash
+
+LIFETIME = timedelta(hours=24)
+KEEP_OLD = timedelta(days=30)
+GONE = "This link has expired or was used before."
+
+
+class LinkPurpose(StrEnum):
+    FIRST_ADMIN = "first_admin"  # may also give the account its real e-mail address
+    SET_PASSWORD = "set_password"  # noqa: S105 - a purpose, not a password
+
+
+class OneTimeLinks(BaseService):
+    """Makes, shows and uses up links. Only a hash of each link's secret is stored."""
+
+    name = "one_time_links"
+
+    def make(self, user_id: str, purpose: LinkPurpose) -> str:
+        """A new link's secret, good for 24 hours; older ones of the account stop working."""
+        secret = new_secret()
+        now = self.now()
+        with self.transaction() as session:
+            self.void(user_id)
+            session.add(
+                DbOneTimeLink(
+                    token_hash=secret_hash(secret),
+                    user_id=user_id,
+                    purpose=purpose,
+                    created_at=now,
+                    expires_at=now + LIFETIME,
+                    used_at=None,
+                )
+            )
+        return secret
+
+    def void(self, user_id: str) -> None:
+        """Make all open links of an account useless."""
+        with self.transaction() as session:
+            session.execute(
+                update(DbOneTimeLink)
+                .where(DbOneTimeLink.user_id == user_id, DbOneTimeLink.used_at.is_(None))
+                .values(used_at=self.now())
+                .execution_options(synchronize_session=False)
+            )
+
+    def find(self, secret: str) -> tuple[DbUser, LinkPurpose] | None:
+        """Whom an open link is for, or None."""
+        with self.reading() as session:
+            found = session.execute(
+                select(DbUser, DbOneTimeLink.purpose)
+                .join(DbUser, DbUser.id == DbOneTimeLink.user_id)
+                .where(
+                    DbOneTimeLink.token_hash == secret_hash(secret),
+                    DbOneTimeLink.used_at.is_(None),
+                    DbOneTimeLink.expires_at > self.now(),
+                    DbUser.disabled_at.is_(None),
+                )
+            ).first()
+        return None if found is None else (found[0], LinkPurpose(found[1]))
+
+    def require(self, secret: str) -> None:
+        """Raise NotFoundError unless the link is open."""
+        if self.find(secret) is None:
+            raise NotFoundError(GONE)
+
+    def use(self, session: Session, secret: str) -> tuple[DbUser, LinkPurpose]:
+        """Use an open link up, in the caller's transaction. Raises NotFoundError; of two at once, one gets it."""
+        found = self.find(secret)
+        used = session.execute(
+            update(DbOneTimeLink)
+            .where(DbOneTimeLink.token_hash == secret_hash(secret), DbOneTimeLink.used_at.is_(None))
+            .values(used_at=self.now())
+            .execution_options(synchronize_session=False)
+        )
+        if found is None or cast(CursorResult[tuple[()]], used).rowcount != 1:
+            raise NotFoundError(GONE)
+        return found
+
+    def prune(self) -> int:
+        """Delete links that expired a month ago; returns how many."""
+        with self.transaction() as session:
+            old = delete(DbOneTimeLink).where(DbOneTimeLink.expires_at < self.now() - KEEP_OLD)
+            return cast(CursorResult[tuple[()]], session.execute(old)).rowcount

@@ -1,0 +1,134 @@
+"""Counting attempts in the database: one count for all processes, which a restart does not forget."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Address, ip_address
+from typing import cast
+
+from sqlalchemy import CursorResult, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from zentry_web.models import DbRateCounter
+from zentry_web.services.base_service import BaseService
+from zentry_web.services.errors import RateLimitedError
+
+BUCKETS = 15  # a window is counted in this many slices, so that it slides
+KEEP = timedelta(days=2)  # no window may be longer than half of this
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most ``count`` times in any ``window_seconds``, for one ``subject`` under one ``rule``."""
+
+    rule: str
+    subject: str
+    count: int
+    window_seconds: int
+
+    @property
+    def key(self) -> str:
+        """What is stored: the subject (an address, an e-mail) only as a hash."""
+        return f"{self.rule}:{hashlib.sha256(self.subject.encode()).hexdigest()}"
+
+    @property
+    def width_seconds(self) -> int:
+        return max(1, self.window_seconds // BUCKETS)
+
+    def bucket(self, now: datetime) -> datetime:
+        """The start of the slice that ``now`` lies in."""
+        second = int(now.timestamp())
+        return datetime.fromtimestamp(second - second % self.width_seconds, UTC)
+
+    def retry_after(self, counts: Sequence[tuple[datetime, int]], now: datetime) -> int:
+        """Seconds until one more attempt fits beside ``counts`` (slice start, attempts; oldest first), or 0."""
+        left = sum(count for _, count in counts)
+        wait = 0
+        for start, count in counts:
+            if left < self.count:
+                break
+            left -= count
+            gone = start + timedelta(seconds=self.width_seconds + self.window_seconds)
+            wait = max(1, -((now - gone) // timedelta(seconds=1)))
+        return wait
+
+
+def network_of(address: str | None) -> str:
+    """Whom an address is counted as: itself, or its /64 for IPv6, where one person has millions of addresses."""
+    try:
+        parsed = ip_address(address or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
+    return str(parsed)
+
+
+class RateLimiter(BaseService):
+    """Refuses what is tried too often. Refused attempts are not counted, so waiting always helps."""
+
+    name = "rate_limit"
+
+    def check_rate(self, rule: str, subject: str, limit: int, window_seconds: int) -> None:
+        """Count one attempt; raise RateLimitedError(details: ``retry_after`` seconds) if it is one too many."""
+        self.check(Limit(rule, subject, limit, window_seconds))
+
+    def check(self, *limits: Limit) -> None:
+        """Count one attempt under each limit, or none and raise RateLimitedError.
+
+        Commits by itself, so that the count stays when the caller fails: not to be called in a transaction.
+        """
+        if self._database.open_session.get() is not None:
+            raise RuntimeError("attempts are counted outside of transactions")
+        now = self.now()
+        with self.reading() as session:  # somebody who hammers never gets to take the write lock
+            for limit in limits:
+                _refuse_if_full(session, limit, now, already_counted=0)
+        with self.transaction() as session:
+            for limit in sorted(limits, key=lambda each: each.key):
+                self._add(session, limit, now)
+                _refuse_if_full(session, limit, now, already_counted=1)
+
+    def clear(self, limit: Limit) -> None:
+        """Forget the attempts of a subject; in the caller's transaction if there is one."""
+        with self.transaction() as session:
+            session.execute(delete(DbRateCounter).where(DbRateCounter.key == limit.key))
+
+    def prune(self) -> int:
+        """Delete counters too old to matter; returns how many."""
+        with self.transaction() as session:
+            old = delete(DbRateCounter).where(DbRateCounter.window_start < self.now() - KEEP)
+            return cast(CursorResult[tuple[()]], session.execute(old)).rowcount
+
+    def _add(self, session: Session, limit: Limit, now: datetime) -> None:
+        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        session.execute(
+            insert(DbRateCounter)
+            .values(key=limit.key, window_start=limit.bucket(now), count=1)
+            .on_conflict_do_update(
+                index_elements=[DbRateCounter.key, DbRateCounter.window_start],
+                set_={"count": DbRateCounter.count + 1},
+            )
+        )
+
+
+def _refuse_if_full(session: Session, limit: Limit, now: datetime, *, already_counted: int) -> None:
+    # A slice counts until its last attempt is a whole window old.
+    since = now - timedelta(seconds=limit.window_seconds + limit.width_seconds)
+    rows = session.execute(
+        select(DbRateCounter.window_start, DbRateCounter.count)
+        .where(DbRateCounter.key == limit.key, DbRateCounter.window_start > since)
+        .order_by(DbRateCounter.window_start)
+    )
+    counts = [(start, count) for start, count in rows]
+    if already_counted:  # the attempt in question is in the newest slice
+        counts[-1] = (counts[-1][0], counts[-1][1] - already_counted)
+    seconds = limit.retry_after(counts, now)
+    if seconds:
+        minutes = -(-seconds // 60)
+        wait = "a minute" if minutes == 1 else f"{minutes} minutes"
+        raise RateLimitedError(f"Too many attempts. Please try again in {wait}.", details={"retry_after": seconds})

@@ -1,0 +1,144 @@
+"""Signed-in browsers: rows whose secret is known to the cookie only. Ending a row ends the session at once."""
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import cast
+
+import structlog
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, or_, select, update
+from sqlalchemy.exc import OperationalError
+
+from zentry_web.domain.user import Actor, SignedIn, User
+from zentry_web.models import DbAuthSession, DbUser
+from zentry_web.services.account_rows import to_user
+from zentry_web.services.base_service import BaseService, Core
+
+log = structlog.get_logger(__name__)
+
+TOUCH_EVERY = timedelta(minutes=5)  # a read-only page writes 'last seen' at most this often
+KEEP_ENDED = timedelta(days=30)
+
+
+def new_secret() -> str:
+    """A secret of 256 bits for a cookie or a link."""
+    return secrets.token_urlsafe(32)
+
+
+def secret_hash(secret: str) -> str:
+    """What is stored of a secret. It has 256 random bits, so a plain hash cannot be guessed back."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Sessions(BaseService):
+    """Opens, finds, rotates and ends sessions: after ``days`` always, after ``idle_days`` when unused."""
+
+    name = "sessions"
+
+    def __init__(self, core: Core, *, days: int, idle_days: int) -> None:
+        super().__init__(core)
+        self._lifetime = timedelta(days=days)
+        self._idle = timedelta(days=idle_days)
+
+    def open(self, user: User, actor: Actor, *, expires_at: datetime | None = None) -> SignedIn:
+        """A new session of ``user``; in the caller's transaction."""
+        now = self.now()
+        secret = new_secret()
+        expires_at = expires_at or now + self._lifetime
+        with self.transaction() as session:
+            session.add(
+                DbAuthSession(
+                    token_hash=secret_hash(secret),
+                    user_id=user.id,
+                    created_at=now,
+                    last_seen_at=now,
+                    expires_at=expires_at,
+                    ended_at=None,
+                    address=(actor.address or "")[:64],
+                    user_agent=(actor.user_agent or "")[:300],
+                )
+            )
+        return SignedIn(user, secret, expires_at)
+
+    def find_user(self, secret: str) -> User | None:
+        """Whose session it is, or None when it has ended, expired, or the account is disabled. One query."""
+        found = self._find(secret)
+        if found is None:
+            return None
+        row, user = found
+        if self.now() - row.last_seen_at >= TOUCH_EVERY:
+            self._touch(row.token_hash)
+        return to_user(user)
+
+    def rotate(self, secret: str, actor: Actor) -> SignedIn | None:
+        """End this session and open another with its end date; None if it is not open. In the caller's transaction."""
+        with self.transaction():
+            found = self._find(secret)
+            if found is None or not self.end([secret]):
+                return None
+            row, user = found
+            return self.open(to_user(user), actor, expires_at=row.expires_at)
+
+    def end(self, some: Iterable[str]) -> int:
+        """End the sessions with these secrets; returns how many were open."""
+        return self._end(DbAuthSession.token_hash.in_([secret_hash(secret) for secret in some]))
+
+    def end_all(self, user_id: str, *, keep: str | None = None) -> int:
+        """End all sessions of an account, except the one with the secret ``keep``; returns how many were open."""
+        condition = DbAuthSession.user_id == user_id
+        if keep is not None:
+            condition = and_(condition, DbAuthSession.token_hash != secret_hash(keep))
+        return self._end(condition)
+
+    def erase(self, user_id: str) -> None:
+        """Delete every trace of an account's sessions: they hold addresses and browsers."""
+        with self.transaction() as session:
+            session.execute(delete(DbAuthSession).where(DbAuthSession.user_id == user_id))
+
+    def prune(self) -> int:
+        """Delete sessions that ended or expired a month ago; returns how many."""
+        long_ago = self.now() - KEEP_ENDED
+        with self.transaction() as session:
+            old = delete(DbAuthSession).where(
+                or_(DbAuthSession.ended_at < long_ago, DbAuthSession.expires_at < long_ago)
+            )
+            return cast(CursorResult[tuple[()]], session.execute(old)).rowcount
+
+    def _find(self, secret: str) -> tuple[DbAuthSession, DbUser] | None:
+        now = self.now()
+        with self.reading() as session:
+            found = session.execute(
+                select(DbAuthSession, DbUser)
+                .join(DbUser, DbUser.id == DbAuthSession.user_id)
+                .where(
+                    DbAuthSession.token_hash == secret_hash(secret),
+                    DbAuthSession.ended_at.is_(None),
+                    DbAuthSession.expires_at > now,
+                    DbAuthSession.last_seen_at > now - self._idle,
+                    DbUser.disabled_at.is_(None),
+                )
+            ).first()
+        return None if found is None else (found[0], found[1])
+
+    def _end(self, condition: ColumnElement[bool]) -> int:
+        with self.transaction() as session:
+            ended = session.execute(
+                update(DbAuthSession)
+                .where(condition, DbAuthSession.ended_at.is_(None))
+                .values(ended_at=self.now())
+                .execution_options(synchronize_session=False)
+            )
+            return cast(CursorResult[tuple[()]], ended).rowcount
+
+    def _touch(self, token_hash: str) -> None:
+        try:
+            with self.transaction() as session:
+                session.execute(
+                    update(DbAuthSession)
+                    .where(DbAuthSession.token_hash == token_hash)
+                    .values(last_seen_at=self.now())
+                    .execution_options(synchronize_session=False)
+                )
+        except OperationalError:  # the database is busy: a page must not fail for this
+            log.warning("session_not_touched")
