@@ -32,3 +32,8 @@ class Event:
     details: dict[str, Any] = field(default_factory=dict)
     personal: dict[str, str] = field(default_factory=dict)  # e-mail, name, address, agent; empty once erased
     personal_intact: bool | None = None  # fields match the hash; None when erased or never there
+    actor_name: str = ""  # the account's name now; 'Zentry' for the system
+    resource_name: str = ""  # the VM's name now, when it is about one
+    ended: str = ""  # for a request that became an operation: its state now
+    ended_at: datetime | None = None
+    error: str = ""  # why it failed, or what it waits for

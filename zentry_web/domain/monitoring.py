@@ -61,3 +61,14 @@ class ServiceHealth:
     ok: bool
     detail: str
     age_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """When one loop of a worker last went round, how long it took, and its error if it failed."""
+
+    worker: str
+    loop: str
+    at: datetime
+    milliseconds: int
+    error: str

@@ -1,11 +1,10 @@
 """What the overview pages show, put together from all features."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from zentry_web.domain.billing import AccountKind, Balance
 from zentry_web.domain.event import Event
-from zentry_web.domain.monitoring import ComputeStatus
+from zentry_web.domain.monitoring import ComputeStatus, Heartbeat
 from zentry_web.domain.project import Project
 from zentry_web.domain.vm import VM, VMState
 
@@ -16,7 +15,7 @@ class BusyVM:
 
     vm: VM
     cpu_percent: float
-    sparkline: tuple[float | None, ...]
+    sparkline: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +33,6 @@ class Dashboard:
     @property
     def vm_count(self) -> int:
         return sum(self.state_counts.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """When a worker's loop last went round."""
-
-    worker: str
-    loop: str
-    at: datetime
-    age_seconds: int
-    milliseconds: int
-    error: str
 
 
 @dataclass(frozen=True, slots=True)

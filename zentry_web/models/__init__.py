@@ -11,7 +11,7 @@ from zentry_web.models.billing import (
     DbUsageMonth,
 )
 from zentry_web.models.event import DbEvent, DbEventPersonal
-from zentry_web.models.metrics import DbConsole, DbSample
+from zentry_web.models.metrics import DbConsole, DbLatest, DbSample
 from zentry_web.models.project import DbProject
 from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader
 from zentry_web.models.user import DbAuthSession, DbOneTimeLink, DbRateCounter, DbUser
@@ -29,6 +29,7 @@ __all__ = [
     "DbHeartbeat",
     "DbHold",
     "DbImage",
+    "DbLatest",
     "DbLeader",
     "DbOneTimeLink",
     "DbOperation",

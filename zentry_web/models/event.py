@@ -43,7 +43,7 @@ class DbEvent(Base):
 
 
 class DbEventPersonal(Base):
-    """Who an event was about or came from. Erased with the person's account; the hash above then proves nothing more."""
+    """Who an event was about or came from. Erased with the person's account."""
 
     __tablename__ = "event_personal"
 

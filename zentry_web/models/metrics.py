@@ -25,6 +25,21 @@ class DbSample(MetricsBase):
     __table_args__ = (Index("ix_sample_at", "at"), {"sqlite_with_rowid": False})
 
 
+class DbLatest(MetricsBase):
+    """The newest sample's headline figures per VM, so that lists and 'busiest' need no scan of all samples."""
+
+    __tablename__ = "latest"
+
+    vm_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(String(40))
+    at: Mapped[datetime] = mapped_column(UTCSecond)
+    cpu_percent: Mapped[float] = mapped_column(Float)
+    memory_used_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    memory_total_bytes: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index("ix_latest_owner_id_cpu_percent", "owner_id", "cpu_percent"),)
+
+
 class DbConsole(MetricsBase):
     __tablename__ = "console"
 

@@ -73,9 +73,7 @@ class Catalogue(BaseService):
         return (
             select(DbSize, DbPriceVersion)
             .join(newest, newest.c.size_id == DbSize.id)
-            .join(
-                DbPriceVersion, (DbPriceVersion.size_id == DbSize.id) & (DbPriceVersion.number == newest.c.number)
-            )
+            .join(DbPriceVersion, (DbPriceVersion.size_id == DbSize.id) & (DbPriceVersion.number == newest.c.number))
         )
 
 

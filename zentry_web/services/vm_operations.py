@@ -147,6 +147,12 @@ class OperationQueue(BaseService):
             )
             return _changed(result)
 
+    def is_held(self, claim: Claim) -> bool:
+        """Whether the claim still stands: not overtaken, not claimed anew. Only reads."""
+        with self.reading() as session:
+            held = select(DbOperation.id).where(*_fence(claim), DbOperation.state == OperationState.RUNNING)
+            return session.scalar(held) is not None
+
     def finish(self, session: Session, claim: Claim, state: OperationState, error: str = "") -> bool:
         """End it, in the caller's transaction. False: the fence is broken and the caller must record nothing."""
         result = session.execute(

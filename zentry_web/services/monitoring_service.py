@@ -1,0 +1,199 @@
+"""MonitoringService: metrics of VMs in a store of their own, console logs, and the health of Zentry's parts."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from zentry_web.adapters.database import Database
+from zentry_web.domain.metrics_math import Performance, mock_samples, performance
+from zentry_web.domain.monitoring import ComputeStatus, ConsoleTail, Heartbeat, MetricSeries, Sample, ServiceHealth
+from zentry_web.domain.user import SYSTEM, Actor, Role
+from zentry_web.models import DbLatest
+from zentry_web.services.access import require_vm
+from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.errors import ValidationError
+from zentry_web.services.metrics_store import BASE_STEP_SECONDS, COLUMNS, MetricsStore
+from zentry_web.services.processes import Processes
+
+WORKER_LATE_SECONDS = 30
+_CHUNK = 500  # rows per statement: below every database's limit on parameters
+
+
+class MonitoringService(BaseService):
+    """Samples in, series and figures out. ``processes`` holds heartbeats and the hypervisor's last word."""
+
+    name = "monitoring"
+
+    def __init__(
+        self, core: Core, metrics: Database, *, keep_hours: int, compute_driver: str, compute_simulated: bool
+    ) -> None:
+        super().__init__(core)
+        self._store = MetricsStore(Core(metrics, core.clock))
+        self._keep = timedelta(hours=keep_hours)
+        self.processes = Processes(core, compute_driver=compute_driver, compute_simulated=compute_simulated)
+
+    # -- metrics in -----------------------------------------------------------------------------
+
+    def record_vm_metrics(
+        self, vm_id: str, metrics_data: dict[str, Any], user_id: str, *, actor: Actor = SYSTEM
+    ) -> Sample:
+        """Store one sample of a VM that ``user_id`` owns: cpu_percent, memory_used_bytes, memory_total_bytes and the
+        four *_bytes_per_s rates, for now or ``at``. Raises NotFoundError, ValidationError."""
+        if actor is SYSTEM:
+            actor = Actor(user_id, SYSTEM.role) if user_id == SYSTEM.id else Actor(user_id, Role.USER)
+        with self.reading() as session:
+            owner_id = require_vm(session, actor, vm_id).owner_id
+        sample = _parse_sample(vm_id, metrics_data, self.now())
+        self.record_samples([(owner_id, sample)])
+        return sample
+
+    def record_samples(self, samples: Iterable[tuple[str, Sample]], *, latest: bool = True) -> None:
+        """Store many (owner id, sample) pairs at once; a sample that is there already stays as it is.
+
+        ``latest=False`` leaves the headline figures alone (history that is filled in afterwards).
+        """
+        pairs = list(samples)
+        for start in range(0, len(pairs), _CHUNK):
+            self._store.insert(pairs[start : start + _CHUNK], latest=latest)
+
+    def generate_mock_metrics(
+        self,
+        vm_id: str,
+        start: datetime,
+        end: datetime,
+        *,
+        owner_id: str,
+        seed: int = 1,
+        step_seconds: int = BASE_STEP_SECONDS,
+        memory_total_bytes: int = 512 * 1024 * 1024,
+    ) -> int:
+        """Fill [start, end) with made-up samples (demos and tests only) and return how many."""
+        made = list(mock_samples(vm_id, start, end, step_seconds, seed=seed, memory_total_bytes=memory_total_bytes))
+        self.record_samples([(owner_id, sample) for sample in made], latest=False)
+        return len(made)
+
+    def prune(self) -> int:
+        """Delete samples past their time, and consoles of VMs not seen since; returns how many samples."""
+        return self._store.prune(self.now() - self._keep)
+
+    # -- metrics out ----------------------------------------------------------------------------
+
+    def get_vm_metrics(
+        self,
+        vm_id: str,
+        *,
+        actor: Actor = SYSTEM,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        after: datetime | None = None,
+        max_points: int = 400,
+    ) -> MetricSeries:
+        """A VM's series from ``start`` (default: an hour ago) to ``end`` (default: now), averaged into steps so that
+        there are at most ``max_points``. ``after`` asks only for points later than that. Raises NotFoundError."""
+        with self.reading() as session:
+            require_vm(session, actor, vm_id)
+        end = end or self.now()
+        start = start or end - timedelta(hours=1)
+        if end <= start:
+            raise ValidationError("The period is empty.", details={"start": "Must be before the end."})
+        step = _step_seconds(start, end, max_points)
+        return self._store.series(vm_id, max(start, after) if after else start, start, end, step, after)
+
+    def get_performance(
+        self, vm_id: str, *, actor: Actor = SYSTEM, start: datetime | None = None, end: datetime | None = None
+    ) -> dict[str, Performance]:
+        """Average, 95th percentile, peak and trend per day of each column over a period. Raises NotFoundError."""
+        series = self.get_vm_metrics(vm_id, actor=actor, start=start, end=end, max_points=5000)
+        found = {}
+        for name, column in series.columns.items():
+            points = [(time, value) for time, value in zip(series.times, column, strict=True) if value is not None]
+            if (figures := performance(points)) is not None:
+                found[name] = figures
+        return found
+
+    def get_latest(self, vm_ids: Sequence[str]) -> dict[str, Sample]:
+        """The newest headline figures (CPU, memory) of these VMs, where any are younger than a minute."""
+        return self._store.latest(DbLatest.vm_id.in_(vm_ids), since=self.now() - timedelta(minutes=1))
+
+    def get_busiest(self, owner_id: str, limit: int = 5) -> list[Sample]:
+        """A person's VMs with the highest CPU use in the last minute, busiest first."""
+        found = self._store.latest(DbLatest.owner_id == owner_id, since=self.now() - timedelta(minutes=1), limit=limit)
+        return sorted(found.values(), key=lambda sample: -sample.cpu_percent)
+
+    def get_sparklines(self, vm_ids: Sequence[str], minutes: int = 60) -> dict[str, tuple[float, ...]]:
+        """CPU use of the last hour in 5-minute means per VM, oldest first. One statement for all."""
+        return self._store.sparklines(vm_ids, self.now() - timedelta(minutes=minutes))
+
+    # -- console --------------------------------------------------------------------------------
+
+    def record_console(self, vm_id: str, content: str, size: int) -> None:
+        """Keep the tail of a serial console as collected now."""
+        self._store.put_console(vm_id, content, size)
+
+    def console_sizes(self) -> dict[str, int]:
+        """How far each console had been collected, by VM."""
+        return self._store.console_sizes()
+
+    def get_console(self, vm_id: str, *, actor: Actor = SYSTEM) -> ConsoleTail:
+        """The console of a VM the actor may see, as last collected. Raises NotFoundError."""
+        with self.reading() as session:
+            require_vm(session, actor, vm_id)
+        return self._store.console(vm_id)
+
+    # -- health ---------------------------------------------------------------------------------
+
+    def get_compute_status(self) -> ComputeStatus:
+        """What the worker last learned of the hypervisor."""
+        return self.processes.get_compute()
+
+    def list_heartbeats(self) -> list[Heartbeat]:
+        """Every loop of every worker."""
+        return self.processes.list_heartbeats()
+
+    def list_service_health(self) -> list[ServiceHealth]:
+        """Database, metrics store, worker and compute, each named; never raises."""
+        database = self.health_check()
+        parts = [ServiceHealth("database", database.ok, database.detail), self._store.health_check()]
+        if not database.ok:
+            missing = "unknown while the database does not answer"
+            return [*parts, ServiceHealth("worker", False, missing), ServiceHealth("compute", False, missing)]
+        return [*parts, self._worker_health(), self._compute_health()]
+
+    def _worker_health(self) -> ServiceHealth:
+        beats = [beat.at for beat in self.list_heartbeats()]
+        if not beats:
+            return ServiceHealth("worker", False, "no worker has ever reported")
+        age = max(0, int((self.now() - max(beats)).total_seconds()))
+        ok = age <= WORKER_LATE_SECONDS
+        return ServiceHealth("worker", ok, "ok" if ok else f"last heard of {age} s ago", age)
+
+    def _compute_health(self) -> ServiceHealth:
+        status = self.get_compute_status()
+        if status.checked_at is None:
+            return ServiceHealth("compute", False, status.detail)
+        age = max(0, int((self.now() - status.checked_at).total_seconds()))
+        if age > WORKER_LATE_SECONDS:
+            return ServiceHealth("compute", False, f"not checked for {age} s", age)
+        return ServiceHealth("compute", status.ok, status.detail, age)
+
+
+def _step_seconds(start: datetime, end: datetime, max_points: int) -> int:
+    wanted = (end - start).total_seconds() / max(1, max_points)
+    return max(BASE_STEP_SECONDS, -int(-wanted // BASE_STEP_SECONDS) * BASE_STEP_SECONDS)
+
+
+def _parse_sample(vm_id: str, data: dict[str, Any], now: datetime) -> Sample:
+    errors = {}
+    values: dict[str, Any] = {}
+    for name in COLUMNS:
+        value = data.get(name, None if name == "memory_used_bytes" else 0)
+        valid = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**62
+        if not valid and not (value is None and name == "memory_used_bytes"):
+            errors[name] = "Must be a number that is not negative."
+        values[name] = value
+    at = data.get("at", now)
+    if not isinstance(at, datetime) or at.tzinfo is None:
+        errors["at"] = "Must be a time with its zone."
+    if errors:
+        raise ValidationError("These metrics cannot be stored.", details=errors)
+    return Sample(vm_id=vm_id, at=at, **values)

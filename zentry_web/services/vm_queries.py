@@ -1,0 +1,78 @@
+"""Reading VMs: rows to dataclasses, lists with filters, a constant number of statements."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.vm import VM, VMState
+from zentry_web.models import DbImage, DbProject, DbSize, DbUser, DbVM
+
+_Columns = tuple[DbVM, str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class VMList:
+    """One page of a list: ``total`` counts all that match, ``next_before`` leads to the next page."""
+
+    vms: list[VM]
+    total: int
+    next_before: str | None
+
+
+def vm_query() -> Select[_Columns]:
+    """VMs with the names of their size, image, project and owner."""
+    return (
+        select(DbVM, DbSize.name, DbImage.name, DbProject.name, DbUser.email)
+        .join(DbSize, DbSize.id == DbVM.size_id)
+        .join(DbImage, DbImage.id == DbVM.image_id)
+        .join(DbProject, DbProject.id == DbVM.project_id)
+        .join(DbUser, DbUser.id == DbVM.owner_id)
+    )
+
+
+def read_vm(session: Session, vm_id: str) -> VM:
+    """One VM, deleted or not; it must exist."""
+    return as_vm(session.execute(vm_query().where(DbVM.id == vm_id)).one())
+
+
+def read_page(session: Session, conditions: list[ColumnElement[bool]], before: str | None, limit: int) -> VMList:
+    """The newest first, ``limit`` at a time, after the VM with id ``before``. Two statements."""
+    total = session.scalar(select(func.count()).select_from(DbVM).where(*conditions)) or 0
+    query = vm_query().where(*conditions).order_by(DbVM.id.desc()).limit(limit + 1)
+    if before:
+        query = query.where(DbVM.id < before)
+    rows = session.execute(query).all()
+    vms = [as_vm(row) for row in rows[:limit]]
+    return VMList(vms, total, vms[-1].id if len(rows) > limit else None)
+
+
+def as_vm(row: Row[_Columns]) -> VM:
+    """The row as pages see it."""
+    vm, size_name, image_name, project_name, owner_email = row
+    return VM(
+        id=vm.id,
+        project_id=vm.project_id,
+        owner_id=vm.owner_id,
+        name=vm.name,
+        state=VMState(vm.state),
+        size_id=vm.size_id,
+        size_name=size_name,
+        image_name=image_name,
+        vcpus=vm.vcpus,
+        memory_mib=vm.memory_mib,
+        disk_gib=vm.disk_gib,
+        running_micro_per_hour=vm.running_micro_per_hour,
+        stopped_micro_per_hour=vm.stopped_micro_per_hour,
+        ssh_key=vm.ssh_key,
+        created_at=vm.created_at,
+        started_at=vm.started_at,
+        answered_at=vm.answered_at,
+        stopped_at=vm.stopped_at,
+        deleted_at=vm.deleted_at,
+        address=vm.address,
+        reach=vm.reach,
+        state_reason=vm.state_reason,
+        project_name=project_name,
+        owner_email=owner_email,
+    )

@@ -1,0 +1,286 @@
+"""Recording what the hypervisor reports: the only place where a VM's state, its run and its billing change together.
+
+Every method here is one short transaction that locks in the order wallet, VM, operation.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from zentry_web.adapters.compute.base import Machine, MachineSpec
+from zentry_web.domain.billing import BilledVM, UsageState
+from zentry_web.domain.event import Outcome
+from zentry_web.domain.user import SYSTEM
+from zentry_web.domain.vm import OPEN_OPERATION_STATES, OperationKind, OperationState, VMState
+from zentry_web.models import DbImage, DbOperation, DbVM
+from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.billing_service import BillingService
+from zentry_web.services.vm_operations import Claim, OperationQueue
+
+BILLED_AS_RUNNING = (VMState.RUNNING, VMState.REBOOTING, VMState.STOPPING)
+VANISHED = (
+    "The hypervisor no longer has this machine. Its disk may still be there: starting makes the machine anew around it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVM:
+    """What the reconciler compares with the hypervisor's list."""
+
+    vm_id: str
+    owner_id: str
+    state: VMState
+    run_id: str | None
+    answered: bool
+    address: str
+    reach: str
+    has_operation: bool
+
+
+class VMRecords(BaseService):
+    """Writes down observations. Used by the worker, for operations that end and for surprises."""
+
+    name = "vm_records"
+
+    def __init__(self, core: Core, billing: BillingService, operations: OperationQueue) -> None:
+        super().__init__(core)
+        self._billing = billing
+        self._operations = operations
+
+    def spec(self, vm_id: str) -> MachineSpec:
+        """What the compute driver needs to make this VM."""
+        with self.reading() as session:
+            vm, image = session.execute(
+                select(DbVM, DbImage).join(DbImage, DbImage.id == DbVM.image_id).where(DbVM.id == vm_id)
+            ).one()
+            return MachineSpec(
+                vm_id=vm.id,
+                name=vm.name,
+                vcpus=vm.vcpus,
+                memory_mib=vm.memory_mib,
+                disk_gib=vm.disk_gib,
+                image=image.driver_name,
+                ssh_keys=(vm.ssh_key,) if vm.ssh_key else (),
+                user_data=vm.user_data,
+            )
+
+    def list_known(self) -> list[KnownVM]:
+        """All VMs that are not deleted, as Zentry has them. One statement, plain columns."""
+        open_operation = (
+            select(DbOperation.id)
+            .where(DbOperation.vm_id == DbVM.id, DbOperation.state.in_(OPEN_OPERATION_STATES))
+            .exists()
+        )
+        query = select(
+            DbVM.id,
+            DbVM.owner_id,
+            DbVM.state,
+            DbVM.run_id,
+            DbVM.answered_at.is_not(None),
+            DbVM.address,
+            DbVM.reach,
+            open_operation,
+        ).where(DbVM.deleted_at.is_(None))
+        with self.reading() as session:
+            return [KnownVM(row[0], row[1], VMState(row[2]), *row[3:]) for row in session.execute(query)]
+
+    def list_deleted(self, vm_ids: list[str]) -> list[str]:
+        """Those of these ids that are VMs deleted for good."""
+        if not vm_ids:
+            return []
+        with self.reading() as session:
+            query = select(DbVM.id).where(DbVM.id.in_(vm_ids), DbVM.deleted_at.is_not(None))
+            return list(session.scalars(query))
+
+    # -- how operations end ---------------------------------------------------------------------
+
+    def operation_running(self, claim: Claim, machine: Machine) -> bool:
+        """A create or start reached a running machine: the running interval opens, the operation succeeds.
+
+        False when the claim was overtaken; then nothing is recorded.
+        """
+        with self._locked(claim.vm_id) as (session, vm):
+            if not self._operations.finish(session, claim, OperationState.SUCCEEDED):
+                return False
+            event_id = self._ended(vm, claim, Outcome.SUCCEEDED)
+            self._run_begins(vm, machine, self.now(), event_id, has_minimum=claim.requested_by != SYSTEM.id)
+            return True
+
+    def operation_off(self, claim: Claim, at: datetime) -> bool:
+        """A stop or force off took effect at ``at``: the stopped interval opens, the operation succeeds."""
+        with self._locked(claim.vm_id) as (session, vm):
+            if not self._operations.finish(session, claim, OperationState.SUCCEEDED):
+                return False
+            reason = "Stopped: its credits had run out." if claim.reason == "credit" else ""
+            self._run_ends(vm, at, self._ended(vm, claim, Outcome.SUCCEEDED), reason)
+            return True
+
+    def operation_rebooted(self, claim: Claim) -> bool:
+        """A reboot was seen: still the same run, nothing changes on the bill."""
+        with self._locked(claim.vm_id) as (session, vm):
+            if not self._operations.finish(session, claim, OperationState.SUCCEEDED):
+                return False
+            vm.state = VMState.RUNNING
+            self._ended(vm, claim, Outcome.SUCCEEDED)
+            return True
+
+    def operation_deleted(self, claim: Claim) -> bool:
+        """The machine is gone for good."""
+        with self._locked(claim.vm_id) as (session, vm):
+            if not self._operations.finish(session, claim, OperationState.SUCCEEDED):
+                return False
+            self._billing.close_interval(vm.id, self.now(), event_id=self._ended(vm, claim, Outcome.SUCCEEDED))
+            vm.state = VMState.DELETED
+            vm.deleted_at = self.now()
+            vm.run_id, vm.address, vm.reach, vm.state_reason = None, "", "", ""
+            vm.ssh_key = vm.user_data = ""  # may hold secrets; nobody needs them any more
+            return True
+
+    def operation_failed(self, claim: Claim, reason: str, machine: Machine | None, *, known: bool) -> bool:
+        """Given up: the VM shows what is true of ``machine`` now (None: there is none), and why it failed.
+
+        A hold that belonged to the start is released. A machine that turned out to run is billed as running.
+        ``known=False`` (the hypervisor does not say): what was running is still taken to run; the reconciler
+        puts right what turns out otherwise.
+        """
+        with self._locked(claim.vm_id) as (session, vm):
+            if not self._operations.finish(session, claim, OperationState.FAILED, reason):
+                return False
+            event_id = self._ended(vm, claim, Outcome.FAILED)
+            running = machine is not None and machine.run_id is not None
+            was_billed = claim.kind in (OperationKind.STOP, OperationKind.FORCE_OFF, OperationKind.REBOOT)
+            if running and machine is not None and not was_billed:
+                self._run_begins(vm, machine, self.now(), event_id, has_minimum=True)
+                vm.state_reason = reason
+            elif was_billed and (running or not known):
+                vm.state, vm.state_reason = VMState.RUNNING, reason
+            elif was_billed:
+                self._run_ends(vm, self.now(), event_id, reason)
+            else:
+                self._billing.release_hold(vm.id)
+                exists = claim.kind == OperationKind.START and vm.made and (machine is not None or not known)
+                vm.state = VMState.STOPPED if exists else VMState.ERROR
+                vm.state_reason = reason
+            return True
+
+    # -- what happened without Zentry -----------------------------------------------------------
+
+    def saw_off(self, vm_id: str, at: datetime, run_id: str | None) -> bool:
+        """It runs no more though nobody asked: billing as running ends at ``at``."""
+        with self._locked(vm_id) as (session, vm):
+            if vm.state != VMState.RUNNING or vm.run_id != run_id or self._operations.find_open(session, vm_id):
+                return False
+            event_id = self._surprise(vm, "vm.off_seen")
+            self._run_ends(vm, at, event_id, "It was powered off from inside the guest or on the host.")
+            return True
+
+    def saw_gone(self, vm_id: str, at: datetime) -> bool:
+        """The hypervisor no longer has the machine: billing ends at ``at``."""
+        with self._locked(vm_id) as (session, vm):
+            known = vm.state in (VMState.RUNNING, VMState.STOPPED) and vm.made
+            if not known or self._operations.find_open(session, vm_id):
+                return False
+            self._billing.close_interval(vm.id, at, event_id=self._surprise(vm, "vm.gone_seen"))
+            vm.state = VMState.ERROR
+            vm.state_reason = VANISHED
+            vm.run_id, vm.address, vm.reach = None, "", ""
+            vm.stopped_at = at
+            return True
+
+    def saw_new_run(self, vm_id: str, machine: Machine, at: datetime) -> bool:
+        """It was off and runs again by another run: the old interval ends at ``at``, a new one begins now."""
+        with self._locked(vm_id) as (session, vm):
+            if vm.state != VMState.RUNNING or self._operations.find_open(session, vm_id):
+                return False
+            event_id = self._surprise(vm, "vm.new_run_seen")
+            self._billing.open_interval(_billed(vm), UsageState.STOPPED, at, event_id=event_id)
+            self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
+            self._run_begins(vm, machine, self.now(), event_id, has_minimum=False)
+            return True
+
+    def saw_running(self, vm_id: str, machine: Machine) -> bool:
+        """It runs though Zentry has it as off. Raises InsufficientCreditsError when nobody can pay for that."""
+        with self._locked(vm_id) as (session, vm):
+            if vm.state not in (VMState.STOPPED, VMState.ERROR) or self._operations.find_open(session, vm_id):
+                return False
+            event_id = self._surprise(vm, "vm.run_seen")
+            self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
+            self._run_begins(vm, machine, self.now(), event_id, has_minimum=False)
+            return True
+
+    def stop_unpaid(self, vm_id: str) -> None:
+        """Queue a force off for a machine that runs unasked and unpaid."""
+        with self._locked(vm_id) as (session, vm):
+            if vm.state in (VMState.STOPPED, VMState.ERROR) and not self._operations.find_open(session, vm_id):
+                self._operations.enqueue(session, OperationKind.FORCE_OFF, vm_id, actor=SYSTEM, reason="credit")
+
+    def saw_signs(self, vm_id: str, machine: Machine) -> bool:
+        """Address, way to reach it, and whether it has answered, of the run that is known."""
+        with self._locked(vm_id) as (_session, vm):
+            if vm.state != VMState.RUNNING or vm.run_id != machine.run_id:
+                return False
+            vm.address = machine.addresses[0] if machine.addresses else vm.address
+            vm.reach = machine.reach or vm.reach
+            if machine.answered and vm.answered_at is None:
+                vm.answered_at = self.now()
+                self._surprise(vm, "vm.answered")
+            return True
+
+    # -- shared ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def _locked(self, vm_id: str) -> Iterator[tuple[Session, DbVM]]:
+        with self.reading() as session:
+            owner_id = session.scalars(select(DbVM.owner_id).where(DbVM.id == vm_id)).one()
+        with self.transaction() as session:
+            self._billing.lock_wallet(owner_id)
+            query = select(DbVM).where(DbVM.id == vm_id).with_for_update()
+            yield session, session.scalars(query.execution_options(populate_existing=True)).one()
+
+    def _run_begins(self, vm: DbVM, machine: Machine, at: datetime, event_id: str, *, has_minimum: bool) -> None:
+        self._billing.open_interval(_billed(vm), UsageState.RUNNING, at, event_id=event_id, has_minimum=has_minimum)
+        vm.state, vm.state_reason, vm.made = VMState.RUNNING, "", True
+        vm.run_id, vm.started_at, vm.answered_at, vm.stopped_at = machine.run_id, at, None, None
+        vm.address = machine.addresses[0] if machine.addresses else ""
+        vm.reach = machine.reach
+
+    def _run_ends(self, vm: DbVM, at: datetime, event_id: str, reason: str) -> None:
+        self._billing.open_interval(_billed(vm), UsageState.STOPPED, at, event_id=event_id)
+        self._billing.release_hold(vm.id)  # also of a start that was overtaken before it ran
+        vm.state, vm.state_reason, vm.made = VMState.STOPPED, reason, True
+        vm.run_id, vm.stopped_at, vm.answered_at = None, at, None
+        vm.address, vm.reach = "", ""
+
+    def _ended(self, vm: DbVM, claim: Claim, outcome: Outcome) -> str:
+        return self.log_audit_event(
+            SYSTEM.id,
+            f"vm.{claim.kind}",
+            "vm",
+            vm.id,
+            {"reason": claim.reason},
+            outcome=outcome,
+            owner_id=vm.owner_id,
+            project_id=vm.project_id,
+            vm_id=vm.id,
+            operation_id=claim.operation_id,
+        )
+
+    def _surprise(self, vm: DbVM, action: str) -> str:
+        return self.log_audit_event(
+            SYSTEM.id, action, "vm", vm.id, {}, owner_id=vm.owner_id, project_id=vm.project_id, vm_id=vm.id
+        )
+
+
+def _billed(vm: DbVM) -> BilledVM:
+    return BilledVM(
+        vm_id=vm.id,
+        owner_id=vm.owner_id,
+        project_id=vm.project_id,
+        price_version_id=vm.price_version_id,
+        running_micro_per_hour=vm.running_micro_per_hour,
+        stopped_micro_per_hour=vm.stopped_micro_per_hour,
+    )

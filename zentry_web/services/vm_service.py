@@ -1,0 +1,323 @@
+"""VMService: launching, acting on and looking at virtual machines. It never calls the hypervisor: the worker does."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.billing import CreditStop
+from zentry_web.domain.event import Event, Outcome
+from zentry_web.domain.monitoring import ComputeStatus
+from zentry_web.domain.user import SYSTEM, Actor, User
+from zentry_web.domain.vm import (
+    ALLOWED_ACTIONS,
+    OVERTAKING,
+    STATE_WHEN_ACCEPTED,
+    VM,
+    Image,
+    Operation,
+    OperationKind,
+    Size,
+    VMPage,
+    VMState,
+    launch_steps,
+)
+from zentry_web.models import DbEvent, DbImage, DbVM
+from zentry_web.services.access import require_admin, require_project, require_self, require_vm
+from zentry_web.services.base_service import BaseService, Core, body_hash
+from zentry_web.services.billing_service import BillingService
+from zentry_web.services.errors import ConflictError, ValidationError
+from zentry_web.services.event_log import read_events
+from zentry_web.services.monitoring_service import MonitoringService
+from zentry_web.services.vm_catalogue import Catalogue
+from zentry_web.services.vm_operations import OperationQueue, as_operation
+from zentry_web.services.vm_queries import VMList, as_vm, read_page, read_vm, vm_query
+from zentry_web.services.vm_records import VMRecords
+from zentry_web.services.vm_requests import LaunchRequest, parse_launch
+
+_VERBS = {
+    OperationKind.START: "started",
+    OperationKind.STOP: "stopped",
+    OperationKind.FORCE_OFF: "forced off",
+    OperationKind.REBOOT: "rebooted",
+    OperationKind.DELETE: "deleted",
+}
+
+
+class VMService(BaseService):
+    """The virtual machines of all projects. Requests become operations; ``operations`` and ``records`` are the
+    worker's side of it."""
+
+    name = "vm"
+
+    def __init__(
+        self, core: Core, billing: BillingService, monitoring: MonitoringService, *, stop_timeout_seconds: int
+    ) -> None:
+        super().__init__(core)
+        self._billing = billing
+        self._monitoring = monitoring
+        self._stop_timeout = timedelta(seconds=stop_timeout_seconds)
+        self.catalogue = Catalogue(core)
+        self.operations = OperationQueue(core)
+        self.records = VMRecords(core, billing, self.operations)
+
+    # -- catalogue ------------------------------------------------------------------------------
+
+    def list_sizes(self, *, include_inactive: bool = False) -> list[Size]:
+        """Sizes on offer with the price in force, smallest first."""
+        return self.catalogue.list_sizes(include_inactive=include_inactive)
+
+    def list_images(self, *, include_inactive: bool = False) -> list[Image]:
+        """Images on offer."""
+        return self.catalogue.list_images(include_inactive=include_inactive)
+
+    def update_size(self, size_id: str, data: dict[str, object], *, actor: Actor = SYSTEM) -> None:
+        """Offer or withdraw a size (``active``); admins only."""
+        self.catalogue.update_size(size_id, data, actor=actor)
+
+    def update_image(self, image_id: str, data: dict[str, object], *, actor: Actor = SYSTEM) -> None:
+        """Offer or withdraw an image (``active``); admins only."""
+        self.catalogue.update_image(image_id, data, actor=actor)
+
+    # -- requests -------------------------------------------------------------------------------
+
+    def create_vm(
+        self,
+        vm_data: dict[str, Any],
+        current_user: User,
+        *,
+        actor: Actor = SYSTEM,
+        idempotency_key: str | None = None,
+    ) -> VM:
+        """Accept a launch: the VM's row, its hold, its operation and the event, all or nothing.
+
+        ``vm_data``: project_id, name, size_id, image_id, ssh_key, user_data. The same ``idempotency_key`` gives
+        the same VM. Raises ValidationError (per field), NotFoundError (project), InsufficientCreditsError
+        (``needed``, ``available`` in micro-credits), ConflictError (key used for something else).
+        """
+        if actor is SYSTEM:
+            actor = Actor(current_user.id, current_user.role)
+        request = parse_launch(vm_data)
+        fingerprint = body_hash(current_user.id, *(getattr(request, name) for name in LaunchRequest.__slots__))
+        with self.transaction() as session:
+            project = require_project(session, actor, request.project_id)
+            self._billing.lock_wallet(project.owner_id)
+            if idempotency_key and (made := self._made_before(session, idempotency_key, fingerprint)):
+                return read_vm(session, made)
+            size, image = self._check_choice(session, request)
+            vm = self._new_vm(request, size, image, project.owner_id)
+            vm.idempotency_key, vm.body_hash = idempotency_key, fingerprint
+            session.add(vm)
+            session.flush()
+            self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
+            self._accept(session, vm, OperationKind.CREATE, actor, "owner", {"size": size.name, "image": image.name})
+            return read_vm(session, vm.id)
+
+    def start_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
+        """Accept a start and hold its first hour. Raises ConflictError in a state that does not allow it."""
+        return self._request(OperationKind.START, vm_id, actor)
+
+    def stop_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
+        """Accept asking the guest to power off. Billing as running ends when it is off."""
+        return self._request(OperationKind.STOP, vm_id, actor)
+
+    def force_off_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
+        """Accept cutting the power; overtakes whatever is under way."""
+        return self._request(OperationKind.FORCE_OFF, vm_id, actor)
+
+    def reboot_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
+        """Accept asking the guest to restart; the bill runs on."""
+        return self._request(OperationKind.REBOOT, vm_id, actor)
+
+    def delete_vm(self, vm_id: str, confirm_name: str, *, actor: Actor = SYSTEM) -> Operation:
+        """Accept deleting VM and disk for good; billing ends now. ``confirm_name`` must be its name."""
+        with self.reading() as session:
+            name = require_vm(session, actor, vm_id).name
+        if confirm_name.strip().lower() != name:
+            raise ValidationError(
+                "The name does not match.", details={"confirm_name": f"Type “{name}” to delete this machine."}
+            )
+        return self._request(OperationKind.DELETE, vm_id, actor)
+
+    def stop_for_credit(self, stop: CreditStop) -> None:
+        """Queue the stop of a VM whose credit ends, when that is less than the stop time-out away; once."""
+        if self.now() < stop.ends_at - self._stop_timeout:
+            return
+        with self.transaction() as session:
+            vm = session.get(DbVM, stop.vm_id)
+            if vm is None or vm.state != VMState.RUNNING:
+                return
+            self._billing.lock_wallet(vm.owner_id)
+            vm = require_vm(session, SYSTEM, stop.vm_id, lock=True)
+            if vm.state != VMState.RUNNING or self.operations.find_open(session, vm.id):
+                return
+            details = {"ends_at": stop.ends_at.isoformat()}
+            self._accept(session, vm, OperationKind.STOP, SYSTEM, "credit", details)
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def get_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> VM:
+        """The VM, if the actor may see it. Raises NotFoundError (also when deleted)."""
+        with self.reading() as session:
+            require_vm(session, actor, vm_id)
+            return read_vm(session, vm_id)
+
+    def get_vm_page(self, vm_id: str, *, actor: Actor = SYSTEM) -> VMPage:
+        """The VM with its steps, its last operation and whether the hypervisor answers."""
+        with self.reading() as session:
+            require_vm(session, actor, vm_id)
+            vm = read_vm(session, vm_id)
+            row = self.operations.find_last(session, vm_id)
+            operation = as_operation(row) if row else None
+            status = self.get_compute_status()
+            return VMPage(vm, operation, launch_steps(vm, operation), status.ok, status.answered_at)
+
+    def list_vms(
+        self,
+        user_id: str | None = None,
+        *,
+        actor: Actor = SYSTEM,
+        project_id: str | None = None,
+        state: VMState | None = None,
+        search: str = "",
+        before: str | None = None,
+        limit: int = 50,
+    ) -> VMList:
+        """One page of a person's VMs (``user_id`` None: everyone's, admins only), newest first."""
+        conditions: list[ColumnElement[bool]] = [DbVM.deleted_at.is_(None)]
+        if user_id is None:
+            require_admin(actor)
+        else:
+            require_self(actor, user_id)
+            conditions.append(DbVM.owner_id == user_id)
+        if project_id:
+            conditions.append(DbVM.project_id == project_id)
+        if state:
+            conditions.append(DbVM.state == state)
+        if search.strip():
+            text = search.strip().lower()
+            conditions.append(or_(DbVM.name.contains(text, autoescape=True), DbVM.address == text, DbVM.id == text))
+        with self.reading() as session:
+            return read_page(session, conditions, before, limit)
+
+    def list_attention(self, user_id: str, *, actor: Actor = SYSTEM, limit: int = 5) -> list[VM]:
+        """The person's VMs that need a look: in error, or stopped for a reason that is not theirs."""
+        require_self(actor, user_id)
+        query = vm_query().where(DbVM.owner_id == user_id, DbVM.deleted_at.is_(None), DbVM.state_reason != "")
+        with self.reading() as session:
+            return [as_vm(row) for row in session.execute(query.order_by(DbVM.id.desc()).limit(limit))]
+
+    def list_vm_activity(
+        self, vm_id: str, *, actor: Actor = SYSTEM, before: int | None = None, limit: int = 30
+    ) -> list[Event]:
+        """What was done to the VM, newest first: who, when, from where, how it ended."""
+        with self.reading() as session:
+            require_vm(session, actor, vm_id)
+            return read_events(session, DbEvent.vm_id == vm_id, before=before, limit=limit, endings=False)
+
+    def count_by_state(self, user_id: str | None, *, actor: Actor = SYSTEM) -> dict[VMState, int]:
+        """How many VMs a person (None: everyone, admins only) has in each state; states without any are left out."""
+        query = select(DbVM.state, func.count()).where(DbVM.deleted_at.is_(None)).group_by(DbVM.state)
+        if user_id is None:
+            require_admin(actor)
+        else:
+            require_self(actor, user_id)
+            query = query.where(DbVM.owner_id == user_id)
+        with self.reading() as session:
+            return {VMState(state): count for state, count in session.execute(query)}
+
+    def get_compute_status(self) -> ComputeStatus:
+        """What the worker last learned of the hypervisor."""
+        return self._monitoring.get_compute_status()
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _request(self, kind: OperationKind, vm_id: str, actor: Actor) -> Operation:
+        with self.transaction() as session:
+            self._billing.lock_wallet(require_vm(session, actor, vm_id).owner_id)
+            vm = require_vm(session, actor, vm_id, lock=True)
+            state = VMState(vm.state)
+            if kind not in ALLOWED_ACTIONS[state]:
+                raise ConflictError(f"{vm.name} is {state}: it cannot be {_VERBS[kind]} now.")
+            if kind in OVERTAKING:
+                self.operations.cancel_open(session, vm.id)
+            reason = "owner" if actor.id == vm.owner_id else "admin"
+            if kind == OperationKind.START:
+                self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
+            event_id, row = self._accept(session, vm, kind, actor, reason, {})
+            if kind == OperationKind.DELETE:  # billing ends at the click, not when the disk is gone
+                self._billing.close_interval(vm.id, self.now(), event_id=event_id)
+            return as_operation(row)
+
+    def _accept(
+        self, session: Session, vm: DbVM, kind: OperationKind, actor: Actor, reason: str, details: dict[str, Any]
+    ) -> tuple[str, Any]:
+        vm.state = STATE_WHEN_ACCEPTED[kind]
+        vm.state_reason = ""
+        row = self.operations.enqueue(session, kind, vm.id, actor=actor, reason=reason, details=details)
+        event_id = self.log_audit_event(
+            actor.id,
+            f"vm.{kind}",
+            "vm",
+            vm.id,
+            {"reason": reason} | details,
+            actor=actor,
+            outcome=Outcome.ACCEPTED,
+            owner_id=vm.owner_id,
+            project_id=vm.project_id,
+            vm_id=vm.id,
+            operation_id=row.id,
+        )
+        return event_id, row
+
+    def _made_before(self, session: Session, key: str, fingerprint: str) -> str | None:
+        made = session.scalar(select(DbVM).where(DbVM.idempotency_key == key))
+        if made is None:
+            return None
+        if made.body_hash != fingerprint:
+            raise ConflictError("This form was already used to launch another machine. Open a new one.")
+        return made.id
+
+    def _check_choice(self, session: Session, request: LaunchRequest) -> tuple[Size, DbImage]:
+        size = self.catalogue.find_size(session, request.size_id)
+        image = session.get(DbImage, request.image_id)
+        errors: dict[str, str] = {}
+        if size is None or not size.active:
+            errors["size_id"] = "This size is no longer on offer. Choose another."
+        if image is None or not image.active:
+            errors["image_id"] = "This image is no longer on offer. Choose another."
+        elif size is not None and size.memory_mib < image.min_memory_mib:
+            errors["size_id"] = f"This image needs at least {image.min_memory_mib} MiB of memory."
+        taken = select(DbVM.id).where(
+            DbVM.project_id == request.project_id, DbVM.name == request.name, DbVM.deleted_at.is_(None)
+        )
+        if session.scalar(taken):
+            errors["name"] = f"This project already has a machine named “{request.name}”."
+        if errors or size is None or image is None:
+            raise ValidationError("Please check the marked fields.", details=errors)
+        return size, image
+
+    def _new_vm(self, request: LaunchRequest, size: Size, image: DbImage, owner_id: str) -> DbVM:
+        return DbVM(
+            id=self.new_id("vm"),
+            project_id=request.project_id,
+            owner_id=owner_id,
+            name=request.name,
+            state=VMState.CREATING,
+            size_id=size.id,
+            image_id=image.id,
+            price_version_id=size.price_version_id,
+            vcpus=size.vcpus,
+            memory_mib=size.memory_mib,
+            disk_gib=size.disk_gib,
+            running_micro_per_hour=size.running_micro_per_hour,
+            stopped_micro_per_hour=size.stopped_micro_per_hour,
+            ssh_key=request.ssh_key,
+            user_data=request.user_data,
+            address="",
+            reach="",
+            state_reason="",
+            made=False,
+            created_at=self.now(),
+        )

@@ -1,0 +1,34 @@
+"""What the driver's events said last: a hint when something happened, and a reason to look now."""
+
+import threading
+from datetime import datetime
+
+from zentry_web.adapters.compute.base import MachineEvent
+
+
+class MachineEvents:
+    """Remembers the newest moment per machine and kind, and wakes the reconciler. Give ``hear`` to the driver."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._newest: dict[tuple[str, str], datetime] = {}
+        self.something = threading.Event()
+
+    def hear(self, event: MachineEvent) -> None:
+        """The driver's callback."""
+        if event.vm_id is not None:
+            with self._lock:
+                self._newest[event.vm_id, event.kind] = event.at
+        self.something.set()
+
+    def when(self, vm_id: str, kind: str, *, since: datetime, until: datetime) -> datetime | None:
+        """The moment of the machine's newest event of this kind, if it lies in [since, until]."""
+        with self._lock:
+            at = self._newest.get((vm_id, kind))
+        return at if at is not None and since <= at <= until else None
+
+    def forget(self, vm_id: str) -> None:
+        """Drop what is known of a deleted machine."""
+        with self._lock:
+            for key in [key for key in self._newest if key[0] == vm_id]:
+                del self._newest[key]

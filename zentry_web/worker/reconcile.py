@@ -1,0 +1,124 @@
+"""Reconciling: the hypervisor's list against the database, every few seconds and on its events."""
+
+from datetime import datetime
+
+import structlog
+
+from zentry_web.adapters.clock import Clock
+from zentry_web.adapters.compute.base import ComputeDriver, ComputeError, Machine, PowerState
+from zentry_web.domain.vm import VMState
+from zentry_web.services.errors import InsufficientCreditsError
+from zentry_web.services.monitoring_service import MonitoringService
+from zentry_web.services.vm_records import BILLED_AS_RUNNING, KnownVM
+from zentry_web.services.vm_service import VMService
+from zentry_web.worker.machine_events import MachineEvents
+
+log = structlog.get_logger(__name__)
+
+FACTS_EVERY_SECONDS = 30  # health, images and capacity change slowly and cost calls
+
+
+class Reconciler:
+    """One pass per ``run``: what differs is recorded, what should not exist is removed."""
+
+    def __init__(
+        self,
+        vms: VMService,
+        monitoring: MonitoringService,
+        driver: ComputeDriver,
+        events: MachineEvents,
+        clock: Clock,
+    ) -> None:
+        self._records = vms.records
+        self._processes = monitoring.processes
+        self._driver = driver
+        self._events = events
+        self._clock = clock
+        self._facts_at: datetime | None = None
+
+    def run(self) -> None:
+        """Compare once. A hypervisor that does not answer is recorded as such and changes nothing else."""
+        confirmed = self._processes.get_compute().answered_at
+        began = self._clock.now()
+        try:
+            machines = {machine.vm_id: machine for machine in self._driver.machines()}
+            self._record_facts(began)
+        except ComputeError as error:
+            self._facts_at = None
+            self._processes.record_compute(ok=False, detail=str(error))
+            return
+        known = self._records.list_known()
+        unsettled = False
+        for vm in known:
+            machine = machines.pop(vm.vm_id, None)
+            try:
+                unsettled |= self._compare(vm, machine, confirmed or began, began)
+            except ComputeError as error:
+                log.warning("reconcile_failed", vm=vm.vm_id, error=str(error))
+        self._remove_leftovers(machines)
+        if not unsettled:  # every running second up to here is confirmed
+            self._processes.record_answer(began)
+
+    def _compare(self, vm: KnownVM, machine: Machine | None, confirmed: datetime, now: datetime) -> bool:
+        """Record what differs. True when the VM is billed as running, is not, and its operation will tell."""
+        running = machine is not None and machine.power == PowerState.RUNNING
+        if machine is not None and machine.power in (PowerState.UNKNOWN, PowerState.BUILDING):
+            return vm.state in BILLED_AS_RUNNING
+        if vm.has_operation:
+            return vm.state in BILLED_AS_RUNNING and not running
+        if vm.state == VMState.RUNNING:
+            self._compare_running(vm, machine, confirmed, now)
+        elif machine is not None and running:
+            self._adopt(vm, machine)
+        elif machine is None and vm.state == VMState.STOPPED:
+            self._records.saw_gone(vm.vm_id, now)
+        return False
+
+    def _compare_running(self, vm: KnownVM, machine: Machine | None, confirmed: datetime, now: datetime) -> None:
+        went = self._events.when(vm.vm_id, "stopped", since=confirmed, until=now) or confirmed
+        if machine is None:
+            self._records.saw_gone(vm.vm_id, went)
+        elif machine.power != PowerState.RUNNING:
+            self._records.saw_off(vm.vm_id, went, vm.run_id)
+        elif machine.run_id != vm.run_id:
+            try:
+                self._records.saw_new_run(vm.vm_id, machine, went)
+            except InsufficientCreditsError:
+                self._records.saw_off(vm.vm_id, went, vm.run_id)
+                self._records.stop_unpaid(vm.vm_id)
+        elif self._has_news(vm, machine):
+            self._records.saw_signs(vm.vm_id, machine)
+
+    def _has_news(self, vm: KnownVM, machine: Machine) -> bool:
+        address = machine.addresses[0] if machine.addresses else vm.address
+        return (
+            (machine.answered and not vm.answered) or address != vm.address or (machine.reach or vm.reach) != vm.reach
+        )
+
+    def _adopt(self, vm: KnownVM, machine: Machine) -> None:
+        try:
+            self._records.saw_running(vm.vm_id, machine)
+        except InsufficientCreditsError:
+            self._records.stop_unpaid(vm.vm_id)
+
+    def _remove_leftovers(self, machines: dict[str, Machine]) -> None:
+        """Machines of VMs that were deleted; those of VMs this database never had are left alone."""
+        for vm_id in self._records.list_deleted(list(machines)):
+            log.warning("leftover_removed", vm=vm_id)
+            try:
+                self._driver.delete(vm_id)
+            except ComputeError as error:
+                log.warning("leftover_stays", vm=vm_id, error=str(error))
+
+    def _record_facts(self, now: datetime) -> None:
+        if self._facts_at is not None and (now - self._facts_at).total_seconds() < FACTS_EVERY_SECONDS:
+            return
+        health = self._driver.health()
+        capacity = self._driver.capacity()
+        self._processes.record_compute(
+            ok=health.ok,
+            detail=health.detail,
+            images=self._driver.images(),
+            capacity={name: getattr(capacity, name) for name in capacity.__slots__},
+        )
+        self._facts_at = now
