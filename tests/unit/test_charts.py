@@ -42,6 +42,7 @@ def test_a_payload_counts_from_its_start_and_keeps_gaps() -> None:
     series = MetricSeries("vm_1", start, start, 10, (first, first + 10), {"cpu_percent": (1.23456, None)})
     assert charts.payload(series) == {
         "start": first,
+        "end": first,
         "step": 10,
         "times": [0, 10],
         "columns": {"cpu_percent": [1.23, None]},

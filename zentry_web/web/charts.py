@@ -5,7 +5,7 @@ compact columns (``payload(series)``). static/js/charts.js joins the two: every 
 ``meta.column`` and is multiplied by ``meta.scale``. Building the first figure of a process takes about half
 a second, so ``warm_up()`` runs before requests are served.
 
-The data's shape: ``{"start": epoch seconds, "step": seconds, "times": [seconds since start, …],
+The data's shape: ``{"start": epoch s, "end": epoch s, "step": s, "times": [seconds since start, …],
 "columns": {name: [number or null, …]}}``. Answers to ``?after=EPOCH`` hold only points later than that.
 """
 
@@ -58,8 +58,12 @@ class Kind:
 
 
 PALETTES = {
-    "light": Palette("#5b6475", "rgba(15,23,42,.08)", "#ffffff", "#14171f", ("#3b5bdb", "#0ca678", "#e67700", "#ae3ec9")),
-    "dark": Palette("#a3adc2", "rgba(255,255,255,.08)", "#1b2230", "#e6eaf2", ("#6d8dff", "#20c997", "#fcc419", "#da77f2")),
+    "light": Palette(
+        "#5b6475", "rgba(15,23,42,.08)", "#ffffff", "#14171f", ("#3b5bdb", "#0ca678", "#e67700", "#ae3ec9")
+    ),
+    "dark": Palette(
+        "#a3adc2", "rgba(255,255,255,.08)", "#1b2230", "#e6eaf2", ("#6d8dff", "#20c997", "#fcc419", "#da77f2")
+    ),
 }
 
 KINDS = {
@@ -110,6 +114,7 @@ def payload(series: MetricSeries) -> dict[str, Any]:
     start = int(series.start.timestamp())
     return {
         "start": start,
+        "end": int(series.end.timestamp()),
         "step": series.step_seconds,
         "times": [at - start for at in series.times],
         "columns": {
