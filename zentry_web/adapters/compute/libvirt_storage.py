@@ -1,0 +1,163 @@
+"""The files of one machine: DATA/machines/VM_ID/{disk.qcow2,seed.iso,console.log,machine.json}.
+
+A machine's folder appears whole, by one rename, or not at all.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from zentry_web.adapters.compute.base import ComputeRefused, ComputeUnavailable, MachineSpec
+from zentry_web.adapters.compute.host import GIB, disk_bytes
+from zentry_web.adapters.compute.seed import build_seed
+
+RESERVE_BYTES = GIB  # never promised to a machine
+TOOL_SECONDS = 120
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+# mke2fs lives in /sbin, which an ordinary user's path lacks on Debian.
+_PATH = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
+
+
+class MachineStorage:
+    """Folders of machines under ``machines_dir``."""
+
+    def __init__(self, machines_dir: Path) -> None:
+        self.machines_dir = machines_dir
+
+    def folder(self, vm_id: str) -> Path:
+        """Where the files of a machine are, or would be."""
+        if not _SAFE_ID.fullmatch(vm_id):
+            raise ComputeRefused(f"“{vm_id}” is not an id that a machine can have.")
+        return self.machines_dir / vm_id
+
+    def disk(self, vm_id: str) -> Path:
+        return self.folder(vm_id) / "disk.qcow2"
+
+    def seed(self, vm_id: str) -> Path:
+        return self.folder(vm_id) / "seed.iso"
+
+    def console(self, vm_id: str) -> Path:
+        return self.folder(vm_id) / "console.log"
+
+    def exists(self, vm_id: str) -> bool:
+        """Whether a whole folder is there."""
+        return (self.folder(vm_id) / "machine.json").is_file()
+
+    def create(self, spec: MachineSpec) -> bool:
+        """Make all files; False if they were there. Raises ComputeRefused (no room) and leaves nothing then."""
+        final = self.folder(spec.vm_id)
+        self._remove_attempts(spec.vm_id)
+        if self.exists(spec.vm_id):
+            return False
+        self.machines_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
+        if spec.disk_gib * GIB > self.free_bytes():
+            raise ComputeRefused(f"The host has no room for a disk of {spec.disk_gib} GiB.")
+        attempt = Path(tempfile.mkdtemp(prefix=f".new-{spec.vm_id}-", dir=self.machines_dir))
+        try:
+            attempt.chmod(0o711)  # the hypervisor may run as another user, who then gets the files themselves
+            _make_disk(attempt / "disk.qcow2", spec.disk_gib)
+            (attempt / "seed.iso").write_bytes(build_seed(spec))
+            (attempt / "console.log").touch()
+            notes = asdict(spec) | {"ssh_keys": len(spec.ssh_keys), "user_data": bool(spec.user_data)}
+            (attempt / "machine.json").write_text(json.dumps(notes))
+            if final.exists():  # without machine.json: left by hand
+                self._discard(final)
+            attempt.rename(final)
+            return True
+        except OSError as error:
+            raise ComputeRefused(f"The machine’s disk could not be made: {error.strerror or error}.") from error
+        finally:
+            shutil.rmtree(attempt, ignore_errors=True)
+
+    def delete(self, vm_id: str) -> None:
+        """Remove everything of a machine, also what a crash left; nothing there is fine."""
+        self._remove_attempts(vm_id)
+        folder = self.folder(vm_id)
+        if folder.exists():
+            self._discard(folder)
+
+    def free_bytes(self) -> int:
+        """What may still be promised: free space less what existing disks may yet grow by, and a reserve."""
+        folder = self.machines_dir if self.machines_dir.exists() else _existing_parent(self.machines_dir)
+        _, free = disk_bytes(folder)
+        return max(0, free - self._promised() - RESERVE_BYTES)
+
+    def notes(self, vm_id: str) -> dict[str, Any]:
+        """What create() wrote about a machine; empty when it cannot be read."""
+        try:
+            found = json.loads((self.folder(vm_id) / "machine.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _promised(self) -> int:
+        total = 0
+        for notes in self.machines_dir.glob("[!.]*/machine.json"):
+            try:
+                size = int(json.loads(notes.read_text())["disk_gib"]) * GIB
+                used = (notes.parent / "disk.qcow2").stat().st_blocks * 512
+            except (OSError, ValueError, KeyError):
+                continue
+            total += max(0, size - used)
+        return total
+
+    def _remove_attempts(self, vm_id: str) -> None:
+        self.folder(vm_id)
+        for prefix in (".new-", ".old-"):
+            for left in self.machines_dir.glob(f"{prefix}{vm_id}-*"):
+                shutil.rmtree(left, ignore_errors=True)
+
+    def _discard(self, folder: Path) -> None:
+        # Out of the way by one rename first: a half-removed folder must not look like a machine.
+        old = Path(tempfile.mkdtemp(prefix=f".old-{folder.name}-", dir=self.machines_dir))
+        try:
+            folder.rename(old / "files")
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise ComputeUnavailable(f"The machine’s files cannot be removed: {error.strerror}.") from error
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _make_disk(path: Path, size_gib: int) -> None:
+    """A qcow2 disk that holds an empty ext4 file system labelled zentry-data."""
+    raw = path.with_suffix(".raw")
+    try:
+        with raw.open("wb") as file:
+            file.truncate(size_gib * GIB)
+        # The file is all zeroes, so neither mke2fs nor the guest need write zeroes into it.
+        options = ["-E", "assume_storage_prezeroed=1,nodiscard", "-m", "0", "-L", "zentry-data"]
+        _run(["mke2fs", "-q", "-F", "-t", "ext4", *options, str(raw)])
+        _run(["qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", str(raw), str(path)])
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            raw.unlink()
+
+
+def _run(command: list[str]) -> None:
+    program = shutil.which(command[0], path=_PATH)
+    if program is None:
+        raise ComputeRefused(f"The program {command[0]} is missing on the host.")
+    try:
+        subprocess.run(
+            [program, *command[1:]], check=True, timeout=TOOL_SECONDS, stdin=subprocess.DEVNULL, capture_output=True
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ComputeUnavailable("Making the machine’s disk took too long.") from error
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise ComputeRefused(f"The machine’s disk could not be made: {lines[-1]}.") from error
+
+
+def _existing_parent(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder
