@@ -20,9 +20,12 @@ def require_self(actor: Actor, user_id: str) -> None:
         raise NotFoundError("There is no such account.")
 
 
-def require_project(session: Session, actor: Actor, project_id: str) -> DbProject:
-    """The project, if ``actor`` owns it or is an admin; a deleted one counts as gone. Raises NotFoundError."""
-    project = session.get(DbProject, project_id)
+def require_project(session: Session, actor: Actor, project_id: str, *, fresh: bool = False) -> DbProject:
+    """The project, if ``actor`` owns it or is an admin; a deleted one counts as gone. Raises NotFoundError.
+
+    ``fresh`` reads it again: for the look after a lock was waited for.
+    """
+    project = session.get(DbProject, project_id, populate_existing=fresh)
     if project is None or project.deleted_at is not None or not (actor.is_admin or project.owner_id == actor.id):
         raise NotFoundError("There is no such project.")
     return project

@@ -1,12 +1,17 @@
 """Reading the event log: activity lists, the audit trail, and what the live hub follows."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.event import Event, Outcome
-from zentry_web.domain.user import SYSTEM
+from zentry_web.domain.user import ANONYMOUS_ID, SYSTEM, Actor
 from zentry_web.models import DbEvent, DbEventPersonal, DbOperation, DbUser, DbVM
 from zentry_web.services.base_service import personal_hash
+
+GAP_PATIENCE = timedelta(seconds=2)
 
 
 def read_events(
@@ -27,6 +32,29 @@ def read_events(
     if not endings:
         query = query.where(DbEvent.operation_id.is_(None) | (DbEvent.outcome == Outcome.ACCEPTED))
     return [_event(row) for row in session.execute(query)]
+
+
+def for_viewer(events: list[Event], actor: Actor) -> list[Event]:
+    """The events without what is personal to somebody else: an owner need not know an admin's address."""
+    if actor.is_admin:
+        return events
+    own = (actor.id, ANONYMOUS_ID)
+    return [
+        event if event.actor_id in own else replace(event, personal={}, personal_intact=None) for event in events
+    ]
+
+
+def settled(events: list[Event], after: int, now: datetime) -> list[Event]:
+    """The first of ``events`` up to a gap in their numbers (``after`` came before them).
+
+    PostgreSQL gives numbers before the commit: a missing one may still appear, and whoever has read past it
+    would never see it. A gap older than any write transaction was rolled back and is ignored.
+    """
+    for index, event in enumerate(events):
+        if event.seq != after + 1 and now - event.at < GAP_PATIENCE:
+            return events[:index]
+        after = event.seq
+    return events
 
 
 def read_events_after(session: Session, seq: int, limit: int = 500) -> list[Event]:

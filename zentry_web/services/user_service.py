@@ -1,0 +1,276 @@
+"""UserService: accounts as people and admins see them, the overview, activity and the audit trail."""
+
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.billing import AccountKind
+from zentry_web.domain.event import Event
+from zentry_web.domain.overview import AdminOverview, BusyVM, Dashboard
+from zentry_web.domain.text import folded
+from zentry_web.domain.user import SYSTEM, Actor, User, UserRow
+from zentry_web.domain.vm import VMState
+from zentry_web.models import DbAccount, DbEvent, DbEventPersonal, DbProject, DbUsageInterval, DbUser, DbVM
+from zentry_web.services.access import require_admin, require_self
+from zentry_web.services.account_rows import require_user_row, to_user
+from zentry_web.services.accounts import UNKNOWN_ACCOUNT
+from zentry_web.services.auth_service import AuthService
+from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.billing_service import BillingService
+from zentry_web.services.errors import ConflictError
+from zentry_web.services.event_log import for_viewer, latest_seq, read_events, read_events_after, settled
+from zentry_web.services.fields import email_key
+from zentry_web.services.monitoring_service import MonitoringService
+from zentry_web.services.project_service import ProjectService, as_project
+from zentry_web.services.vm_queries import as_vm, vm_query
+from zentry_web.services.vm_service import VMService
+
+DEAREST_PROJECTS = 5
+BUSIEST_VMS = 5
+RECENT_EVENTS = 8
+
+
+class UserService(BaseService):
+    """Reads over all features, and what admins do to accounts."""
+
+    name = "user"
+
+    def __init__(
+        self,
+        core: Core,
+        auth: AuthService,
+        billing: BillingService,
+        project: ProjectService,
+        vm: VMService,
+        monitoring: MonitoringService,
+    ) -> None:
+        super().__init__(core)
+        self._auth = auth
+        self._billing = billing
+        self._project = project
+        self._vm = vm
+        self._monitoring = monitoring
+
+    # -- accounts -------------------------------------------------------------------------------
+
+    def get_user(self, user_id: str, *, actor: Actor = SYSTEM) -> User:
+        """An account: one's own, or any for admins. Raises NotFoundError."""
+        require_self(actor, user_id)
+        with self.reading() as session:
+            return to_user(require_user_row(session, user_id))
+
+    def list_users(
+        self, *, actor: Actor = SYSTEM, search: str = "", before: str | None = None, limit: int = 50
+    ) -> list[UserRow]:
+        """Accounts, newest first, with their credits (micro) and VMs; for admins.
+
+        ``search`` is part of an e-mail address or name, or an id; ``before`` the id of the last row seen. Three
+        statements whatever the number. Raises PermissionDeniedError.
+        """
+        require_admin(actor)
+        query = select(DbUser).order_by(DbUser.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(DbUser.id < before)
+        if search := search.strip():
+            query = query.where(_matches(search))
+        with self.reading() as session:
+            users = [to_user(row) for row in session.scalars(query)]
+            return _user_rows(session, users)
+
+    def set_disabled(self, user_id: str, disabled: bool, *, actor: Actor = SYSTEM) -> User:
+        """Shut an account out (its sessions end at once) or let it in again; for admins, not on themselves.
+
+        Its VMs go on running and are billed. Raises PermissionDeniedError, NotFoundError, ConflictError.
+        """
+        require_admin(actor)
+        if actor.id == user_id:
+            raise ConflictError("You cannot disable your own account.")
+        with self.transaction() as session:
+            row = require_user_row(session, user_id, lock=True)
+            if (row.disabled_at is not None) != disabled:
+                row.disabled_at = self.now() if disabled else None
+                action = "user.disable" if disabled else "user.enable"
+                self.log_audit_event(actor.id, action, "user", user_id, actor=actor, owner_id=user_id)
+                if disabled:
+                    self._auth.end_sessions(user_id, actor=actor)
+            return to_user(row)
+
+    def erase_personal_data(self, user_id: str, *, actor: Actor = SYSTEM) -> None:
+        """Erase name, e-mail address, password, sessions and all personal fields of the account's events, for good.
+
+        Ledger and events stay, with ids only. Raises ConflictError while VMs are left, NotFoundError.
+        """
+        require_self(actor, user_id)
+        with self.transaction() as session:
+            self._billing.lock_wallet(user_id)
+            row = require_user_row(session, user_id, lock=True)
+            if session.scalar(select(DbVM.id).where(DbVM.owner_id == user_id, DbVM.deleted_at.is_(None)).limit(1)):
+                raise ConflictError("Delete all virtual machines of the account first.")
+            _erase_event_fields(session, row)
+            self._auth.erase_access(user_id)
+            row.email = row.email_key = f"{user_id}@erased.invalid"
+            row.name, row.password_hash, row.time_zone = "Erased account", None, "UTC"
+            row.disabled_at = row.disabled_at or self.now()
+            without_trace = Actor(actor.id, actor.role, request_id=actor.request_id)
+            self.log_audit_event(actor.id, "user.erased", "user", user_id, actor=without_trace, owner_id=user_id)
+
+    # -- overviews ------------------------------------------------------------------------------
+
+    def get_dashboard(self, user_id: str, *, actor: Actor = SYSTEM) -> Dashboard:
+        """A person's overview. At most nine statements, however many VMs and projects. Raises NotFoundError."""
+        require_self(actor, user_id)
+        with self.reading() as session:
+            projects = session.scalars(
+                select(DbProject).where(DbProject.owner_id == user_id, DbProject.deleted_at.is_(None))
+            ).all()
+            spend = self._billing.month_spend_by_project(user_id)
+            dearest = sorted(projects, key=lambda row: (-spend.get(row.id, 0), row.name_key))[:DEAREST_PROJECTS]
+            recent = read_events(session, DbEvent.owner_id == user_id, limit=RECENT_EVENTS, endings=False)
+            return Dashboard(
+                balance=self._billing.get_balance(user_id, actor=actor),
+                state_counts=self._vm.count_by_state(user_id, actor=actor),
+                projects_count=len(projects),
+                project_spend=tuple((as_project(row), spend.get(row.id, 0)) for row in dearest),
+                recent=tuple(for_viewer(recent, actor)),
+                attention=tuple(self._vm.list_attention(user_id, actor=actor)),
+                busiest=self._busiest(session, user_id),
+            )
+
+    def get_admin_overview(self, *, actor: Actor = SYSTEM) -> AdminOverview:
+        """The whole installation at a glance; for admins. Raises PermissionDeniedError."""
+        require_admin(actor)
+        with self.reading() as session:
+            burn = select(func.sum(DbUsageInterval.rate_micro_per_hour)).where(
+                ~DbUsageInterval.settled, DbUsageInterval.end_at.is_(None)
+            )
+            return AdminOverview(
+                users=session.scalar(select(func.count()).select_from(DbUser)) or 0,
+                vms_by_state=self._vm.count_by_state(None, actor=actor),
+                burn_micro_per_hour=int(session.scalar(burn) or 0),
+                system_balances=self._billing.get_system_balances(),
+                compute=self._monitoring.get_compute_status(),
+                heartbeats=tuple(self._monitoring.list_heartbeats()),
+            )
+
+    # -- events ---------------------------------------------------------------------------------
+
+    def list_activity(
+        self, user_id: str, *, actor: Actor = SYSTEM, before: int | None = None, limit: int = 50
+    ) -> list[Event]:
+        """What happened to a person's things, newest first; ``before`` is the ``seq`` of the last row seen.
+
+        Addresses and browsers are those of the actor asking and of refused log-ins. Raises NotFoundError.
+        """
+        require_self(actor, user_id)
+        with self.reading() as session:
+            events = read_events(session, DbEvent.owner_id == user_id, before=before, limit=limit, endings=False)
+        return for_viewer(events, actor)
+
+    def search_audit(
+        self,
+        *,
+        actor: Actor = SYSTEM,
+        action: str = "",
+        actor_id: str = "",
+        resource_id: str = "",
+        outcome: str = "",
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[Event]:
+        """The audit trail, newest first, with personal fields and whether they still match their hash; for admins.
+
+        ``action`` may be a group such as ``auth.``; ``actor_id`` also an e-mail address. ``before`` is the ``seq``
+        of the last row seen. Raises PermissionDeniedError.
+        """
+        require_admin(actor)
+        conditions: list[ColumnElement[bool]] = []
+        if action.endswith("."):  # all that begin with it; '/' is the character after '.'
+            conditions += [DbEvent.action >= action, DbEvent.action < f"{action[:-1]}/"]
+        elif action:
+            conditions.append(DbEvent.action == action)
+        if resource_id:
+            conditions.append(DbEvent.resource_id == resource_id)
+        if outcome:
+            conditions.append(DbEvent.outcome == outcome)
+        with self.reading() as session:
+            if "@" in actor_id:
+                actor_id = session.scalar(select(DbUser.id).where(DbUser.email_key == email_key(actor_id))) or "nobody"
+            if actor_id:
+                conditions.append(DbEvent.actor_id == actor_id)
+            return read_events(session, *conditions, before=before, limit=limit)
+
+    def latest_seq(self) -> int:
+        """The newest event's number; 0 when there is none."""
+        with self.reading() as session:
+            return latest_seq(session)
+
+    def events_after(self, seq: int, limit: int = 500) -> list[Event]:
+        """Events after ``seq``, oldest first, without names and personal fields; none is ever left out.
+
+        On PostgreSQL one that is committed late holds back those after it for a moment.
+        """
+        with self.reading() as session:
+            return settled(read_events_after(session, seq, limit), seq, self.now())
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _busiest(self, session: Session, user_id: str) -> tuple[BusyVM, ...]:
+        samples = self._monitoring.get_busiest(user_id, BUSIEST_VMS)
+        ids = [sample.vm_id for sample in samples]
+        if not ids:
+            return ()
+        query = vm_query().where(DbVM.id.in_(ids), DbVM.owner_id == user_id, DbVM.state == VMState.RUNNING)
+        vms = {row[0].id: as_vm(row) for row in session.execute(query)}
+        lines = self._monitoring.get_sparklines(ids)
+        return tuple(
+            BusyVM(vms[sample.vm_id], sample.cpu_percent, lines.get(sample.vm_id, ()))
+            for sample in samples
+            if sample.vm_id in vms
+        )
+
+
+def _matches(search: str) -> ColumnElement[bool]:
+    return or_(
+        DbUser.email_key.contains(folded(search), autoescape=True),
+        DbUser.name.contains(search, autoescape=True),
+        func.lower(DbUser.name).contains(folded(search), autoescape=True),
+        DbUser.id == search,
+    )
+
+
+def _user_rows(session: Session, users: list[User]) -> list[UserRow]:
+    ids = [user.id for user in users]
+    accounts = select(DbAccount.owner_id, DbAccount.kind, DbAccount.balance).where(DbAccount.owner_id.in_(ids))
+    balances = {(owner_id, kind): balance for owner_id, kind, balance in session.execute(accounts)}
+    vms = select(DbVM.owner_id, DbVM.state, func.count()).where(DbVM.owner_id.in_(ids), DbVM.deleted_at.is_(None))
+    counts: dict[str, dict[str, int]] = {}
+    for owner_id, state, count in session.execute(vms.group_by(DbVM.owner_id, DbVM.state)):
+        counts.setdefault(owner_id, {})[state] = count
+    return [
+        UserRow(
+            user=user,
+            wallet_micro=balances.get((user.id, AccountKind.WALLET), 0),
+            held_micro=balances.get((user.id, AccountKind.HELD), 0),
+            vm_count=sum(counts.get(user.id, {}).values()),
+            running_count=counts.get(user.id, {}).get(VMState.RUNNING, 0),
+        )
+        for user in users
+    ]
+
+
+def _erase_event_fields(session: Session, row: DbUser) -> None:
+    """Personal fields of every event that is about the account, belongs to it, or was caused by it."""
+    events = select(DbEvent.id).where(or_(DbEvent.owner_id == row.id, DbEvent.actor_id == row.id))
+    refused = (DbEventPersonal.subject_id == UNKNOWN_ACCOUNT) & (
+        DbEventPersonal.fields["email"].as_string() == row.email
+    )
+    session.execute(
+        delete(DbEventPersonal)
+        .where(or_(DbEventPersonal.subject_id == row.id, DbEventPersonal.event_id.in_(events), refused))
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(DbVM)
+        .where(DbVM.owner_id == row.id)
+        .values(ssh_key="", user_data="")
+        .execution_options(synchronize_session=False)
+    )
