@@ -240,7 +240,7 @@ class AuthService(BaseService):
         password_hash = self._passwords.hash(password)
         with self.transaction() as session:
             row, purpose = self._links.use(session, token)
-            if new_email is not None and new_email != row.email:
+            if new_email is not None and email_key(new_email) != row.email_key:
                 self._change_email(row, new_email, allowed=purpose == LinkPurpose.FIRST_ADMIN)
             row.name = new_name or row.name
             row.password_hash = password_hash
@@ -279,6 +279,5 @@ class AuthService(BaseService):
     def _change_email(self, row: DbUser, email: str, *, allowed: bool) -> None:
         if not allowed:
             raise invalid({"email": "This link does not let you change the e-mail address."})
-        if email_key(email) != row.email_key:
-            self._accounts.refuse_taken(email)
+        self._accounts.refuse_taken(email)
         row.email, row.email_key = email, email_key(email)

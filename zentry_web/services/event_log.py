@@ -1,7 +1,6 @@
 """Reading the event log: activity lists, the audit trail, and what the live hub follows."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import Session
@@ -10,8 +9,6 @@ from zentry_web.domain.event import Event, Outcome
 from zentry_web.domain.user import ANONYMOUS_ID, SYSTEM, Actor
 from zentry_web.models import DbEvent, DbEventPersonal, DbOperation, DbUser, DbVM
 from zentry_web.services.base_service import personal_hash
-
-GAP_PATIENCE = timedelta(seconds=2)
 
 
 def read_events(
@@ -42,19 +39,6 @@ def for_viewer(events: list[Event], actor: Actor) -> list[Event]:
     return [
         event if event.actor_id in own else replace(event, personal={}, personal_intact=None) for event in events
     ]
-
-
-def settled(events: list[Event], after: int, now: datetime) -> list[Event]:
-    """The first of ``events`` up to a gap in their numbers (``after`` came before them).
-
-    PostgreSQL gives numbers before the commit: a missing one may still appear, and whoever has read past it
-    would never see it. A gap older than any write transaction was rolled back and is ignored.
-    """
-    for index, event in enumerate(events):
-        if event.seq != after + 1 and now - event.at < GAP_PATIENCE:
-            return events[:index]
-        after = event.seq
-    return events
 
 
 def read_events_after(session: Session, seq: int, limit: int = 500) -> list[Event]:
@@ -91,7 +75,7 @@ def _event(row: Row[_Columns]) -> Event:
         personal=dict(personal.fields) if personal is not None else {},
         personal_intact=intact,
         actor_name="Zentry" if event.actor_id == SYSTEM.id else (actor_name or ""),
-        resource_name=vm_name or "",
+        resource_name=vm_name or (personal.fields.get("project", "") if personal is not None else ""),
         ended=operation.state if operation is not None else "",
         ended_at=operation.finished_at if operation is not None else None,
         error=operation.error if operation is not None else "",

@@ -17,7 +17,7 @@ from zentry_web.services.auth_service import AuthService
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError
-from zentry_web.services.event_log import for_viewer, latest_seq, read_events, read_events_after, settled
+from zentry_web.services.event_log import for_viewer, latest_seq, read_events, read_events_after
 from zentry_web.services.fields import email_key
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.project_service import ProjectService, as_project
@@ -204,12 +204,12 @@ class UserService(BaseService):
             return latest_seq(session)
 
     def events_after(self, seq: int, limit: int = 500) -> list[Event]:
-        """Events after ``seq``, oldest first, without names and personal fields; none is ever left out.
+        """Events after ``seq``, oldest first, without names and personal fields.
 
-        On PostgreSQL one that is committed late holds back those after it for a moment.
+        On PostgreSQL numbers are given before the commit: a lower one may still appear after a higher one.
         """
         with self.reading() as session:
-            return settled(read_events_after(session, seq, limit), seq, self.now())
+            return read_events_after(session, seq, limit)
 
     # -- inside ---------------------------------------------------------------------------------
 
