@@ -41,7 +41,6 @@ class Line:
     name: str
     colour: int = 0
     scale: float = 1.0
-    filled: bool = False
     dashed: bool = False
 
 
@@ -67,10 +66,10 @@ PALETTES = {
 }
 
 KINDS = {
-    "cpu": Kind((Line("cpu_percent", "CPU", filled=True),), suffix="%", maximum=100),
+    "cpu": Kind((Line("cpu_percent", "CPU"),), suffix="%", maximum=100),
     "memory": Kind(
         (
-            Line("memory_used_bytes", "Used", scale=MIB, filled=True),
+            Line("memory_used_bytes", "Used", scale=MIB),
             Line("memory_total_bytes", "Total", 1, MIB, dashed=True),
         ),
         suffix=" MiB",
@@ -148,8 +147,6 @@ def _trace(chart: Kind, line: Line, palette: Palette) -> Any:
         connectgaps=False,
         hovertemplate=hover,
         line={"color": colour, "width": 1.75, "dash": "dot" if line.dashed else "solid"},
-        fill="tozeroy" if line.filled else "none",
-        fillcolor=_faded(colour) if line.filled else None,
     )
 
 
@@ -173,8 +170,3 @@ def _layout(chart: Kind, palette: Palette) -> Any:
         bargap=0.35 if chart.bars else None,
     )
 
-
-def _faded(colour: str) -> str:
-    """``#rrggbb`` as the same colour at 10 %."""
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
-    return f"rgba({red},{green},{blue},.1)"
