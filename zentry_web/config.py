@@ -42,6 +42,7 @@ class Config(BaseSettings):
     argon2_time_cost: int = Field(2, ge=1)
     web_workers: int = Field(2, ge=1)
     web_threads: int = Field(400, ge=4)
+    pause_at: str = ""  # a checkpoint's name, for kill tests: the process waits there to be killed
     simulator_seed: int = 1
     simulator_boot_seconds: float = Field(2.0, ge=0)
 
