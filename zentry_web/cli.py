@@ -96,7 +96,7 @@ def web() -> None:
     config = _config()
     _prepare_prometheus(config)
     command = _web_command(config)
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606 (our own command line)
 
 
 def _prepare_prometheus(config: "Config") -> None:
@@ -125,7 +125,7 @@ def up() -> None:
 def _announce(config: "Config") -> None:
     """Once the web server answers, say where and how to sign in."""
     address = f"http://{'127.0.0.1' if config.bind == '0.0.0.0' else config.bind}:{config.port}/healthz"  # noqa: S104
-    request = urllib.request.Request(address, headers={"Host": config.url.partition("://")[2]})  # noqa: S310
+    request = urllib.request.Request(address, headers={"Host": config.url.partition("://")[2]})
     for _ in range(240):
         try:
             with urllib.request.urlopen(request, timeout=2):  # noqa: S310
@@ -205,7 +205,8 @@ def compute() -> None:
 @click.option("--seed", default=1, show_default=True)
 def seed_demo(users: int, vms: int, days: int, seed: int) -> None:
     """Fill an empty database with demo people, projects, machines and history (simulator only)."""
-    from zentry_web.demo import DemoRefused, seed as run
+    from zentry_web.demo import DemoRefused
+    from zentry_web.demo import seed as run
 
     try:
         summary = run(_config(), users=users, vms=vms, days=days, seed=seed)

@@ -1,5 +1,6 @@
 """Every setting of Zentry, read from environment variables here and nowhere else."""
 
+import contextlib
 import secrets
 from decimal import Decimal
 from pathlib import Path
@@ -121,9 +122,7 @@ def _kept(path: Path, size: int) -> str:
         draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_hex(size) + "\n")
-        try:
+        with contextlib.suppress(FileExistsError):
             path.hardlink_to(draft)
-        except FileExistsError:
-            pass
         draft.unlink()
     return path.read_text().strip()

@@ -10,10 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
 
-import structlog
-
-log = structlog.get_logger(__name__)
-
 STOP_SECONDS = 25
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
@@ -68,7 +64,7 @@ class Supervisor:
         if code is None:
             return
         child.pause = FIRST_PAUSE if now - child.started > 60 else min(child.pause * 2, LONGEST_PAUSE)
-        print(f"zentry: {child.name} ended with {code}; starting it again in {child.pause:.0f} s", file=sys.stderr)
+        sys.stderr.write(f"zentry: {child.name} ended with {code}; starting it again in {child.pause:.0f} s\n")
         child.process, child.start_after = None, now + child.pause
 
     def _stop_all(self) -> None:
