@@ -1,0 +1,56 @@
+"""Actors, and looks into the tables, for the tests of accounts and projects."""
+
+from sqlalchemy import event, select
+
+from zentry_web.domain.user import Actor, Role
+from zentry_web.models import DbEvent, DbEventPersonal
+
+HOME = "203.0.113.5"
+ELSEWHERE = "198.51.100.7"
+
+
+def visitor(address=HOME):
+    """Somebody who has not signed in."""
+    return Actor("anonymous", Role.USER, address=address, user_agent="Firefox", request_id="req1")
+
+
+def acting(user, address=HOME):
+    """``user``, signed in."""
+    return Actor(user.id, user.role, address=address, user_agent="Firefox")
+
+
+def events_of(core, action):
+    """All events of one action, oldest first."""
+    with core.database.reading() as session:
+        return list(session.scalars(select(DbEvent).where(DbEvent.action == action).order_by(DbEvent.seq)))
+
+
+def personal_of(core, event_id):
+    """The personal fields kept for an event, or None."""
+    with core.database.reading() as session:
+        row = session.get(DbEventPersonal, event_id)
+        return dict(row.fields) if row else None
+
+
+class Statements:
+    """Counts the statements on engines while it is entered."""
+
+    def __init__(self, *databases):
+        self._engines = [database.engine for database in databases]
+        self.texts = []
+
+    def __enter__(self):
+        for engine in self._engines:
+            event.listen(engine, "before_cursor_execute", self._note)
+        return self
+
+    def __exit__(self, *_):
+        for engine in self._engines:
+            event.remove(engine, "before_cursor_execute", self._note)
+
+    def _note(self, _connection, _cursor, statement, *_):
+        self.texts.append(statement)
+
+    @property
+    def count(self):
+        return len(self.texts)
