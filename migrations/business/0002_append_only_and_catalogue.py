@@ -27,7 +27,7 @@ def _refuse_changes(table: str) -> None:
     if op.get_bind().dialect.name == "sqlite":
         for verb in ("UPDATE", "DELETE"):
             op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON \"{table}\" "
+                f'CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON "{table}" '
                 f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
             )
         return
@@ -53,16 +53,28 @@ def upgrade() -> None:
                 "INSERT INTO size (id, name, vcpus, memory_mib, disk_gib, position, active) "
                 "VALUES (:id, :name, :vcpus, :memory, :disk, :position, :active)"
             ),
-            {"id": f"size_{name}", "name": name, "vcpus": vcpus, "memory": memory, "disk": disk,
-             "position": position, "active": True},
+            {
+                "id": f"size_{name}",
+                "name": name,
+                "vcpus": vcpus,
+                "memory": memory,
+                "disk": disk,
+                "position": position,
+                "active": True,
+            },
         )
         connection.execute(
             sa.text(
                 "INSERT INTO price_version (id, size_id, number, running_micro_per_hour, disk_micro_per_gib_hour, "
                 "starts_at, created_by, created_at) VALUES (:id, :size, 1, :price, :disk, 0, 'system', :now)"
             ),
-            {"id": f"price_{name}_1", "size": f"size_{name}", "price": price, "disk": DISK_MICRO_PER_GIB_HOUR,
-             "now": now},
+            {
+                "id": f"price_{name}_1",
+                "size": f"size_{name}",
+                "price": price,
+                "disk": DISK_MICRO_PER_GIB_HOUR,
+                "now": now,
+            },
         )
     connection.execute(
         sa.text(
