@@ -169,4 +169,3 @@ def _layout(chart: Kind, palette: Palette) -> Any:
         uirevision="keep",
         bargap=0.35 if chart.bars else None,
     )
-

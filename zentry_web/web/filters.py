@@ -26,12 +26,12 @@ def iso(at: datetime) -> str:
 
 def duration(seconds: float, parts: int = 2) -> str:
     """The largest ``parts`` units: ``3 d 4 h``, ``12 min 5 s``, ``0 s``."""
-    left, words = max(0, int(seconds)), []
+    left, found = max(0, int(seconds)), list[tuple[int, str]]()
     for name, size in UNITS:
-        if left >= size or (words and len(words) < parts):
-            words.append((left // size, name))
+        if left >= size or (found and len(found) < parts):
+            found.append((left // size, name))
             left %= size
-    shown = [f"{count} {name}" for count, name in words[:parts] if count]
+    shown = [f"{count} {name}" for count, name in found[:parts] if count]
     return " ".join(shown) or "0 s"
 
 
