@@ -12,6 +12,7 @@ from .money import cost
 MINIMUM_SECONDS = 60  # every start by a person pays for at least this long
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class UsageState(StrEnum):

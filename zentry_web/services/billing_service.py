@@ -1,0 +1,375 @@
+"""BillingService: credits, holds, usage and what it costs. Amounts are micro-credits, times aware UTC."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+
+from zentry_web.domain.billing import (
+    SYSTEM_ACCOUNTS,
+    AccountKind,
+    Balance,
+    Check,
+    CreditStop,
+    Quote,
+    Transaction,
+    TransferKind,
+    UsageSummary,
+    run_out,
+)
+from zentry_web.domain.money import cost, per_month
+from zentry_web.domain.usage import BilledVM, UsageState, whole_second
+from zentry_web.domain.user import SYSTEM, Actor
+from zentry_web.domain.vm import Size
+from zentry_web.models import DbProject, DbUser, DbVM
+from zentry_web.services import holds, ledger, ledger_checks, prices, settlement, usage_reports
+from zentry_web.services.access import require_admin, require_self
+from zentry_web.services.base_service import BaseService, Core, body_hash
+from zentry_web.services.errors import NotFoundError, ValidationError
+from zentry_web.services.usage import UsageRecorder
+
+_SIGNS = {TransferKind.GRANT: 1, TransferKind.DEDUCTION: -1}
+_ACTIONS = {TransferKind.GRANT: "credits.add", TransferKind.DEDUCTION: "credits.deduct"}
+_LONGEST_DESCRIPTION = 500
+_LONGEST_KEY = 100
+
+
+class BillingService(BaseService):
+    """Credits that can never fall below zero, and bills that can be recomputed to the second."""
+
+    name = "billing"
+
+    def __init__(self, core: Core, *, starting_micro: int, hold_window_seconds: int) -> None:
+        super().__init__(core)
+        self._starting_micro = starting_micro
+        self._window = timedelta(seconds=hold_window_seconds)
+
+    # -- credits --------------------------------------------------------------------------------
+
+    def lock_wallet(self, owner_id: str) -> None:
+        """Lock an owner's wallet for the rest of the open transaction: first, before a VM or an operation.
+
+        Raises NotFoundError when there is no such account.
+        """
+        with self.transaction() as session:
+            ledger.lock_accounts(session, [owner_id])
+
+    def open_accounts(self, user_id: str) -> None:
+        """A new person's empty wallet and held account, in the caller's transaction."""
+        with self.transaction() as session:
+            ledger.open_accounts(session, user_id)
+
+    def grant_starting_credits(self, user_id: str) -> Transaction | None:
+        """The credits a new account begins with: once ever per person. None when the setting is 0."""
+        if not self._starting_micro:
+            return None
+        return self._record(
+            user_id, TransferKind.GRANT, self._starting_micro, "Starting credits", SYSTEM, f"starting:{user_id}"
+        )
+
+    def add_credits(
+        self,
+        user_id: str,
+        amount: int,
+        description: str,
+        *,
+        actor: Actor = SYSTEM,
+        idempotency_key: str | None = None,
+    ) -> Transaction:
+        """Give ``amount`` > 0 micro-credits with a reason; admins only. See ``record_transaction``."""
+        return self.record_transaction(
+            user_id, TransferKind.GRANT, amount, description, actor=actor, idempotency_key=idempotency_key
+        )
+
+    def deduct_credits(
+        self,
+        user_id: str,
+        amount: int,
+        description: str,
+        *,
+        actor: Actor = SYSTEM,
+        idempotency_key: str | None = None,
+    ) -> Transaction:
+        """Take ``amount`` > 0 micro-credits back from the wallet; admins only. See ``record_transaction``.
+
+        Raises InsufficientCreditsError when the wallet has less: held credits are not touched.
+        """
+        return self.record_transaction(
+            user_id, TransferKind.DEDUCTION, amount, description, actor=actor, idempotency_key=idempotency_key
+        )
+
+    def record_transaction(
+        self,
+        user_id: str,
+        kind: TransferKind,
+        amount: int,
+        description: str,
+        *,
+        actor: Actor = SYSTEM,
+        idempotency_key: str | None = None,
+    ) -> Transaction:
+        """Post a grant or a deduction of ``amount`` > 0 micro-credits; admins only; it is audited.
+
+        The same ``idempotency_key`` gives the same transaction and one effect. Raises ValidationError (amount,
+        description, kind), NotFoundError, ConflictError (key used for something else), InsufficientCreditsError.
+        """
+        require_admin(actor)
+        if kind not in _SIGNS:
+            raise ValidationError("Only grants and deductions are recorded by hand.", details={"kind": "Not possible."})
+        prices.check_micro("amount", amount, least=1)
+        reason = description.strip()
+        if not reason or len(reason) > _LONGEST_DESCRIPTION:
+            raise ValidationError(
+                "Give a reason.",
+                details={"description": f"Give a reason of at most {_LONGEST_DESCRIPTION} characters."},
+            )
+        if idempotency_key is not None and not 0 < len(idempotency_key) <= _LONGEST_KEY:
+            raise ValidationError("That request key is not usable.", details={"idempotency_key": "Not usable."})
+        key = f"by-hand:{idempotency_key or self.new_id('key')}"
+        return self._record(user_id, kind, amount, reason, actor, key)
+
+    def _record(
+        self, user_id: str, kind: TransferKind, amount: int, reason: str, actor: Actor, key: str
+    ) -> Transaction:
+        body = body_hash(user_id, kind, amount, reason)
+        with self.transaction() as session:
+            wallet = ledger.lock_accounts(session, [user_id])[user_id].wallet
+            posted = ledger.find_posted(session, key, body)
+            if posted is None:
+                gain = _SIGNS[kind] * amount
+                ledger.require_funds(wallet, -gain, "There are not enough credits in the wallet for that.")
+                amounts = {
+                    ledger.account_id(AccountKind.WALLET, user_id): gain,
+                    ledger.account_id(AccountKind.GRANTS): -gain,
+                }
+                draft = ledger.Draft(kind, user_id, key, body, amounts, reason, actor_id=actor.id)
+                (posted,) = ledger.post(session, [draft], self.now())
+                self._audit(_ACTIONS[kind], actor, "transfer", posted, user_id, {"amount": amount})
+            (transaction,) = ledger.read_transactions(session, user_id, ids=[posted])
+            return transaction
+
+    def _audit(
+        self,
+        action: str,
+        actor: Actor,
+        resource_type: str,
+        resource_id: str,
+        owner_id: str | None,
+        details: dict[str, int],
+    ) -> None:
+        self.log_audit_event(actor.id, action, resource_type, resource_id, details, actor=actor, owner_id=owner_id)
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def get_balance(self, user_id: str, *, actor: Actor = SYSTEM) -> Balance:
+        """Wallet, held, accrued to the second, burn rate. Raises NotFoundError (also for somebody else's)."""
+        require_self(actor, user_id)
+        with self.reading() as session:
+            return usage_reports.read_balance(session, user_id, self.now())
+
+    def list_transactions(
+        self, user_id: str, *, actor: Actor = SYSTEM, before: str | None = None, limit: int = 50
+    ) -> list[Transaction]:
+        """Transfers of one person, newest first; ``before`` is the id of the last one seen."""
+        require_self(actor, user_id)
+        with self.reading() as session:
+            return ledger.read_transactions(session, user_id, before=before, limit=limit)
+
+    def get_usage_summary(
+        self, user_id: str, start: datetime | None = None, end: datetime | None = None, *, actor: Actor = SYSTEM
+    ) -> UsageSummary:
+        """What each VM used and cost, charged and accrued; by default this month in the account's time zone.
+
+        With ``start`` (and ``end``, else now): the charges that begin in [start, end). Three statements at most.
+        """
+        require_self(actor, user_id)
+        now = self.now()
+        with self.reading() as session:
+            if start is None:
+                return usage_reports.read_month(session, user_id, now, usage_reports.time_zone_of(session, user_id))
+            return usage_reports.read_period(session, user_id, start, end or now, now)
+
+    def month_spend_by_project(self, user_id: str) -> dict[str, int]:
+        """Micro-credits that each of a person's projects has cost this month, accrued seconds included."""
+        with self.reading() as session:
+            zone = usage_reports.time_zone_of(session, user_id)
+            return usage_reports.month_spend(session, user_id, self.now(), zone)
+
+    def project_month_spend(self, project_id: str) -> int:
+        """Micro-credits that one project has cost this month, accrued seconds included. Raises NotFoundError."""
+        with self.reading() as session:
+            owner = session.execute(
+                select(DbUser.id, DbUser.time_zone)
+                .join(DbProject, DbProject.owner_id == DbUser.id)
+                .where(DbProject.id == project_id)
+            ).one_or_none()
+            if owner is None:
+                raise NotFoundError("There is no such project.")
+            spend = usage_reports.month_spend(session, owner.id, self.now(), owner.time_zone, project_id)
+        return spend.get(project_id, 0)
+
+    def calculate_cost(self, rate_micro_per_hour: int, seconds: int) -> int:
+        """Micro-credits for whole ``seconds`` at a rate per hour, rounded half-even once."""
+        rate = prices.check_micro("rate_micro_per_hour", rate_micro_per_hour)
+        return cost(rate, prices.check_micro("seconds", seconds))
+
+    def quote(self, user_id: str, size: Size) -> Quote:
+        """What launching ``size`` would cost this person, and how long their credits would last after it."""
+        balance = self.get_balance(user_id)
+        burn = balance.burn_micro_per_hour + size.running_micro_per_hour
+        return Quote(
+            running_micro_per_hour=size.running_micro_per_hour,
+            stopped_micro_per_hour=size.stopped_micro_per_hour,
+            month_micro=per_month(size.running_micro_per_hour),
+            hold_micro=holds.hold_price(size.running_micro_per_hour, self._window),
+            available_micro=balance.available_micro,
+            burn_after_micro_per_hour=burn,
+            runs_out_at=run_out(balance.at, balance.total_micro, burn),
+        )
+
+    def get_system_balances(self, *, actor: Actor = SYSTEM) -> dict[AccountKind, int]:
+        """The sums of all accounts by kind; admins only. Grants and write-offs are negative: what was given away."""
+        require_admin(actor)
+        accounts = ledger.ACCOUNT
+        with self.reading() as session:
+            rows = session.execute(select(accounts.c.kind, func.sum(accounts.c.balance)).group_by(accounts.c.kind))
+            found = {AccountKind(kind): int(balance) for kind, balance in rows}
+        return {kind: found.get(kind, 0) for kind in (*ledger.USER_ACCOUNTS, *SYSTEM_ACCOUNTS)}
+
+    # -- VMs, inside the caller's transaction ---------------------------------------------------
+
+    def place_hold(self, vm_id: str, owner_id: str, rate_micro_per_hour: int) -> None:
+        """Move the price of the hold window from wallet to held for a VM about to start; once per start.
+
+        Raises InsufficientCreditsError (``needed``, ``available``).
+        """
+        with self.transaction() as session:
+            session.flush()
+            funds = ledger.lock_accounts(session, [owner_id])[owner_id]
+            holds.place(session, vm_id, owner_id, rate_micro_per_hour, self._window, funds, self.now())
+
+    def release_hold(self, vm_id: str) -> None:
+        """Give the hold of a start that will not be back to the wallet; nothing if there is none."""
+        with self._recording(vm_id) as recorder:
+            recorder.release_hold(vm_id)
+
+    def open_interval(
+        self, vm: BilledVM, state: UsageState, at: datetime, *, event_id: str, has_minimum: bool = False
+    ) -> None:
+        """The driver reported ``state`` at ``at``: close and settle the open interval, open the next.
+
+        A hold goes on from one running interval to the next, else it is released. ``has_minimum``: a person
+        started it. Raises InsufficientCreditsError when it runs without a hold and the wallet cannot place one.
+        """
+        with self._recording(vm.vm_id, vm.owner_id) as recorder:
+            recorder.open(vm, state, at, event_id, has_minimum=has_minimum)
+
+    def close_interval(self, vm_id: str, at: datetime, *, event_id: str) -> None:
+        """Billing of a VM ends at ``at``: close and settle its open interval, if any, and release its hold."""
+        with self._recording(vm_id) as recorder:
+            recorder.close(vm_id, at, event_id)
+
+    # -- the worker's part ----------------------------------------------------------------------
+
+    def settle(self, confirmed_until: datetime) -> int:
+        """Charge open intervals up to the last fixed cut by now and by the last confirmed moment.
+
+        Returns the number of charges made. Short transactions of a few wallets each; running it again, late or
+        in parallel changes nothing. Raises nothing of its own.
+        """
+        until = whole_second(min(self.now(), confirmed_until))
+        with self.reading() as session:
+            due = settlement.due_owners(session, until)
+        return sum(self._settle_wallets(owners, until) for owners in _batches(due))
+
+    def _settle_wallets(self, owner_ids: list[str], until: datetime) -> int:
+        charges = 0
+        while True:
+            with self.transaction() as session:
+                funds = ledger.lock_accounts(session, owner_ids)
+                items = settlement.due_items(session, owner_ids, until)
+                most = settlement.lines_each(items)
+                done = settlement.settle_items(session, items, funds, until, self.now(), most=most)
+            charges += done.charges
+            if not done.more and len(items) < settlement.INTERVALS_PER_TRANSACTION:
+                return charges
+
+    def renew_holds(self) -> list[CreditStop]:
+        """Extend every hold with less than half a window left to a whole window from now.
+
+        A wallet that cannot pays as many whole seconds as it can. Returns the VMs whose hold still ends within
+        half a window, with that second, the soonest first: the worker stops those in time, nothing else.
+        """
+        now = self.now()
+        enough = now + self._window / 2
+        with self.reading() as session:
+            plans = holds.plan(session, now, self._window)
+        stops = [stop for plan in plans if not plan.changes for stop in plan.stops(enough)]
+        for owners in _batches([(plan.owner_id, len(plan.renewals)) for plan in plans if plan.changes]):
+            stops += self._renew_wallets(owners, now, enough)
+        return sorted(stops, key=lambda stop: (stop.ends_at, stop.vm_id))
+
+    def _renew_wallets(self, owner_ids: list[str], now: datetime, enough: datetime) -> list[CreditStop]:
+        while True:
+            with self.transaction() as session:
+                ledger.lock_accounts(session, owner_ids)
+                plans = holds.plan(session, now, self._window, owner_ids)
+                if holds.apply(session, plans, now, most=settlement.INTERVALS_PER_TRANSACTION):
+                    return [stop for plan in plans for stop in plan.stops(enough)]
+
+    def verify(self) -> list[Check]:
+        """Check the ledger's invariants on the live database, in one consistent snapshot. Changes nothing."""
+        with self.reading() as session:
+            return ledger_checks.run_checks(session)
+
+    # -- prices ---------------------------------------------------------------------------------
+
+    def publish_price(
+        self,
+        size_id: str,
+        running_micro_per_hour: int,
+        disk_micro_per_gib_hour: int,
+        *,
+        starts_at: datetime | None = None,
+        actor: Actor,
+    ) -> None:
+        """Add the next version of a size's price, from now or a later moment on; admins only. VMs keep theirs.
+
+        Raises ValidationError, NotFoundError.
+        """
+        require_admin(actor)
+        running = prices.check_micro("running_micro_per_hour", running_micro_per_hour)
+        disk = prices.check_micro("disk_micro_per_gib_hour", disk_micro_per_gib_hour)
+        now = self.now()
+        start = (starts_at or now).astimezone(UTC)
+        with self.transaction() as session:
+            number = prices.add_version(session, size_id, running, disk, start, now, actor.id)
+            details = {"version": number, "running": running, "disk": disk}
+            self._audit("price.publish", actor, "size", size_id, None, details)
+
+    # -- shared ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def _recording(self, vm_id: str, owner_id: str | None = None) -> Iterator[UsageRecorder]:
+        with self.transaction() as session:
+            session.flush()
+            owner_id = owner_id or session.scalars(select(DbVM.owner_id).where(DbVM.id == vm_id)).one_or_none()
+            if owner_id is None:
+                raise NotFoundError("There is no such virtual machine.")
+            ledger.lock_accounts(session, [owner_id])
+            yield UsageRecorder(session, self.now(), self._window)
+
+
+def _batches(counted: list[tuple[str, int]]) -> Iterator[list[str]]:
+    """Owners in groups with about as many rows as one transaction takes."""
+    batch: list[str] = []
+    rows = 0
+    for owner_id, count in counted:
+        if batch and rows + count > settlement.INTERVALS_PER_TRANSACTION:
+            yield batch
+            batch, rows = [], 0
+        batch.append(owner_id)
+        rows += count
+    if batch:
+        yield batch

@@ -1,0 +1,210 @@
+"""Holds: credits moved from a wallet to its held account so that a running VM is always paid in advance.
+
+Callers hold the locks of the wallets concerned, except where a function says that it only reads.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.billing import AccountKind, CreditStop, TransferKind
+from zentry_web.domain.ids import new_id
+from zentry_web.domain.money import cost
+from zentry_web.domain.usage import Interval, OpenHold, Renewal, affordable_until, plan_renewals
+from zentry_web.services.base_service import body_hash
+from zentry_web.services.ledger import ACCOUNT, Draft, Funds, account_id, post, require_funds
+from zentry_web.services.settlement import HOLD, INTERVAL
+
+NEEDS_HOLD = "There are not enough credits to run this for {minutes} minutes in advance."
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """The open hold of a VM."""
+
+    id: str
+    owner_id: str
+    interval_id: str | None
+    remaining: int
+
+
+def find_hold(session: Session, vm_id: str) -> HoldRow | None:
+    """The VM's open hold, if there is one. Only reads."""
+    row = session.execute(
+        select(HOLD.c.id, HOLD.c.owner_id, HOLD.c.interval_id, HOLD.c.remaining).where(
+            HOLD.c.vm_id == vm_id, HOLD.c.closed_at.is_(None)
+        )
+    ).one_or_none()
+    return HoldRow(*row) if row else None
+
+
+def place(
+    session: Session, vm_id: str, owner_id: str, rate: int, window: timedelta, funds: Funds, now: datetime
+) -> HoldRow:
+    """Set the price of the hold window aside for a VM about to start; the open hold if there is one already.
+
+    Raises InsufficientCreditsError (``needed``, ``available`` in micro-credits).
+    """
+    found = find_hold(session, vm_id)
+    if found:
+        return found
+    amount = hold_price(rate, window)
+    require_funds(funds.wallet, amount, NEEDS_HOLD.format(minutes=window // timedelta(minutes=1)))
+    hold_id = new_id("hold", now)
+    session.execute(
+        insert(HOLD),
+        [
+            {
+                "id": hold_id,
+                "vm_id": vm_id,
+                "owner_id": owner_id,
+                "interval_id": None,
+                "rate_micro_per_hour": rate,
+                "remaining": amount,
+                "paid_until": None,
+                "created_at": now,
+                "closed_at": None,
+            }
+        ],
+    )
+    if amount:
+        reason = f"Held for {window // timedelta(minutes=1)} minutes of running"
+        post(session, [_move(f"hold:{hold_id}", TransferKind.HOLD, owner_id, amount, reason, vm_id)], now)
+    return HoldRow(hold_id, owner_id, None, amount)
+
+
+def release(session: Session, hold: HoldRow, vm_id: str, now: datetime) -> None:
+    """Close a hold and give what is left of it back to the wallet."""
+    session.execute(update(HOLD).where(HOLD.c.id == hold.id).values(remaining=0, closed_at=now))
+    if hold.remaining:
+        draft = _move(
+            f"release:{hold.id}", TransferKind.RELEASE, hold.owner_id, -hold.remaining, "Hold released", vm_id
+        )
+        post(session, [draft], now)
+
+
+def bind(session: Session, hold: HoldRow, interval: Interval, window: timedelta, now: datetime) -> None:
+    """Tie a hold to the running interval it pays for from now on, and note the second it lasts to."""
+    latest = max(interval.start, now) + window
+    rate = interval.rate_micro_per_hour
+    paid_until = affordable_until(rate, interval.start, latest, hold.remaining, interval.zone)
+    session.execute(
+        update(HOLD)
+        .where(HOLD.c.id == hold.id)
+        .values(interval_id=interval.id, rate_micro_per_hour=rate, paid_until=paid_until)
+    )
+
+
+def _move(key: str, kind: TransferKind, owner_id: str, amount: int, reason: str, vm_id: str | None) -> Draft:
+    """``amount`` from wallet to held (negative: back)."""
+    return Draft(
+        kind=kind,
+        owner_id=owner_id,
+        key=key,
+        body_hash=body_hash(key, amount),
+        amounts={
+            account_id(AccountKind.WALLET, owner_id): -amount,
+            account_id(AccountKind.HELD, owner_id): amount,
+        },
+        reason=reason,
+        vm_id=vm_id,
+    )
+
+
+# -- renewal ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WalletPlan:
+    """What renewing does to the holds of one wallet."""
+
+    owner_id: str
+    renewals: list[Renewal]
+
+    @property
+    def changes(self) -> list[Renewal]:
+        return [renewal for renewal in self.renewals if renewal.paid_until != renewal.hold.paid_until]
+
+    def stops(self, enough: datetime) -> list[CreditStop]:
+        """The VMs whose hold ends before ``enough`` all the same."""
+        return [
+            CreditStop(renewal.hold.vm_id, renewal.paid_until)
+            for renewal in self.renewals
+            if renewal.paid_until < enough
+        ]
+
+
+def plan(
+    session: Session, now: datetime, window: timedelta, owner_ids: Collection[str] | None = None
+) -> list[WalletPlan]:
+    """How holds with less than half a window left would be renewed now, per wallet. Only reads; two statements."""
+    query = (
+        select(
+            HOLD.c.owner_id,
+            HOLD.c.id,
+            HOLD.c.vm_id,
+            HOLD.c.rate_micro_per_hour,
+            HOLD.c.remaining,
+            HOLD.c.paid_until,
+            INTERVAL.c.settled_until,
+            INTERVAL.c.time_zone,
+            ACCOUNT.c.balance,
+        )
+        .join(INTERVAL, INTERVAL.c.id == HOLD.c.interval_id)
+        .join(ACCOUNT, (ACCOUNT.c.owner_id == HOLD.c.owner_id) & (ACCOUNT.c.kind == AccountKind.WALLET))
+        .where(HOLD.c.closed_at.is_(None), HOLD.c.paid_until < now + window / 2, INTERVAL.c.end_at.is_(None))
+        .order_by(HOLD.c.owner_id)
+    )
+    if owner_ids is not None:
+        query = query.where(HOLD.c.owner_id.in_(owner_ids))
+    plans = []
+    for owner_id, rows in groupby(session.execute(query), key=lambda row: row.owner_id):
+        found = list(rows)
+        holds = [OpenHold(*row[1:8]) for row in found]
+        plans.append(WalletPlan(owner_id, plan_renewals(holds, found[0].balance, now, window)))
+    return plans
+
+
+_EXTEND = (
+    update(HOLD)
+    .where(HOLD.c.id == bindparam("hold"))
+    .values(remaining=HOLD.c.remaining + bindparam("move"), paid_until=bindparam("until"))
+)
+
+
+def apply(session: Session, plans: Iterable[WalletPlan], now: datetime, *, most: int) -> bool:
+    """Carry out what was planned under the wallets' locks: one transfer per wallet, in bulk.
+
+    At most ``most`` holds at once; False when there are more to do, after planning anew.
+    """
+    drafts: list[Draft] = []
+    rows: list[dict[str, Any]] = []
+    whole = True
+    for wallet in plans:
+        changes = wallet.changes[: most - len(rows)]
+        whole = whole and len(changes) == len(wallet.changes)
+        rows += [_extension(renewal) for renewal in changes]
+        total = sum(renewal.move for renewal in changes)
+        if total:
+            vm_ids = {renewal.hold.vm_id for renewal in changes if renewal.move}
+            only = vm_ids.pop() if len(vm_ids) == 1 else None
+            key = f"renew:{new_id('run', now)}"
+            drafts.append(_move(key, TransferKind.HOLD, wallet.owner_id, total, "Holds renewed", only))
+    if rows:
+        session.execute(_EXTEND, rows)
+    post(session, drafts, now)
+    return whole
+
+
+def _extension(renewal: Renewal) -> dict[str, Any]:
+    return {"hold": renewal.hold.id, "move": renewal.move, "until": renewal.paid_until}
+
+
+def hold_price(rate_micro_per_hour: int, window: timedelta) -> int:
+    """Micro-credits that a start sets aside."""
+    return cost(rate_micro_per_hour, window // timedelta(seconds=1))

@@ -1,0 +1,224 @@
+"""Posting to the double-entry ledger. Everything that moves credits goes through ``post``."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import BigInteger, Table, bindparam, case, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.billing import SYSTEM_ACCOUNTS, AccountKind, Transaction, TransferKind
+from zentry_web.domain.ids import new_id
+from zentry_web.domain.user import SYSTEM
+from zentry_web.models import DbAccount, DbEntry, DbTransfer, DbVM
+from zentry_web.services.errors import ConflictError, InsufficientCreditsError, NotFoundError
+
+ACCOUNT = cast(Table, DbAccount.__table__)
+ENTRY = cast(Table, DbEntry.__table__)
+TRANSFER = cast(Table, DbTransfer.__table__)
+
+USER_ACCOUNTS = (AccountKind.WALLET, AccountKind.HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class Funds:
+    """What one person's two accounts hold, read under their lock."""
+
+    wallet: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A transfer to be posted: what each account gains (negative: gives). Must sum to zero."""
+
+    kind: TransferKind
+    owner_id: str
+    key: str  # idempotency key
+    body_hash: str
+    amounts: dict[str, int]  # account id -> micro-credits
+    reason: str
+    vm_id: str | None = None
+    actor_id: str = SYSTEM.id
+
+
+def account_id(kind: AccountKind, owner_id: str | None = None) -> str:
+    """The id of a person's account, or of a system account."""
+    return f"{kind}_{owner_id}" if owner_id else f"system_{kind}"
+
+
+def upsert(session: Session, table: Table) -> Any:
+    """An INSERT that knows ON CONFLICT, of the database in use."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    return sqlite_insert(table) if is_sqlite else postgresql_insert(table)
+
+
+def open_accounts(session: Session, user_id: str) -> None:
+    """A wallet and a held account for a new person, both empty; the system accounts with the very first."""
+    rows = [
+        {"id": account_id(kind, user_id), "kind": kind, "owner_id": user_id, "balance": 0, "last_seq": 0}
+        for kind in USER_ACCOUNTS
+    ]
+    rows += [
+        {"id": account_id(kind), "kind": kind, "owner_id": None, "balance": 0, "last_seq": 0}
+        for kind in sorted(SYSTEM_ACCOUNTS)
+    ]
+    session.flush()
+    session.execute(upsert(session, ACCOUNT).on_conflict_do_nothing(index_elements=["id"]), rows)
+
+
+def lock_accounts(session: Session, owner_ids: Collection[str]) -> dict[str, Funds]:
+    """Lock the wallets and held accounts of these people, always in one order, and read them under the lock.
+
+    SQLite has one writer at a time: there it is a plain read. Raises NotFoundError when one has no accounts.
+    """
+    found: dict[str, dict[str, int]] = {}
+    rows = session.execute(
+        select(ACCOUNT.c.owner_id, ACCOUNT.c.kind, ACCOUNT.c.balance)
+        .where(ACCOUNT.c.owner_id.in_(owner_ids), ACCOUNT.c.kind.in_(USER_ACCOUNTS))
+        .order_by(ACCOUNT.c.owner_id, ACCOUNT.c.kind.desc())
+        .with_for_update(key_share=True)
+    )
+    for owner_id, kind, balance in rows:
+        found.setdefault(owner_id, {})[kind] = balance
+    if len(found) < len(set(owner_ids)):
+        raise NotFoundError("There is no such account.")
+    return {owner: Funds(kinds[AccountKind.WALLET], kinds[AccountKind.HELD]) for owner, kinds in found.items()}
+
+
+def require_funds(available: int, needed: int, message: str) -> None:
+    """Raise InsufficientCreditsError with both figures unless ``available`` is enough."""
+    if available < needed:
+        raise InsufficientCreditsError(message, details={"needed": needed, "available": available})
+
+
+def find_posted(session: Session, key: str, body: str) -> str | None:
+    """The id of the transfer made with this idempotency key; None if the key is new.
+
+    Raises ConflictError when the key was used for something else.
+    """
+    row = session.execute(
+        select(TRANSFER.c.id, TRANSFER.c.body_hash).where(TRANSFER.c.idempotency_key == key)
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.body_hash != body:
+        raise ConflictError("This request was made before with other contents.")
+    return cast(str, row.id)
+
+
+def post(session: Session, drafts: Iterable[Draft], now: datetime) -> list[str]:
+    """Write transfers with their entries and move the balances; returns the transfers' ids, in order.
+
+    The callers hold the locks of all wallets and held accounts concerned (``lock_accounts``). System accounts
+    are everybody's, so they are locked here, last and sorted. The number of statements does not grow with
+    the number of drafts. A balance below zero is refused by the database.
+    """
+    drafts = list(drafts)
+    if not drafts:
+        return []
+    ids = sorted(new_id("tr", now) for _ in drafts)
+    session.execute(insert(TRANSFER), [_transfer_row(i, draft, now) for i, draft in zip(ids, drafts, strict=True)])
+    heads = _move_balances(session, drafts)
+    entries = []
+    for transfer_id, draft in zip(ids, drafts, strict=True):
+        for account, amount in draft.amounts.items():
+            seq, balance = heads[account]
+            heads[account] = (seq + 1, balance + amount)
+            entries.append(
+                {
+                    "account_id": account,
+                    "seq": seq + 1,
+                    "transfer_id": transfer_id,
+                    "amount": amount,
+                    "balance_after": balance + amount,
+                }
+            )
+    session.execute(insert(ENTRY), entries)
+    return ids
+
+
+def _transfer_row(transfer_id: str, draft: Draft, now: datetime) -> dict[str, Any]:
+    if sum(draft.amounts.values()) != 0 or len(draft.amounts) < 2:
+        raise ValueError(f"the amounts of a transfer must sum to zero: {draft}")
+    return {
+        "id": transfer_id,
+        "at": now,
+        "kind": draft.kind,
+        "idempotency_key": draft.key,
+        "body_hash": draft.body_hash,
+        "actor_id": draft.actor_id,
+        "owner_id": draft.owner_id,
+        "vm_id": draft.vm_id,
+        "reason": draft.reason,
+    }
+
+
+_MOVE = (
+    update(ACCOUNT)
+    .where(ACCOUNT.c.id == bindparam("account", type_=ACCOUNT.c.id.type))
+    .values(
+        balance=ACCOUNT.c.balance + bindparam("gain", type_=BigInteger()),
+        last_seq=ACCOUNT.c.last_seq + bindparam("entries", type_=BigInteger()),
+    )
+)
+
+
+def _move_balances(session: Session, drafts: list[Draft]) -> dict[str, tuple[int, int]]:
+    """Apply the sums to the accounts; returns each one's (last seq, balance) as they were before."""
+    gains: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    for draft in drafts:
+        for account, amount in draft.amounts.items():
+            gains[account] = gains.get(account, 0) + amount
+            counts[account] = counts.get(account, 0) + 1
+    # The rows of people are locked by the caller; what is new here are the system accounts: last, sorted.
+    order = sorted(gains, key=lambda account: (account.startswith("system_"), account))
+    session.execute(
+        _MOVE, [{"account": account, "gain": gains[account], "entries": counts[account]} for account in order]
+    )
+    rows = session.execute(select(ACCOUNT.c.id, ACCOUNT.c.last_seq, ACCOUNT.c.balance).where(ACCOUNT.c.id.in_(order)))
+    heads = {row.id: (row.last_seq - counts[row.id], row.balance - gains[row.id]) for row in rows}
+    if len(heads) < len(order):
+        raise NotFoundError("There is no such account.")
+    return heads
+
+
+def read_transactions(
+    session: Session, owner_id: str, *, ids: Collection[str] = (), before: str | None = None, limit: int = 50
+) -> list[Transaction]:
+    """One person's transfers, newest first; ``before`` is the id of the last one seen. One statement."""
+    wallet, held = (account_id(kind, owner_id) for kind in USER_ACCOUNTS)
+    mine = select(ENTRY).where(ENTRY.c.transfer_id == TRANSFER.c.id, ENTRY.c.account_id.in_((wallet, held)))
+    amount = mine.with_only_columns(func.coalesce(func.sum(ENTRY.c.amount), 0)).scalar_subquery()
+    after = mine.with_only_columns(
+        func.max(case((ENTRY.c.account_id == wallet, ENTRY.c.balance_after)))
+    ).scalar_subquery()
+    query = (
+        select(TRANSFER, amount.label("amount"), after.label("wallet_after"), DbVM.name.label("vm_name"))
+        .outerjoin(DbVM, DbVM.id == TRANSFER.c.vm_id)
+        .where(TRANSFER.c.owner_id == owner_id)
+        .order_by(TRANSFER.c.seq.desc())
+        .limit(limit)
+    )
+    if ids:
+        query = query.where(TRANSFER.c.id.in_(ids))
+    if before is not None:
+        query = query.where(TRANSFER.c.seq < select(TRANSFER.c.seq).where(TRANSFER.c.id == before).scalar_subquery())
+    return [
+        Transaction(
+            id=row.id,
+            at=row.at,
+            kind=TransferKind(row.kind),
+            amount_micro=int(row.amount),
+            wallet_after_micro=row.wallet_after,
+            reason=row.reason,
+            actor_id=row.actor_id,
+            vm_id=row.vm_id,
+            vm_name=row.vm_name or "",
+        )
+        for row in session.execute(query)
+    ]

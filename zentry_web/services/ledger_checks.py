@@ -1,0 +1,223 @@
+"""``zentry verify``: the invariants of money, checked on the live database by SQL that both databases speak."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.billing import Check
+from zentry_web.domain.usage import EPOCH, next_month_start
+from zentry_web.services.settlement import CHARGE, INTERVAL
+
+APPEND_ONLY = ("charge", "entry", "event", "price_version", "transfer")
+_SHOWN = 3  # breaches named in a check's detail; one is enough to be alarmed
+
+_L1 = (
+    "SELECT 'the sum of all entries is ' || SUM(amount) FROM entry HAVING SUM(amount) <> 0",
+    """SELECT 'transfer ' || transfer_id || ' does not sum to zero' FROM entry
+       GROUP BY transfer_id HAVING SUM(amount) <> 0""",
+)
+_L2 = (
+    """SELECT 'account ' || a.id || ' differs from its entries' FROM account a
+       LEFT JOIN (SELECT account_id, SUM(amount) AS total, COUNT(*) AS n FROM entry GROUP BY account_id) e
+         ON e.account_id = a.id
+       WHERE a.balance <> COALESCE(e.total, 0) OR a.last_seq <> COALESCE(e.n, 0)""",
+    """SELECT 'entry ' || seq || ' of ' || account_id || ' does not follow from the one before' FROM (
+         SELECT account_id, seq, amount, balance_after,
+                ROW_NUMBER() OVER (PARTITION BY account_id ORDER BY seq) AS n,
+                COALESCE(LAG(balance_after) OVER (PARTITION BY account_id ORDER BY seq), 0) AS before
+         FROM entry) chain
+       WHERE seq <> n OR before + amount <> balance_after""",
+)
+_L3 = (
+    "SELECT 'account ' || id || ' is at ' || balance FROM account WHERE kind IN ('wallet', 'held') AND balance < 0",
+    """SELECT 'account ' || e.account_id || ' was at ' || e.balance_after FROM entry e
+       JOIN account a ON a.id = e.account_id WHERE a.kind IN ('wallet', 'held') AND e.balance_after < 0""",
+)
+_L6 = (
+    "SELECT 'key ' || idempotency_key || ' was used twice' FROM transfer GROUP BY idempotency_key HAVING COUNT(*) > 1",
+    "SELECT 'transfer ' || id || ' does not keep what was asked for' FROM transfer WHERE LENGTH(body_hash) <> 64",
+    """SELECT 'transfer ' || t.id || ' has no effect' FROM transfer t
+       WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.transfer_id = t.id)""",
+)
+# Charges of an interval follow one another without gap or overlap up to settled_until; intervals of a VM do not
+# overlap. So charged seconds are the measure of the union of its intervals.
+_L8 = (
+    """SELECT 'interval ' || i.id || ' is charged with a gap or overlap' FROM usage_interval i LEFT JOIN (
+         SELECT interval_id, MIN(from_at) AS first, MAX(to_at) AS last, SUM(seconds) AS seconds,
+                SUM(CASE WHEN from_at <> follows THEN 1 ELSE 0 END) AS breaks
+         FROM (SELECT interval_id, from_at, to_at, seconds,
+                      COALESCE(LAG(to_at) OVER (PARTITION BY interval_id ORDER BY from_at), from_at) AS follows
+               FROM charge WHERE kind = 'usage') chain
+         GROUP BY interval_id) c ON c.interval_id = i.id
+       WHERE COALESCE(c.seconds, 0) <> i.settled_until - i.start_at OR c.breaks > 0
+          OR c.first <> i.start_at OR c.last <> i.settled_until""",
+    """SELECT 'interval ' || id || ' is not charged to its end' FROM usage_interval
+       WHERE (settled AND (end_at IS NULL OR settled_until <> end_at)) OR (NOT settled AND end_at IS NOT NULL)""",
+    "SELECT 'a charge of ' || interval_id || ' has wrong seconds' FROM charge "
+    "WHERE kind = 'usage' AND seconds <> to_at - from_at",
+    """SELECT 'intervals of ' || vm_id || ' overlap' FROM (
+         SELECT vm_id, start_at, LAG(finish) OVER (PARTITION BY vm_id ORDER BY start_at, finish) AS before
+         FROM (SELECT vm_id, start_at, COALESCE(end_at, 9999999999) AS finish FROM usage_interval) spans) chain
+       WHERE before > start_at""",
+    """SELECT 'minimum of ' || i.id || ' is not what was missing' FROM usage_interval i
+       LEFT JOIN charge c ON c.interval_id = i.id AND c.kind = 'minimum'
+       WHERE COALESCE(c.seconds, 0) <> CASE WHEN i.settled AND i.minimum_seconds > i.end_at - i.start_at
+                                            THEN i.minimum_seconds - (i.end_at - i.start_at) ELSE 0 END""",
+)
+_HALF_EVEN = """(i.rate_micro_per_hour * c.seconds) / 3600 + CASE
+         WHEN (i.rate_micro_per_hour * c.seconds) % 3600 * 2 > 3600 THEN 1
+         WHEN (i.rate_micro_per_hour * c.seconds) % 3600 * 2 = 3600
+          AND (i.rate_micro_per_hour * c.seconds) / 3600 % 2 = 1 THEN 1 ELSE 0 END"""
+_L13 = (
+    f"SELECT 'charge of ' || i.id || ' is not rate times seconds' FROM charge c "  # noqa: S608 - constants only
+    f"JOIN usage_interval i ON i.id = c.interval_id WHERE c.amount <> {_HALF_EVEN}",
+    """SELECT 'interval ' || i.id || ' has another rate than its price version' FROM usage_interval i
+       JOIN price_version p ON p.id = i.price_version_id
+       WHERE CASE WHEN i.state = 'running' THEN i.rate_micro_per_hour <> p.running_micro_per_hour
+                  WHEN p.disk_micro_per_gib_hour = 0 THEN i.rate_micro_per_hour <> 0
+                  ELSE i.rate_micro_per_hour % p.disk_micro_per_gib_hour <> 0 END""",
+    "SELECT 'charge of ' || interval_id || ' crosses an hour' FROM charge "
+    "WHERE kind = 'usage' AND (to_at - 1) / 3600 <> from_at / 3600",
+    """SELECT 'prices of ' || size_id || ' are not numbered in order' FROM (
+         SELECT size_id, number, starts_at, ROW_NUMBER() OVER (PARTITION BY size_id ORDER BY number) AS n,
+                LAG(starts_at) OVER (PARTITION BY size_id ORDER BY number) AS before FROM price_version) chain
+       WHERE number <> n OR starts_at < before""",
+    """SELECT 'transfer ' || t.id || ' differs from its charges' FROM transfer t
+       LEFT JOIN (SELECT transfer_id, SUM(amount) AS total FROM charge GROUP BY transfer_id) c ON c.transfer_id = t.id
+       LEFT JOIN entry e ON e.transfer_id = t.id AND e.account_id = 'system_revenue'
+       WHERE (t.kind = 'usage' OR c.total IS NOT NULL) AND COALESCE(c.total, -1) <> COALESCE(e.amount, -1)""",
+    """SELECT 'monthly sums of ' || vm_id || ' differ from its charges' FROM (
+         SELECT vm_id, state, amount, seconds FROM usage_month
+         UNION ALL
+         SELECT i.vm_id, i.state, -c.amount, CASE WHEN c.kind = 'usage' THEN -c.seconds ELSE 0 END
+         FROM charge c JOIN usage_interval i ON i.id = c.interval_id) both_sides
+       GROUP BY vm_id, state HAVING SUM(amount) <> 0 OR SUM(seconds) <> 0""",
+)
+_L14 = (
+    """SELECT 'running interval ' || i.id || ' has ' || COUNT(h.id) || ' holds' FROM usage_interval i
+       LEFT JOIN hold h ON h.interval_id = i.id AND h.closed_at IS NULL
+       WHERE i.end_at IS NULL AND i.state = 'running' GROUP BY i.id HAVING COUNT(h.id) <> 1""",
+    """SELECT 'hold ' || h.id || ' is on an interval that does not run' FROM hold h
+       JOIN usage_interval i ON i.id = h.interval_id
+       WHERE h.closed_at IS NULL AND (i.end_at IS NOT NULL OR i.state <> 'running')""",
+    """SELECT 'hold ' || h.id || ' belongs to no start' FROM hold h JOIN vm v ON v.id = h.vm_id
+       WHERE h.closed_at IS NULL AND h.interval_id IS NULL AND v.state NOT IN ('creating', 'starting', 'stopping')""",
+    """SELECT 'running interval ' || i.id || ' belongs to a VM that is ' || v.state FROM usage_interval i
+       JOIN vm v ON v.id = i.vm_id
+       WHERE i.end_at IS NULL AND i.state = 'running' AND v.state IN ('stopped', 'deleted')""",
+)
+_L15 = (
+    """SELECT 'starting credits of ' || owner_id || ' were given ' || COUNT(*) || ' times' FROM transfer
+       WHERE idempotency_key LIKE 'starting:%' GROUP BY owner_id HAVING COUNT(*) > 1""",
+    """SELECT 'grant ' || t.id || ' reached ' || COUNT(e.account_id) || ' wallets' FROM transfer t
+       LEFT JOIN entry e ON e.transfer_id = t.id AND e.account_id = 'wallet_' || t.owner_id
+       WHERE t.kind = 'grant' GROUP BY t.id HAVING COUNT(e.account_id) <> 1""",
+)
+_HELD = (
+    """SELECT 'holds of ' || a.owner_id || ' differ from what is held' FROM account a
+       LEFT JOIN (SELECT owner_id, SUM(remaining) AS total FROM hold WHERE closed_at IS NULL GROUP BY owner_id) h
+         ON h.owner_id = a.owner_id
+       WHERE a.kind = 'held' AND a.balance <> COALESCE(h.total, 0)""",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    id: str
+    title: str
+    queries: tuple[str, ...]
+    more: Callable[[Session], list[str]] = lambda session: []
+
+
+def run_checks(session: Session) -> list[Check]:
+    """Every rule below on one snapshot: whether it holds, the first breaches, and how long it took."""
+    return [_check(session, rule) for rule in RULES]
+
+
+def _check(session: Session, rule: _Rule) -> Check:
+    started = time.perf_counter()
+    breaches: list[str] = []
+    for query in rule.queries:
+        found = session.execute(text(f"{query} LIMIT {_SHOWN}"))
+        breaches += [str(breach) for (breach,) in found]
+    breaches += rule.more(session)
+    milliseconds = round((time.perf_counter() - started) * 1000)
+    return Check(rule.id, rule.title, not breaches, "; ".join(breaches[:_SHOWN]) or "no breach", milliseconds)
+
+
+def _missing_triggers(session: Session) -> list[str]:
+    """L4: tables that nothing in the database keeps from being changed."""
+    guarded: set[tuple[str, str]] = set()
+    if session.get_bind().dialect.name == "sqlite":
+        for table, sql in session.execute(text("SELECT tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")):
+            head = sql.upper().split("BEGIN")[0]
+            guarded |= {(table, verb) for verb in ("UPDATE", "DELETE") if f"BEFORE {verb}" in head and "RAISE" in sql}
+    else:
+        rows = session.execute(
+            text(
+                "SELECT c.relname, t.tgtype FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+                "WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')"
+            )
+        )
+        for table, kind in rows:  # bits of tgtype: 2 before, 8 delete, 16 update
+            guarded |= {(table, verb) for verb, bit in (("DELETE", 8), ("UPDATE", 16)) if kind & 2 and kind & bit}
+    wanted = [(table, verb) for table in APPEND_ONLY for verb in ("UPDATE", "DELETE")]
+    return [f"{verb} of {table} is not refused" for table, verb in wanted if (table, verb) not in guarded]
+
+
+def _wrong_cuts(session: Session) -> list[str]:
+    """L13: charges that end neither at a whole hour, nor at a month boundary, nor with their interval; or cross one.
+
+    Only zones whose months do not begin at whole UTC hours need a look at single charges.
+    """
+    breaches = []
+    odd_ends = session.execute(
+        select(CHARGE.c.interval_id, CHARGE.c.from_at, CHARGE.c.to_at, INTERVAL.c.time_zone)
+        .join(INTERVAL, INTERVAL.c.id == CHARGE.c.interval_id)
+        .where(
+            CHARGE.c.kind == "usage",
+            text("charge.to_at % 3600 <> 0"),
+            INTERVAL.c.end_at.is_(None) | (INTERVAL.c.end_at != CHARGE.c.to_at),
+        )
+    )
+    for interval_id, start, end, zone in odd_ends:
+        if end != next_month_start(start, zone):
+            breaches.append(f"a charge of {interval_id} ends at no fixed cut")
+    spans = session.execute(
+        text("SELECT time_zone, MIN(start_at), MAX(settled_until) FROM usage_interval GROUP BY time_zone")
+    )
+    for zone, first, last in spans:
+        boundary = next_month_start(EPOCH + timedelta(seconds=first), zone)
+        while (moment := (boundary - EPOCH) // timedelta(seconds=1)) < last:
+            breaches += _crossing(session, zone, moment) if moment % 3600 else []
+            boundary = next_month_start(boundary, zone)
+    return breaches
+
+
+def _crossing(session: Session, zone: str, moment: int) -> list[str]:
+    rows = session.execute(
+        text(
+            "SELECT c.interval_id FROM charge c JOIN usage_interval i ON i.id = c.interval_id "
+            "WHERE i.time_zone = :zone AND c.from_at < :moment AND c.to_at > :moment"
+        ),
+        {"zone": zone, "moment": moment},
+    )
+    return [f"a charge of {interval_id} crosses a month" for (interval_id,) in rows]
+
+
+RULES = (
+    _Rule("L1", "All entries sum to zero, in every transfer", _L1),
+    _Rule("L2", "Balances follow from entries, without gaps", _L2),
+    _Rule("L3", "No wallet or held account is or was below zero", _L3),
+    _Rule("L4", "Entries, charges, prices and events cannot be changed", (), _missing_triggers),
+    _Rule("L6", "Every idempotency key had one effect", _L6),
+    _Rule("L8", "Charged seconds are the seconds used: no gap, no overlap", _L8),
+    _Rule("L13", "Charges and monthly sums replay from intervals and price versions", _L13, _wrong_cuts),
+    _Rule("L14", "Every running VM has one hold, every other hold a start", _L14),
+    _Rule("L15", "Starting credits and grants worked once", _L15),
+    _Rule("holds", "Open holds are what is held", _HELD),
+)

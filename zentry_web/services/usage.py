@@ -1,0 +1,136 @@
+"""Usage intervals: opened and closed by what the compute driver reports, settled in the same transaction.
+
+Callers hold the lock of the owner's wallet.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.ids import new_id
+from zentry_web.domain.usage import MINIMUM_SECONDS, BilledVM, Interval, UsageState, seconds_between, whole_second
+from zentry_web.models import DbUser
+from zentry_web.services import holds
+from zentry_web.services.ledger import lock_accounts
+from zentry_web.services.settlement import INTERVAL, Item, items_query, read_items, settle_items
+
+
+class UsageRecorder:
+    """Writes intervals for one VM at a time, inside the caller's transaction."""
+
+    def __init__(self, session: Session, now: datetime, window: timedelta) -> None:
+        self._session = session
+        self._now = now
+        self._window = window
+        session.flush()  # rows of the caller's that intervals refer to
+
+    def open(self, vm: BilledVM, state: UsageState, at: datetime, event_id: str, *, has_minimum: bool) -> None:
+        """Close the VM's open interval at ``at``, if any, and open one in ``state``, with its hold if running."""
+        current = self._find_open(vm.vm_id)
+        start = current.interval.earliest_end(at) if current else self._earliest_start(vm.vm_id, at)
+        goes_on = bool(current and current.interval.state == state == UsageState.RUNNING)
+        minimum = MINIMUM_SECONDS if has_minimum else 0
+        if current:
+            inherits = goes_on and not has_minimum
+            left = self._close(current, start, event_id, charge_minimum=not inherits, keep_hold=goes_on)
+            minimum = left if inherits else minimum
+        interval = Interval(
+            id=new_id("use", self._now),
+            vm_id=vm.vm_id,
+            owner_id=vm.owner_id,
+            project_id=vm.project_id,
+            state=state,
+            rate_micro_per_hour=vm.rate(state),
+            start=start,
+            end=None,
+            settled_until=start,
+            minimum_seconds=minimum,
+            zone=self._session.scalars(select(DbUser.time_zone).where(DbUser.id == vm.owner_id)).one(),
+        )
+        self._insert(interval, vm.price_version_id, event_id)
+        if state == UsageState.RUNNING:
+            self._hold(interval)
+
+    def close(self, vm_id: str, at: datetime, event_id: str) -> None:
+        """Close and settle the VM's open interval, if any, and release its hold."""
+        current = self._find_open(vm_id)
+        if current:
+            end = current.interval.earliest_end(at)
+            self._close(current, end, event_id, charge_minimum=True, keep_hold=False)
+        self.release_hold(vm_id)
+
+    def release_hold(self, vm_id: str) -> None:
+        """Give a hold back to the wallet, unless a running interval is open on it."""
+        hold = holds.find_hold(self._session, vm_id)
+        if hold is None:
+            return
+        if hold.interval_id is not None:
+            current = self._find_open(vm_id)
+            if current and current.interval.id == hold.interval_id:
+                return
+        holds.release(self._session, hold, vm_id, self._now)
+
+    def _find_open(self, vm_id: str) -> Item | None:
+        query = items_query().where(INTERVAL.c.vm_id == vm_id, INTERVAL.c.end_at.is_(None))
+        return next(iter(read_items(self._session, query)), None)
+
+    def _earliest_start(self, vm_id: str, at: datetime) -> datetime:
+        """``at`` as a whole second, never before the VM's last interval ended: intervals must not overlap."""
+        query = select(INTERVAL.c.end_at).where(INTERVAL.c.vm_id == vm_id).order_by(INTERVAL.c.end_at.desc()).limit(1)
+        last = self._session.scalars(query).one_or_none()
+        return max(whole_second(at), last) if last else whole_second(at)
+
+    def _close(self, current: Item, end: datetime, event_id: str, *, charge_minimum: bool, keep_hold: bool) -> int:
+        """Close and settle an interval; returns the seconds of minimum left for the run that goes on."""
+        closed = replace(current.interval, end=end)
+        left = closed.seconds_missing
+        if not charge_minimum:
+            closed = replace(closed, minimum_seconds=min(closed.minimum_seconds, seconds_between(closed.start, end)))
+        self._session.execute(
+            update(INTERVAL)
+            .where(INTERVAL.c.id == closed.id)
+            .values(end_at=end, closed_by=event_id, minimum_seconds=closed.minimum_seconds)
+        )
+        funds = lock_accounts(self._session, [closed.owner_id])
+        settle_items(self._session, [replace(current, interval=closed)], funds, end, self._now)
+        if current.hold_id and not keep_hold:
+            hold = holds.find_hold(self._session, closed.vm_id)
+            if hold:
+                holds.release(self._session, hold, closed.vm_id, self._now)
+        return left
+
+    def _insert(self, interval: Interval, price_version_id: str, event_id: str) -> None:
+        row = {
+            "id": interval.id,
+            "vm_id": interval.vm_id,
+            "owner_id": interval.owner_id,
+            "project_id": interval.project_id,
+            "state": interval.state,
+            "price_version_id": price_version_id,
+            "rate_micro_per_hour": interval.rate_micro_per_hour,
+            "minimum_seconds": interval.minimum_seconds,
+            "time_zone": interval.zone,
+            "start_at": interval.start,
+            "end_at": None,
+            "settled_until": interval.settled_until,
+            "settled": False,
+            "opened_by": event_id,
+            "closed_by": None,
+        }
+        self._session.execute(insert(INTERVAL), [row])
+
+    def _hold(self, interval: Interval) -> None:
+        """Tie the VM's hold to its new interval; place one first if the start had none."""
+        funds = lock_accounts(self._session, [interval.owner_id])[interval.owner_id]
+        hold = holds.place(
+            self._session,
+            interval.vm_id,
+            interval.owner_id,
+            interval.rate_micro_per_hour,
+            self._window,
+            funds,
+            self._now,
+        )
+        holds.bind(self._session, hold, interval, self._window, self._now)
