@@ -143,7 +143,7 @@ class Worker:
     def _keep_house(self) -> None:
         self._monitoring.prune()
         self._monitoring.processes.forget_old()
-        self._container.get_auth_service().forget_old()
+        self._container.get_auth_service().prune()
 
     # -- operations -----------------------------------------------------------------------------
 
