@@ -61,9 +61,9 @@
     if (key) made.dataset.key = key;
     document.getElementById("toasts").append(made);
   }
-  // Good news leaves by itself, unless somebody is reading it; errors stay until they are dismissed.
+  // Good news leaves by itself, unless somebody is reading it; errors and warnings stay until they are dismissed.
   function leaveLater(node) {
-    if (!(node instanceof HTMLElement) || node.matches(".z-red")) return;
+    if (!(node instanceof HTMLElement) || node.matches(".z-red, .z-amber")) return;
     const leave = () => (node.matches(":hover, :focus-within") ? setTimeout(leave, 2000) : node.remove());
     setTimeout(leave, STAYS_MS);
   }
@@ -136,7 +136,7 @@
     const {status, headers} = event.detail.ctx.response;
     if (status < 500 || status === 503) return; // these carry a fragment that says what is wrong
     const id = headers.get("X-Request-ID");
-    toast({kind: "error", title: "Something went wrong on our side", text: id ? `Nothing was lost. Request ${id}` : "", key: "failed"});
+    toast({kind: "error", title: "Something went wrong on our side", text: id ? `If it stays, tell support: request ${id}` : "Try again in a moment.", key: "failed"});
   });
   document.addEventListener("htmx:error", (event) => {
     if (!event.detail.ctx || event.detail.ctx.sourceEvent?.type === "live") return; // live.js tries again by itself
