@@ -1,0 +1,203 @@
+"""Sessions are rows: they end at once, by themselves, and for everyone who should be out."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from tests.conftest import PASSWORD
+from tests.services.people import Statements, acting, events_of, visitor
+from zentry_web.models import DbAuthSession, DbOneTimeLink
+from zentry_web.services.errors import (
+    AuthenticationRequiredError,
+    ConflictError,
+    NotFoundError,
+    RateLimitedError,
+    ValidationError,
+)
+
+pytestmark = pytest.mark.integration
+
+NEW = "a better password"
+
+
+@pytest.fixture
+def auth(container):
+    return container.get_auth_service()
+
+
+@pytest.fixture
+def log_in(auth):
+    def once(name="alice", password=PASSWORD):
+        return auth.login({"email": f"{name}@example.com", "password": password}, actor=visitor()).session_token
+
+    return once
+
+
+def test_finding_the_user_takes_one_statement(auth, core, alice, log_in):
+    token = log_in()
+    with Statements(core.database) as statements:
+        assert auth.get_session_user(token) == alice
+    assert len([text for text in statements.texts if text.startswith("SELECT")]) == 1
+    assert not [text for text in statements.texts if text.startswith("UPDATE")]
+
+
+@pytest.mark.parametrize("token", ["", "x", "x" * 10_000, "\x00"])
+def test_nonsense_is_nobody(auth, alice, token):
+    assert auth.get_session_user(token) is None
+
+
+def test_last_seen_is_written_every_five_minutes_at_most(auth, core, alice, log_in, clock):
+    token = log_in()
+    seen = []
+    for minutes in (0, 2, 2, 2, 2):
+        clock.advance(minutes=minutes)
+        auth.get_session_user(token)
+        with core.database.reading() as session:
+            seen.append(session.scalars(select(DbAuthSession.last_seen_at)).one())
+    assert len(set(seen)) == 2
+
+
+def test_an_unused_session_ends_after_a_week_a_used_one_after_thirty_days(auth, alice, log_in, clock):
+    unused, used = log_in(), log_in()
+    for _ in range(29):
+        clock.advance(days=1)
+        assert auth.get_session_user(used) is not None
+    assert auth.get_session_user(unused) is None
+    clock.advance(days=1)
+    assert auth.get_session_user(used) is None
+
+
+def test_logging_out_ends_this_session_only(auth, core, alice, log_in):
+    one, other = log_in(), log_in()
+    auth.logout(one, actor=acting(alice))
+    auth.logout(one, actor=acting(alice))
+    auth.logout("unknown", actor=visitor())
+    assert auth.get_session_user(one) is None
+    assert auth.get_session_user(other) == alice
+    assert len(events_of(core, "auth.logout")) == 1
+
+
+def test_refreshing_gives_a_new_secret_and_keeps_the_end(auth, alice, log_in, clock):
+    old = log_in()
+    begun = clock.now()
+    clock.advance(days=3)
+    fresh = auth.refresh_token(old, actor=acting(alice))
+    assert fresh.session_token != old
+    assert fresh.expires_at == begun + timedelta(days=30)
+    assert auth.get_session_user(old) is None
+    assert auth.get_session_user(fresh.session_token) == alice
+    with pytest.raises(AuthenticationRequiredError):
+        auth.refresh_token(old, actor=acting(alice))
+
+
+def test_of_two_refreshes_at_once_one_wins(auth, core, alice, log_in):
+    old, results = log_in(), []
+
+    def refresh():
+        try:
+            results.append(auth.refresh_token(old, actor=acting(alice)).session_token)
+        except AuthenticationRequiredError:
+            results.append(None)
+
+    threads = [threading.Thread(target=refresh) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert results.count(None) == 2
+    with core.database.reading() as session:
+        assert len(session.scalars(select(DbAuthSession).where(DbAuthSession.ended_at.is_(None))).all()) == 1
+
+
+def test_ending_all_sessions_may_keep_one(auth, alice, bob, log_in):
+    kept, gone, foreign = log_in(), log_in(), log_in("bob")
+    assert auth.end_sessions(alice.id, actor=acting(alice), keep=kept) == 1
+    assert auth.get_session_user(kept) == alice
+    assert auth.get_session_user(gone) is None
+    assert auth.get_session_user(foreign) == bob
+    assert auth.end_sessions(alice.id, actor=acting(alice)) == 1
+    assert auth.get_session_user(kept) is None
+
+
+def test_a_disabled_account_is_out_at_its_next_click(auth, container, admin, alice, log_in):
+    token = log_in()
+    container.get_user_service().set_disabled(alice.id, True, actor=acting(admin))
+    assert auth.get_session_user(token) is None
+    container.get_user_service().set_disabled(alice.id, False, actor=acting(admin))
+    assert auth.get_session_user(token) is None
+    assert auth.get_session_user(log_in()) == alice
+
+
+def test_a_new_password_ends_the_other_sessions(auth, core, alice, log_in):
+    mine, other = log_in(), log_in()
+    auth.change_password(alice.id, PASSWORD, NEW, actor=acting(alice), session_token=mine)
+    assert auth.get_session_user(mine) == alice
+    assert auth.get_session_user(other) is None
+    assert auth.get_session_user(log_in(password=NEW)) == alice
+    with pytest.raises(AuthenticationRequiredError):
+        log_in()
+    (event,) = events_of(core, "auth.password_change")
+    assert (event.outcome, event.owner_id, event.details) == ("succeeded", alice.id, {})
+
+
+@pytest.mark.error
+@pytest.mark.parametrize(
+    ("current", "new", "field"),
+    [("wrong password", NEW, "current"), (None, NEW, "current"), (PASSWORD, "short", "new"), (PASSWORD, None, "new")],
+)
+def test_a_password_change_is_refused_on_the_wrong_field(auth, alice, log_in, current, new, field):
+    token = log_in()
+    with pytest.raises(ValidationError) as caught:
+        auth.change_password(alice.id, current, new, actor=acting(alice))
+    assert set(caught.value.details) == {field}
+    assert auth.get_session_user(token) == alice
+
+
+@pytest.mark.error
+def test_the_present_password_cannot_be_guessed_from_a_stolen_session(auth, core, alice):
+    for _ in range(10):
+        with pytest.raises(ValidationError):
+            auth.change_password(alice.id, "a guess", NEW, actor=acting(alice))
+    with pytest.raises(RateLimitedError):
+        auth.change_password(alice.id, PASSWORD, NEW, actor=acting(alice))
+    assert {event.outcome for event in events_of(core, "auth.password_change")} == {"refused"}
+
+
+@pytest.mark.error
+def test_strangers_are_told_there_is_no_such_account(auth, alice, charlie):
+    stranger = acting(charlie)
+    for attempt in (
+        lambda: auth.update_profile(alice.id, {"name": "Mine"}, actor=stranger),
+        lambda: auth.change_password(alice.id, PASSWORD, NEW, actor=stranger),
+        lambda: auth.end_sessions(alice.id, actor=stranger),
+        lambda: auth.update_profile("usr_nobody", {"name": "Mine"}),
+    ):
+        with pytest.raises(NotFoundError):
+            attempt()
+
+
+@pytest.mark.error
+def test_two_password_changes_at_once_do_not_overwrite_each_other(auth, alice, monkeypatch):
+    def overtaken(_stored, _password):
+        monkeypatch.undo()
+        auth.change_password(alice.id, PASSWORD, "the first of two", actor=acting(alice))
+        return True
+
+    monkeypatch.setattr(auth._passwords, "verify", overtaken)
+    with pytest.raises(ConflictError):
+        auth.change_password(alice.id, PASSWORD, "the second of two", actor=acting(alice))
+
+
+def test_upkeep_deletes_what_ended_long_ago(auth, core, alice, log_in, clock):
+    auth.logout(log_in(), actor=acting(alice))
+    auth.create_admin("ops@example.com", "Ops")
+    assert auth.prune() == 0
+    clock.advance(days=32)
+    token = log_in()
+    assert auth.prune() >= 2
+    with core.database.reading() as session:
+        assert len(session.scalars(select(DbAuthSession)).all()) == 1
+        assert session.scalars(select(DbOneTimeLink)).all() == []
+    assert auth.get_session_user(token) == alice
