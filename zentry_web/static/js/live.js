@@ -2,6 +2,7 @@
 //
 // The server sends `event: change` with {"topics": ["vm:vm_1", "vms", "balance"]} on body[data-events]. Every element with
 // one of the topics in data-live gets a "live" event (it does not bubble): hx-trigger="live" then fetches it anew.
+// The topic every10 (any number of seconds) asks for that much without an event.
 // Without a working event stream all of them get "live" every 5 s. A hidden tab holds no stream and asks for nothing.
 //
 // Moving by the clock: [data-balance-micro][data-burn-micro-per-hour][data-balance-at] · [data-since] · time[data-ago] ·
@@ -26,6 +27,18 @@
     live().filter((el) => el.dataset.live.split(/\s+/).some((topic) => wanted.has(topic))).forEach(refresh);
   }
   const refreshAll = () => live().forEach(refresh);
+  const due = new Map(); // an element's id (a swap may replace the element) -> when its everyN is due
+  function refreshByClock() {
+    for (const el of live()) {
+      const seconds = Number(/(?:^|\s)every(\d+)(?:\s|$)/.exec(el.dataset.live)?.[1] ?? 0);
+      if (!seconds) continue;
+      const key = el.id || el, at = Date.now();
+      if (!due.has(key)) due.set(key, at + seconds * 1000);
+      if (at < due.get(key)) continue;
+      due.set(key, at + seconds * 1000);
+      refresh(el);
+    }
+  }
 
   // --- The stream, and polling when there is none
   let stream = null, failures = 0, poll = null, retry = null, steady = null;
@@ -114,6 +127,7 @@
   }
   function tick() {
     if (document.hidden) return;
+    refreshByClock();
     all("[data-balance-micro]").forEach(tickBalance);
     all("[data-since]").forEach((el) => show(el, words((now() - Date.parse(el.dataset.since)) / 1000, 2)));
     all("time[data-ago]").forEach((el) => {
