@@ -6,6 +6,8 @@ MICRO = 1_000_000
 SECONDS_PER_HOUR = 3600
 HOURS_PER_MONTH = 730  # 365 days × 24 h ÷ 12: the figure behind every price "per month"
 MAX_AMOUNT = 10**15  # a thousand million credits: beyond any real amount, far inside 64 bits
+_LONGEST = 25  # characters of a typed amount: few enough that Decimal rounds nothing away
+_SIX = 6  # decimals of a credit
 
 
 def parse_credits(text: str) -> int:
@@ -14,11 +16,14 @@ def parse_credits(text: str) -> int:
     Raises ValueError with a sentence for the person when it is no number, has more than six
     decimals, or is out of range.
     """
+    text = text.strip().replace(",", ".")
+    if len(text) > _LONGEST:
+        raise ValueError("That amount is out of range.")
     try:
-        amount = Decimal(text.strip().replace(",", "."))
+        amount = Decimal(text)
     except InvalidOperation:
         raise ValueError("Enter an amount in credits, such as 2.50.") from None
-    if not amount.is_finite() or abs(amount) * MICRO > MAX_AMOUNT:
+    if not amount.is_finite() or abs(amount) > MAX_AMOUNT // MICRO:
         raise ValueError("That amount is out of range.")
     micro = amount * MICRO
     if micro != micro.to_integral_value():
@@ -31,7 +36,7 @@ def format_credits(micro: int, *, decimals: int | None = None) -> str:
 
     Without ``decimals``: at least two and as many as are needed (up to six). With it: rounded half-even.
     """
-    value = Decimal(micro) / MICRO
+    value = Decimal(micro).scaleb(-_SIX)
     if decimals is not None:
         return f"{value.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_EVEN):,}"
     whole, _, fraction = f"{value:,.6f}".partition(".")

@@ -291,6 +291,8 @@ class BillingService(BaseService):
                 items = settlement.due_items(session, owner_ids, until)
                 most = settlement.lines_each(items)
                 done = settlement.settle_items(session, items, funds, until, self.now(), most=most)
+                self._core.checkpoint("settle.written")
+            self._core.checkpoint("settle.committed")
             charges += done.charges
             if not done.more and len(items) < settlement.INTERVALS_PER_TRANSACTION:
                 return charges
@@ -302,7 +304,7 @@ class BillingService(BaseService):
         half a window, with that second, the soonest first: the worker stops those in time, nothing else.
         """
         now = self.now()
-        enough = now + self._window / 2
+        enough = now + self._window // 2
         with self.reading() as session:
             plans = holds.plan(session, now, self._window)
         stops = [stop for plan in plans if not plan.changes for stop in plan.stops(enough)]
@@ -315,8 +317,10 @@ class BillingService(BaseService):
             with self.transaction() as session:
                 ledger.lock_accounts(session, owner_ids)
                 plans = holds.plan(session, now, self._window, owner_ids)
-                if holds.apply(session, plans, now, most=settlement.INTERVALS_PER_TRANSACTION):
-                    return [stop for plan in plans for stop in plan.stops(enough)]
+                whole = holds.apply(session, plans, now, most=settlement.INTERVALS_PER_TRANSACTION)
+                self._core.checkpoint("renew.written")
+            if whole:
+                return [stop for plan in plans for stop in plan.stops(enough)]
 
     def verify(self) -> list[Check]:
         """Check the ledger's invariants on the live database, in one consistent snapshot. Changes nothing."""

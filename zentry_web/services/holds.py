@@ -157,7 +157,7 @@ def plan(
         )
         .join(INTERVAL, INTERVAL.c.id == HOLD.c.interval_id)
         .join(ACCOUNT, (ACCOUNT.c.owner_id == HOLD.c.owner_id) & (ACCOUNT.c.kind == AccountKind.WALLET))
-        .where(HOLD.c.closed_at.is_(None), HOLD.c.paid_until < now + window / 2, INTERVAL.c.end_at.is_(None))
+        .where(HOLD.c.closed_at.is_(None), HOLD.c.paid_until < now + window // 2, INTERVAL.c.end_at.is_(None))
         .order_by(HOLD.c.owner_id)
     )
     if owner_ids is not None:

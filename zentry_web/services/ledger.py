@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from zentry_web.domain.billing import SYSTEM_ACCOUNTS, AccountKind, Transaction, TransferKind
+from zentry_web.domain.billing import AccountKind, Transaction, TransferKind
 from zentry_web.domain.ids import new_id
 from zentry_web.domain.user import SYSTEM
 from zentry_web.models import DbAccount, DbEntry, DbTransfer, DbVM
@@ -47,7 +47,7 @@ class Draft:
 
 def account_id(kind: AccountKind, owner_id: str | None = None) -> str:
     """The id of a person's account, or of a system account."""
-    return f"{kind}_{owner_id}" if owner_id else f"system_{kind}"
+    return f"{kind}_{owner_id}" if owner_id else f"acc_{kind}"
 
 
 def upsert(session: Session, table: Table) -> Any:
@@ -57,17 +57,13 @@ def upsert(session: Session, table: Table) -> Any:
 
 
 def open_accounts(session: Session, user_id: str) -> None:
-    """A wallet and a held account for a new person, both empty; the system accounts with the very first."""
+    """A wallet and a held account for a new person, both empty. Migrations made the system accounts."""
     rows = [
         {"id": account_id(kind, user_id), "kind": kind, "owner_id": user_id, "balance": 0, "last_seq": 0}
         for kind in USER_ACCOUNTS
     ]
-    rows += [
-        {"id": account_id(kind), "kind": kind, "owner_id": None, "balance": 0, "last_seq": 0}
-        for kind in sorted(SYSTEM_ACCOUNTS)
-    ]
     session.flush()
-    session.execute(upsert(session, ACCOUNT).on_conflict_do_nothing(index_elements=["id"]), rows)
+    session.execute(insert(ACCOUNT), rows)
 
 
 def lock_accounts(session: Session, owner_ids: Collection[str]) -> dict[str, Funds]:
@@ -176,7 +172,7 @@ def _move_balances(session: Session, drafts: list[Draft]) -> dict[str, tuple[int
             gains[account] = gains.get(account, 0) + amount
             counts[account] = counts.get(account, 0) + 1
     # The rows of people are locked by the caller; what is new here are the system accounts: last, sorted.
-    order = sorted(gains, key=lambda account: (account.startswith("system_"), account))
+    order = sorted(gains, key=lambda account: (account.startswith("acc_"), account))
     session.execute(
         _MOVE, [{"account": account, "gain": gains[account], "entries": counts[account]} for account in order]
     )

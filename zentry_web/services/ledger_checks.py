@@ -88,7 +88,7 @@ _L13 = (
        WHERE number <> n OR starts_at < before""",
     """SELECT 'transfer ' || t.id || ' differs from its charges' FROM transfer t
        LEFT JOIN (SELECT transfer_id, SUM(amount) AS total FROM charge GROUP BY transfer_id) c ON c.transfer_id = t.id
-       LEFT JOIN entry e ON e.transfer_id = t.id AND e.account_id = 'system_revenue'
+       LEFT JOIN entry e ON e.transfer_id = t.id AND e.account_id = 'acc_revenue'
        WHERE (t.kind = 'usage' OR c.total IS NOT NULL) AND COALESCE(c.total, -1) <> COALESCE(e.amount, -1)""",
     """SELECT 'monthly sums of ' || vm_id || ' differ from its charges' FROM (
          SELECT vm_id, state, amount, seconds FROM usage_month
