@@ -230,9 +230,7 @@ class ComputeContract:
         ready = f"ZENTRY-READY {running} "
         count = rig.driver.console_log(running).text.count(ready)
         rig.driver.reboot(running)
-        wait_for(
-            lambda: rig.driver.console_log(running).text.count(ready) > count, rig.answer_seconds, "a second boot"
-        )
+        wait_for(lambda: rig.driver.console_log(running).text.count(ready) > count, rig.answer_seconds, "a second boot")
         rig.wait_event(running, "rebooted")
         assert rig.get(running).run_id == before
 

@@ -68,7 +68,7 @@ class Machine:
     addresses: tuple[str, ...] = ()  # from DHCP leases (or the cloud's port list)
     answered: bool = False  # in this run a lease was taken or the ready line was printed
     reach: str = ""  # how to reach it when it has no routable address: 'ssh -p 40022 root@127.0.0.1'
-    fault: str = ""  # why FAILED
+    fault: str = ""  # why FAILED, or why it went OFF unasked where that is known
 
 
 @dataclass(frozen=True, slots=True)
