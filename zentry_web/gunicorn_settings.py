@@ -12,6 +12,15 @@ preload_app = False
 accesslog = None  # the application writes its own, without secrets
 
 
+def post_worker_init(worker: Any) -> None:
+    """Before the first request: build the chart skeletons (half a second), and let SIGTERM end the live streams."""
+    from zentry_web.web.charts import warm_up
+    from zentry_web.web.live import close_on_sigterm
+
+    warm_up()
+    close_on_sigterm(worker.app.wsgi())
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """Forget the gauges of a web worker that ended."""
     multiprocess.mark_process_dead(worker.pid)

@@ -3,20 +3,73 @@
 ``credits`` takes micro-credits; ``memory`` MiB; ``moment``, ``ago`` and ``iso`` aware datetimes; ``duration`` seconds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from flask import Flask
+from flask import Flask, has_request_context
 
+from zentry_web.domain.billing import TransferKind
 from zentry_web.domain.money import format_credits
+from zentry_web.domain.vm import Image
+from zentry_web.web.actor import known_user
+
+UTC_ZONE = ZoneInfo("UTC")
+TRANSFERS = {
+    TransferKind.GRANT: "Credits added",
+    TransferKind.DEDUCTION: "Credits deducted",
+    TransferKind.HOLD: "Set aside",
+    TransferKind.RELEASE: "Given back",
+    TransferKind.USAGE: "Usage",
+}
 
 UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
+def viewer_zone() -> ZoneInfo:
+    """The time zone of the account that looks; UTC for visitors."""
+    user = known_user() if has_request_context() else None
+    return ZoneInfo(user.time_zone) if user else UTC_ZONE
+
+
 def moment(at: datetime) -> str:
-    """``23 Nov 2026, 14:05 UTC``."""
-    return f"{at.astimezone(UTC):%-d %b %Y, %H:%M} UTC"
+    """``23 Nov 2026, 14:05 UTC``, in the viewer's zone."""
+    return f"{at.astimezone(viewer_zone()):%-d %b %Y, %H:%M %Z}"
+
+
+def clock_time(epoch: int) -> str:
+    """Epoch seconds as ``14:05:07`` in the viewer's zone."""
+    return f"{datetime.fromtimestamp(epoch, viewer_zone()):%H:%M:%S}"
+
+
+def sparkline(values: Sequence[float], width: int, height: int) -> str:
+    """The ``points`` of a polyline through percentages (0 to 100)."""
+    step = width / max(1, len(values) - 1)
+    rest = height - 2
+    return " ".join(f"{i * step:.1f},{1 + rest - min(100, max(0, v)) / 100 * rest:.1f}" for i, v in enumerate(values))
+
+
+def capacity(value: int, name: str) -> str:
+    """A figure of the hypervisor's capacity, its unit by its name."""
+    if name.endswith("_mib"):
+        return memory(value)
+    if name.endswith("_bytes"):
+        return memory(value // 1048576)
+    return f"{value} GiB" if name.endswith("_gib") else str(value)
+
+
+def transaction_kind(kind: TransferKind) -> str:
+    """A movement of credits in words."""
+    return TRANSFERS[kind]
+
+
+def image_options(images: Sequence[Image]) -> list[dict[str, str]]:
+    """Images as the options of ui.radio_cards."""
+    return [
+        {"value": each.id, "title": each.name, "text": each.description, "note": f"from {memory(each.min_memory_mib)}"}
+        for each in images
+    ]
 
 
 def iso(at: datetime) -> str:
@@ -65,6 +118,11 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "ago": ago,
     "memory": memory,
     "words": words,
+    "capacity": capacity,
+    "clock_time": clock_time,
+    "sparkline": sparkline,
+    "transaction_kind": transaction_kind,
+    "image_options": image_options,
 }
 
 

@@ -1,0 +1,103 @@
+"""The composition root of the web application: what ``zentry_web.create_app`` builds."""
+
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from flask import Flask
+from flask_wtf.csrf import CSRFProtect
+from jinja2 import StrictUndefined
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from zentry_web.blueprints import account, admin, auth, billing, dashboard, health, projects, public, styleguide, vms
+from zentry_web.blueprints import live as live_pages
+from zentry_web.composition import build_container
+from zentry_web.config import Config
+from zentry_web.db import db
+from zentry_web.services.service_container import ServiceContainer
+from zentry_web.web import (
+    access_log,
+    actor,
+    assets,
+    charts,
+    context,
+    errors,
+    filters,
+    flash,
+    headers,
+    live,
+    request_id,
+    services,
+)
+
+LOOPBACK = ("localhost", "127.0.0.1")
+MAX_FORM_BYTES = 512 * 1024
+
+
+def make_app(config: Config | None = None, container: ServiceContainer | None = None) -> Flask:
+    """The WSGI application on ``config`` (default: the environment) and ``container`` (default: built from it)."""
+    config = config or Config()
+    container = container or build_container(config)
+    app = Flask(__name__, static_folder="static", template_folder="templates")
+    app.config.from_mapping(_flask_settings(config, container))
+    app.jinja_env.undefined = StrictUndefined
+    if config.trusted_proxies:
+        count = config.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+    db.init_app(app)
+    _init_web(app, config, container)
+    _register_blueprints(app, config)
+    return app
+
+
+def _flask_settings(config: Config, container: ServiceContainer) -> dict[str, object]:
+    prefix = "__Host-" if config.is_https else ""
+    return {
+        "SECRET_KEY": config.get_secret_key(),
+        "TESTING": config.environment == "test",
+        "MAX_CONTENT_LENGTH": MAX_FORM_BYTES,
+        "MAX_FORM_MEMORY_SIZE": MAX_FORM_BYTES,
+        "TRUSTED_HOSTS": _trusted_hosts(config),
+        "SESSION_COOKIE_NAME": f"{prefix}zentry_session",
+        "SESSION_COOKIE_SECURE": config.is_https,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "THEME_COOKIE_NAME": f"{prefix}zentry_theme",
+        "PERMANENT_SESSION_LIFETIME": timedelta(days=config.session_days),
+        "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
+        "SQLALCHEMY_DATABASE_URI": config.business_url,
+        "ZENTRY_ENGINE": container.database.engine,
+        "ZENTRY_SIMULATED": config.compute == "simulator",
+        "ZENTRY_METRICS_TOKEN": config.metrics_token,
+        "ZENTRY_STARTING_MICRO": config.starting_micro,
+    }
+
+
+def _trusted_hosts(config: Config) -> list[str]:
+    """The host names this Zentry answers to: its own address, and this machine's for health checks."""
+    hosts = {urlsplit(config.url).hostname or "localhost", *LOOPBACK}
+    if config.bind not in ("0.0.0.0", "::"):  # noqa: S104 (compared with, not bound to)
+        hosts.add(config.bind)
+    return sorted(hosts)
+
+
+def _init_web(app: Flask, config: Config, container: ServiceContainer) -> None:
+    app.extensions[services.EXTENSION] = container
+    request_id.init_request_id(app)
+    headers.init_headers(app, is_https=config.is_https)
+    access_log.init_access_log(app)
+    CSRFProtect(app)
+    actor.init_login(app)
+    flash.init_flash(app)
+    errors.init_errors(app)
+    context.init_context(app)
+    filters.init_filters(app)
+    assets.init_assets(app)
+    charts.init_charts(app)
+    live.init_live(app)
+
+
+def _register_blueprints(app: Flask, config: Config) -> None:
+    for package in (public, auth, dashboard, projects, vms, billing, account, admin, live_pages, health):
+        app.register_blueprint(package.blueprint)
+    if config.environment == "development":
+        app.register_blueprint(styleguide.blueprint)

@@ -1,0 +1,35 @@
+"""Forms of the account's own page."""
+
+from zoneinfo import available_timezones
+
+from wtforms import PasswordField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired, Length
+
+from zentry_web.web.forms import BaseForm
+
+AREAS = (
+    "Africa/",
+    "America/",
+    "Antarctica/",
+    "Arctic/",
+    "Asia/",
+    "Atlantic/",
+    "Australia/",
+    "Europe/",
+    "Indian/",
+    "Pacific/",
+)
+ZONES = ["UTC", *sorted(name for name in available_timezones() if name.startswith(AREAS))]
+
+
+class ProfileForm(BaseForm):
+    name = StringField("Your name", validators=[InputRequired("Tell us your name."), Length(max=100)])
+    time_zone = SelectField("Time zone", choices=[SelectChoice(name, name) for name in ZONES])
+
+
+class PasswordForm(BaseForm):
+    current = PasswordField(
+        "Present password", validators=[InputRequired("Enter your present password."), Length(max=256)]
+    )
+    new = PasswordField("New password", validators=[InputRequired("Choose a new password."), Length(max=256)])

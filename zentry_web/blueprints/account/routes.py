@@ -1,0 +1,61 @@
+"""One's own account: profile, password, theme."""
+
+from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from zentry_web.blueprints.account.forms import PasswordForm, ProfileForm
+from zentry_web.web.actor import current_actor, me, public
+from zentry_web.web.context import THEMES
+from zentry_web.web.flash import success
+from zentry_web.web.htmx import go_to, is_htmx
+from zentry_web.web.safe_next import safe_next
+from zentry_web.web.services import services
+
+blueprint = Blueprint("account", __name__, url_prefix="/account")
+
+YEAR_SECONDS = 365 * 86400
+
+
+def _page(profile: ProfileForm, password: PasswordForm) -> ResponseReturnValue:
+    context = {"user": me(), "profile": profile, "password": password}
+    return render_template("account/profile.html", **context), max(profile.status, password.status)
+
+
+@blueprint.route("", methods=["GET", "POST"])
+def profile() -> ResponseReturnValue:
+    """Name and time zone."""
+    user = me()
+    form = ProfileForm(data={"name": user.name, "time_zone": user.time_zone})
+    if request.method == "POST":
+        data = {"name": form.name.data, "time_zone": form.time_zone.data}
+        if form.submit(lambda: services().get_auth_service().update_profile(user.id, data, actor=current_actor())):
+            success("Your profile is saved.")
+            return go_to(url_for("account.profile"))
+    return _page(form, PasswordForm(formdata=None))
+
+
+@blueprint.post("/password")
+def change_password() -> ResponseReturnValue:
+    """A new password; all other sessions end."""
+    user, form, actor = me(), PasswordForm(), current_actor()
+    auth = services().get_auth_service()
+    if form.submit(lambda: auth.change_password(user.id, form.current.data, form.new.data, actor=actor)):
+        success("Your password is changed. Every other session has been ended.")
+        return go_to(url_for("account.profile"))
+    return _page(ProfileForm(formdata=None, data={"name": user.name, "time_zone": user.time_zone}), form)
+
+
+@blueprint.post("/theme")
+@public
+def set_theme() -> ResponseReturnValue:
+    """Light, dark, or as the browser prefers: kept in a cookie of this browser."""
+    theme = request.form.get("theme", "")
+    source = request.referrer or ""
+    back = safe_next(source.removeprefix(request.host_url.rstrip("/")), url_for("public.landing"))
+    response = Response(status=204) if is_htmx() else redirect(back, 303)
+    name, secure = current_app.config["THEME_COOKIE_NAME"], current_app.config["SESSION_COOKIE_SECURE"]
+    if theme in THEMES:
+        response.set_cookie(name, theme, max_age=YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
+    else:
+        response.delete_cookie(name, secure=secure, httponly=True, samesite="Lax")
+    return response

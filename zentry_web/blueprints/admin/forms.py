@@ -1,0 +1,43 @@
+"""Forms of the admin pages."""
+
+from wtforms import BooleanField, HiddenField, RadioField, StringField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired, Length, ValidationError
+
+from zentry_web.domain.money import parse_credits
+from zentry_web.web.forms import BaseForm
+
+
+class CreditsField(StringField):
+    """An amount typed in credits; ``micro`` is what it means in micro-credits."""
+
+    micro: int | None = None
+
+    def post_validate(self, form: object, validation_stopped: bool) -> None:
+        """Read the amount once the other checks have passed."""
+        if validation_stopped or not self.data:
+            return
+        try:
+            self.micro = parse_credits(self.data)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+class CreditForm(BaseForm):
+    direction = RadioField(choices=[SelectChoice("add", "Add"), SelectChoice("deduct", "Deduct")], default="add")
+    amount = CreditsField("Amount", validators=[InputRequired("Enter an amount.")])
+    description = StringField("Reason", validators=[InputRequired("Say why: it is written down."), Length(max=200)])
+    idempotency_key = HiddenField(validators=[Length(max=100)])
+
+
+class OfferForm(BaseForm):
+    active = BooleanField("On offer")
+
+
+class PriceForm(BaseForm):
+    running = CreditsField("Running, per hour", validators=[InputRequired("Enter a price.")])
+    disk = CreditsField("Disk, per GiB and hour", validators=[InputRequired("Enter a price.")])
+
+
+class ConfirmForm(BaseForm):
+    """Only the CSRF token."""

@@ -1,0 +1,83 @@
+"""For admins: overview, machines of all, images, the audit trail, health."""
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from zentry_web.blueprints.admin.forms import OfferForm
+from zentry_web.domain.event import Outcome
+from zentry_web.domain.vm import VMState
+from zentry_web.web.activity import activity_lines
+from zentry_web.web.actor import current_actor, require_admin_page
+from zentry_web.web.flash import success
+from zentry_web.web.htmx import is_htmx
+from zentry_web.web.paging import PAGE_SIZE, here, last_key, pages, text_argument
+from zentry_web.web.services import services
+
+blueprint = Blueprint("admin", __name__, url_prefix="/admin")
+blueprint.before_request(require_admin_page)
+
+
+@blueprint.get("")
+def overview() -> ResponseReturnValue:
+    """How the whole of Zentry is doing."""
+    found = services().get_user_service().get_admin_overview(actor=current_actor())
+    template = "admin/_overview.html" if is_htmx() else "admin/overview.html"
+    return render_template(template, overview=found)
+
+
+@blueprint.get("/vms")
+def vms() -> ResponseReturnValue:
+    """Everybody's machines."""
+    state, search = text_argument("state"), text_argument("q")
+    known = state in {item.value for item in VMState if item != VMState.DELETED}
+    found = services().get_vm_service().list_vms(
+        None, actor=current_actor(), state=VMState(state) if known else None, search=search,
+        before=text_argument("before") or None, limit=PAGE_SIZE,
+    )  # fmt: skip
+    template = "admin/_vms.html" if is_htmx() else "admin/vms.html"
+    shown = {"found": found, "search": search, "state": state if known else "", "this_url": here()}
+    return render_template(template, **shown, **pages(found.next_before))
+
+
+@blueprint.get("/images")
+def images() -> ResponseReturnValue:
+    """All images, and which of them the hypervisor has."""
+    service = services().get_vm_service()
+    return render_template(
+        "admin/images.html", images=service.list_images(include_inactive=True), compute=service.get_compute_status()
+    )
+
+
+@blueprint.post("/images/<image_id>")
+def offer_image(image_id: str) -> ResponseReturnValue:
+    """Put an image on offer or take it off."""
+    active = bool(OfferForm().active.data)
+    services().get_vm_service().update_image(image_id, {"active": active}, actor=current_actor())
+    success("The image is on offer." if active else "The image is no longer on offer.")
+    return redirect(url_for("admin.images"), 303)
+
+
+@blueprint.get("/audit")
+def audit() -> ResponseReturnValue:
+    """Who did what: filtered by action, person, thing and outcome."""
+    filters = {name: text_argument(name) for name in ("action", "actor_id", "resource_id", "outcome")}
+    before = request.args.get("before", type=int)
+    found = services().get_user_service().search_audit(actor=current_actor(), before=before, limit=PAGE_SIZE, **filters)
+    lines = activity_lines(found)
+    template = "admin/_audit.html" if is_htmx() else "admin/audit.html"
+    shown = {"lines": lines, "filters": filters, "outcomes": list(Outcome)}
+    return render_template(template, **shown, **pages(last_key(found, "seq")))
+
+
+@blueprint.get("/system")
+def system() -> ResponseReturnValue:
+    """Services, worker and hypervisor: whether each works and since when."""
+    monitoring = services().get_monitoring_service()
+    template = "admin/_system.html" if is_htmx() else "admin/system.html"
+    return render_template(
+        template,
+        services=services().health_check_all(),
+        parts=monitoring.list_service_health(),
+        heartbeats=monitoring.list_heartbeats(),
+        compute=monitoring.get_compute_status(),
+    )

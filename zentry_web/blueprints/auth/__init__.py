@@ -1,0 +1,5 @@
+"""auth: see routes.py."""
+
+from .routes import blueprint
+
+__all__ = ["blueprint"]

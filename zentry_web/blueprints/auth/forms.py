@@ -1,0 +1,27 @@
+"""Forms of signing up and in."""
+
+from wtforms import EmailField, HiddenField, PasswordField, StringField
+from wtforms.validators import InputRequired, Length
+
+from zentry_web.services.errors import AuthenticationRequiredError
+from zentry_web.web.forms import SHOWN_IN_FORM, BaseForm
+
+
+class SignupForm(BaseForm):
+    name = StringField("Your name", validators=[InputRequired("Tell us your name."), Length(max=100)])
+    email = EmailField("E-mail", validators=[InputRequired("Enter your e-mail address."), Length(max=254)])
+    password = PasswordField("Password", validators=[InputRequired("Choose a password."), Length(max=256)])
+
+
+class LoginForm(BaseForm):
+    shown = (*SHOWN_IN_FORM, AuthenticationRequiredError)  # a wrong password is no reason to lead to the log-in
+
+    email = EmailField("E-mail", validators=[InputRequired("Enter your e-mail address."), Length(max=254)])
+    password = PasswordField("Password", validators=[InputRequired("Enter your password."), Length(max=256)])
+    next = HiddenField()
+
+
+class WelcomeForm(BaseForm):
+    email = EmailField("E-mail", validators=[InputRequired("Enter your e-mail address."), Length(max=254)])
+    name = StringField("Your name", validators=[InputRequired("Tell us your name."), Length(max=100)])
+    password = PasswordField("Password", validators=[InputRequired("Choose a password."), Length(max=256)])

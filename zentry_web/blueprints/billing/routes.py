@@ -1,0 +1,34 @@
+"""Credits: balance and run-out, this month's usage, transactions."""
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+
+from zentry_web.web.actor import current_actor, me
+from zentry_web.web.context import use_balance
+from zentry_web.web.htmx import is_htmx
+from zentry_web.web.paging import PAGE_SIZE, here, last_key, pages, text_argument
+from zentry_web.web.services import services
+
+blueprint = Blueprint("billing", __name__, url_prefix="/credits")
+
+
+@blueprint.get("")
+def index() -> ResponseReturnValue:
+    """The page, or for htmx its moving part."""
+    billing, actor = services().get_billing_service(), current_actor()
+    balance = billing.get_balance(actor.id, actor=actor)
+    use_balance(balance)
+    usage = billing.get_usage_summary(actor.id, actor=actor)
+    before = text_argument("before") or None
+    transactions = billing.list_transactions(actor.id, actor=actor, before=before, limit=PAGE_SIZE)
+    template = "billing/_index.html" if is_htmx() else "billing/index.html"
+    return render_template(
+        template, usage=usage, transactions=transactions, this_url=here(), **pages(last_key(transactions, "id"))
+    )
+
+
+@blueprint.get("/balance")
+def balance_chip() -> ResponseReturnValue:
+    """The balance in the sidebar, by itself."""
+    me()
+    return render_template("components/_balance_chip.html")

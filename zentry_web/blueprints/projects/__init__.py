@@ -1,0 +1,5 @@
+"""projects: see routes.py."""
+
+from .routes import blueprint
+
+__all__ = ["blueprint"]

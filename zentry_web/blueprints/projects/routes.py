@@ -1,0 +1,89 @@
+"""Projects: list, create, one project, rename, delete."""
+
+from flask import Blueprint, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from zentry_web.blueprints.projects.forms import DeleteForm, ProjectForm
+from zentry_web.web.actor import current_actor, me
+from zentry_web.web.flash import success
+from zentry_web.web.htmx import go_to, is_htmx
+from zentry_web.web.paging import PAGE_SIZE, pages, text_argument
+from zentry_web.web.services import services
+
+blueprint = Blueprint("projects", __name__, url_prefix="/projects")
+
+
+def _template(name: str) -> str:
+    """The dialog's fragment for htmx, the page around it otherwise."""
+    return f"projects/_{name}.html" if is_htmx() else f"projects/{name}.html"
+
+
+@blueprint.get("")
+def index() -> ResponseReturnValue:
+    """All projects with their VMs and spend."""
+    user = me()
+    summaries = services().get_project_service().list_projects(user.id, actor=current_actor())
+    template = "projects/_list.html" if is_htmx() else "projects/index.html"
+    return render_template(template, summaries=summaries)
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+def create() -> ResponseReturnValue:
+    """Make a project."""
+    form = ProjectForm()
+    if request.method == "POST":
+        projects, actor = services().get_project_service(), current_actor()
+        if form.submit(lambda: projects.create_project({"name": form.name.data}, me(), actor=actor)):
+            success(f"Project {form.result.name} is ready.")
+            return go_to(url_for("projects.show", project_id=form.result.id))
+    return render_template(_template("new"), form=form), form.status
+
+
+@blueprint.get("/<project_id>")
+def show(project_id: str) -> ResponseReturnValue:
+    """One project: its figures and its VMs."""
+    actor, projects = current_actor(), services().get_project_service()
+    project = projects.get_project(project_id, actor=actor)
+    statistics = projects.get_project_statistics(project_id, actor=actor)
+    vms = (
+        services()
+        .get_vm_service()
+        .list_vms(
+            project.owner_id,
+            actor=actor,
+            project_id=project_id,
+            before=text_argument("before") or None,
+            limit=PAGE_SIZE,
+        )
+    )
+    template = "projects/_show.html" if is_htmx() else "projects/show.html"
+    return render_template(template, project=project, statistics=statistics, vms=vms, **pages(vms.next_before))
+
+
+@blueprint.route("/<project_id>/rename", methods=["GET", "POST"])
+def rename(project_id: str) -> ResponseReturnValue:
+    """Give a project another name."""
+    actor, projects = current_actor(), services().get_project_service()
+    project = projects.get_project(project_id, actor=actor)
+    form = ProjectForm(data={"name": project.name})
+    if request.method == "POST" and form.submit(
+        lambda: projects.rename_project(project_id, form.name.data, actor=actor)
+    ):
+        success(f"The project is now called {form.result.name}.")
+        return go_to(url_for("projects.show", project_id=project_id))
+    return render_template(_template("rename"), form=form, project=project), form.status
+
+
+@blueprint.route("/<project_id>/delete", methods=["GET", "POST"])
+def delete(project_id: str) -> ResponseReturnValue:
+    """Delete an empty project, after its name was typed."""
+    actor, projects = current_actor(), services().get_project_service()
+    summary = projects.get_project_summary(project_id, actor=actor)
+    form = DeleteForm()
+    if request.method == "POST":
+        if form.confirm.data and form.confirm.data.strip() != summary.project.name:
+            form.refuse("confirm", "This is not the project's name.")
+        elif form.submit(lambda: projects.delete_project(project_id, actor=actor)):
+            success(f"Project {summary.project.name} is deleted.")
+            return go_to(url_for("projects.index"))
+    return render_template(_template("delete"), form=form, summary=summary), form.status

@@ -1,0 +1,5 @@
+"""vms: see routes.py."""
+
+from .routes import blueprint
+
+__all__ = ["blueprint"]

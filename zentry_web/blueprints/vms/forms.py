@@ -1,0 +1,40 @@
+"""Forms about virtual machines."""
+
+from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired, Length, Optional
+
+from zentry_web.domain.project import ProjectSummary
+from zentry_web.domain.vm import Image, Size
+from zentry_web.web.forms import BaseForm
+
+
+class LaunchForm(BaseForm):
+    """Choices are not checked here: a size withdrawn meanwhile is VMService's to refuse, with its reason."""
+
+    idempotency_key = HiddenField(validators=[Length(max=100)])
+    name = StringField("Name", validators=[InputRequired("Give the machine a name."), Length(max=63)])
+    project_id = SelectField(
+        "Project", validators=[InputRequired("Choose a project.")], choices=[], validate_choice=False
+    )
+    size_id = RadioField("Size", validators=[InputRequired("Choose a size.")], choices=[], validate_choice=False)
+    image_id = RadioField("Image", validators=[InputRequired("Choose an image.")], choices=[], validate_choice=False)
+    ssh_key = TextAreaField("SSH public key", validators=[Optional(), Length(max=8192)])
+    user_data = TextAreaField("User data", validators=[Optional()])
+
+    def offer(self, summaries: list[ProjectSummary], sizes: list[Size], images: list[Image]) -> None:
+        """Set what can be chosen; the first of each is chosen until the person chooses."""
+        self.project_id.choices = [SelectChoice(item.project.id, item.project.name) for item in summaries]
+        for field, options in ((self.size_id, sizes), (self.image_id, images)):
+            if not field.data and options:
+                field.data = options[0].id
+
+    @property
+    def vm_data(self) -> dict[str, str]:
+        """What VMService.create_vm takes."""
+        fields = ("project_id", "name", "size_id", "image_id", "ssh_key", "user_data")
+        return {name: self[name].data or "" for name in fields}
+
+
+class DeleteForm(BaseForm):
+    confirm_name = StringField("Name", validators=[InputRequired("Type the name to confirm.")])

@@ -1,0 +1,136 @@
+"""Virtual machines: list, launch, one machine and its panels, actions, delete."""
+
+import secrets
+
+from flask import Blueprint, jsonify, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from zentry_web.blueprints.vms.forms import DeleteForm, LaunchForm
+from zentry_web.blueprints.vms.view import (
+    ListView,
+    activity_context,
+    console_context,
+    find_size,
+    load_series,
+    metrics_context,
+    quote_for,
+    status_context,
+    vm_context,
+)
+from zentry_web.services.errors import NotFoundError
+from zentry_web.web.actor import current_actor, me
+from zentry_web.web.charts import payload
+from zentry_web.web.flash import success
+from zentry_web.web.htmx import go_to, is_htmx
+from zentry_web.web.paging import here, pages
+from zentry_web.web.services import services
+
+blueprint = Blueprint("vms", __name__, url_prefix="/vms")
+
+ORDERED = {
+    "start": "The start is ordered.",
+    "stop": "The guest is asked to shut down.",
+    "reboot": "The reboot is ordered.",
+    "force_off": "The power is being cut.",
+}
+
+
+@blueprint.get("")
+def index() -> ResponseReturnValue:
+    """The person's machines: searched, filtered, sorted and paged by the address."""
+    view = ListView.from_request()
+    found = services().get_vm_service().list_vms(me().id, actor=current_actor(), **view.query())
+    projects = services().get_project_service().list_projects(me().id, actor=current_actor())
+    template = "vms/_table.html" if is_htmx() else "vms/index.html"
+    return render_template(
+        template, view=view, found=found, projects=projects, this_url=here(), **pages(found.next_before)
+    )
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+def create() -> ResponseReturnValue:
+    """Launch a machine. Answers as soon as the order is written down."""
+    actor, vms, projects = current_actor(), services().get_vm_service(), services().get_project_service()
+    form = LaunchForm(data={"idempotency_key": secrets.token_hex(16), "project_id": request.args.get("project")})
+    form.offer(projects.list_projects(me().id, actor=actor), vms.list_sizes(), vms.list_images())
+    if request.method == "POST":
+        key = form.idempotency_key.data or None
+        if form.submit(lambda: vms.create_vm(form.vm_data, me(), actor=actor, idempotency_key=key)):
+            return go_to(url_for("vms.show", vm_id=form.result.id))
+    sizes = vms.list_sizes()
+    quote = quote_for(find_size(sizes, form.size_id.data))
+    template = "vms/_launch_form.html" if is_htmx() else "vms/launch.html"
+    return render_template(template, form=form, sizes=sizes, images=vms.list_images(), quote=quote), form.status
+
+
+@blueprint.get("/new/quote")
+def quote() -> ResponseReturnValue:
+    """What the chosen size would cost: the part of the launch page that moves while choosing."""
+    size = find_size(services().get_vm_service().list_sizes(), request.args.get("size_id"))
+    if size is None:
+        raise NotFoundError("That size is not on offer any more.")
+    return render_template("vms/_quote.html", quote=quote_for(size))
+
+
+@blueprint.get("/<vm_id>")
+def show(vm_id: str) -> ResponseReturnValue:
+    """One machine: state, figures, charts, activity, console."""
+    chosen = request.args.get("range", "")
+    return render_template("vms/show.html", **vm_context(vm_id), **metrics_context(vm_id, chosen))
+
+
+@blueprint.get("/<vm_id>/status")
+def status(vm_id: str) -> ResponseReturnValue:
+    """The moving parts of a machine's page: state, buttons, steps, facts."""
+    return render_template("vms/_moving.html", **status_context(vm_id))
+
+
+@blueprint.get("/<vm_id>/activity")
+def activity(vm_id: str) -> ResponseReturnValue:
+    """Who did what with it, newest first. A page of its own for what is older."""
+    before = request.args.get("before", type=int)
+    context = activity_context(vm_id, before=before)
+    template = "vms/_activity.html" if is_htmx() else "vms/activity.html"
+    return render_template(template, **context, **pages(context["older_before"]))
+
+
+@blueprint.get("/<vm_id>/console")
+def console(vm_id: str) -> ResponseReturnValue:
+    """The serial console's last 64 KiB as the worker collected it."""
+    template = "vms/_console.html" if is_htmx() else "vms/console.html"
+    return render_template(template, **console_context(vm_id))
+
+
+@blueprint.get("/<vm_id>/metrics.json")
+def metrics(vm_id: str) -> ResponseReturnValue:
+    """Figures for the charts as compact columns; with ``after`` (epoch seconds) only newer points."""
+    return jsonify(
+        payload(load_series(vm_id, request.args.get("range", ""), after=request.args.get("after", type=int)))
+    )
+
+
+@blueprint.post("/<vm_id>/<any(start, stop, reboot, force_off):action>")
+def act(vm_id: str, action: str) -> ResponseReturnValue:
+    """Order a start, stop, reboot or force off."""
+    vms = services().get_vm_service()
+    order = {
+        "start": vms.start_vm, "stop": vms.stop_vm, "reboot": vms.reboot_vm, "force_off": vms.force_off_vm
+    }[action]  # fmt: skip
+    order(vm_id, actor=current_actor())
+    success(ORDERED[action])
+    if is_htmx():
+        return render_template("vms/_moving.html", **status_context(vm_id))
+    return redirect(url_for("vms.show", vm_id=vm_id), 303)
+
+
+@blueprint.route("/<vm_id>/delete", methods=["GET", "POST"])
+def delete(vm_id: str) -> ResponseReturnValue:
+    """Delete a machine and its disk, after its name was typed."""
+    vms, actor = services().get_vm_service(), current_actor()
+    vm = vms.get_vm(vm_id, actor=actor)
+    form = DeleteForm()
+    if request.method == "POST" and form.submit(lambda: vms.delete_vm(vm_id, form.confirm_name.data, actor=actor)):
+        success(f"{vm.name} is being deleted.")
+        return go_to(url_for("vms.index"))
+    template = "vms/_delete.html" if is_htmx() else "vms/delete.html"
+    return render_template(template, vm=vm, form=form), form.status

@@ -1,0 +1,119 @@
+"""What the pages about machines need, loaded from the services."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from zentry_web.domain.billing import Quote
+from zentry_web.domain.monitoring import MetricSeries
+from zentry_web.domain.vm import Size, VMState
+from zentry_web.web.activity import activity_lines
+from zentry_web.web.actor import current_actor, me
+from zentry_web.web.paging import PAGE_SIZE, last_key, text_argument
+from zentry_web.web.services import services
+
+ACTIVITY_ROWS = 15
+TABLE_POINTS = 12
+RANGES = {
+    "15m": ("15 min", timedelta(minutes=15)),
+    "1h": ("1 hour", timedelta(hours=1)),
+    "6h": ("6 hours", timedelta(hours=6)),
+    "24h": ("24 hours", timedelta(hours=24)),
+}
+DEFAULT_RANGE = "1h"
+
+
+@dataclass(frozen=True, slots=True)
+class ListView:
+    """What the address of the list says: search, filters, order, page."""
+
+    search: str
+    project_id: str
+    state: VMState | None
+    sort: str
+    before: str
+
+    @classmethod
+    def from_request(cls) -> "ListView":
+        """Read the query; what makes no sense is left out."""
+        state = text_argument("state")
+        known = state in {item.value for item in VMState if item != VMState.DELETED}
+        return cls(
+            search=text_argument("q"),
+            project_id=text_argument("project"),
+            state=VMState(state) if known else None,
+            sort="oldest" if text_argument("sort") == "oldest" else "newest",
+            before=text_argument("before"),
+        )
+
+    def query(self) -> dict[str, Any]:
+        """The arguments of VMService.list_vms."""
+        return {
+            "project_id": self.project_id or None,
+            "state": self.state,
+            "search": self.search,
+            "before": self.before or None,
+            "limit": PAGE_SIZE,
+        }
+
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.search or self.project_id or self.state)
+
+
+def find_size(sizes: list[Size], size_id: str | None) -> Size | None:
+    """The size of that id, if it is among those on offer."""
+    return next((size for size in sizes if size.id == size_id), None)
+
+
+def quote_for(size: Size | None) -> Quote | None:
+    """What launching that size would cost the signed-in person."""
+    return services().get_billing_service().quote(me().id, size) if size else None
+
+
+def status_context(vm_id: str) -> dict[str, Any]:
+    """State, operation, steps and how fresh they are."""
+    page = services().get_vm_service().get_vm_page(vm_id, actor=current_actor())
+    return {"page": page, "vm": page.vm}
+
+
+def activity_context(vm_id: str, *, before: int | None = None) -> dict[str, Any]:
+    """The machine's events as lines."""
+    vms, actor = services().get_vm_service(), current_actor()
+    vm = vms.get_vm(vm_id, actor=actor)
+    events = vms.list_vm_activity(vm_id, actor=actor, before=before, limit=ACTIVITY_ROWS)
+    return {
+        "vm": vm,
+        "lines": activity_lines(events, viewer_id=actor.id, with_address=True),
+        "older_before": last_key(events, "seq", ACTIVITY_ROWS),
+    }
+
+
+def console_context(vm_id: str) -> dict[str, Any]:
+    """The console's text and its age."""
+    actor = current_actor()
+    vm = services().get_vm_service().get_vm(vm_id, actor=actor)
+    return {"vm": vm, "console": services().get_monitoring_service().get_console(vm_id, actor=actor)}
+
+
+def load_series(vm_id: str, chosen: str, *, after: int | None = None, max_points: int = 500) -> MetricSeries:
+    """The figures of the chosen range up to now, or only those later than ``after`` (epoch seconds)."""
+    _, length = RANGES.get(chosen, RANGES[DEFAULT_RANGE])
+    end = datetime.now(UTC)
+    newer = datetime.fromtimestamp(after, UTC) if after and 0 < after < 2**33 else None
+    return (
+        services()
+        .get_monitoring_service()
+        .get_vm_metrics(vm_id, actor=current_actor(), start=end - length, end=end, after=newer, max_points=max_points)
+    )
+
+
+def metrics_context(vm_id: str, chosen: str) -> dict[str, Any]:
+    """The chosen range, and a coarse series for the tables beside the charts."""
+    active = chosen if chosen in RANGES else DEFAULT_RANGE
+    return {"ranges": RANGES, "active_range": active, "series": load_series(vm_id, active, max_points=TABLE_POINTS)}
+
+
+def vm_context(vm_id: str) -> dict[str, Any]:
+    """Everything on a machine's page but the figures."""
+    return console_context(vm_id) | activity_context(vm_id) | status_context(vm_id)

@@ -1,0 +1,116 @@
+"""What events mean in words: one line of an activity list or of the audit trail."""
+
+from dataclasses import dataclass
+
+from flask import url_for
+
+from zentry_web.domain.event import Event, Outcome
+from zentry_web.domain.money import format_credits
+
+# action: (icon, words). {name} is what it happened to.
+ACTIONS: dict[str, tuple[str, str]] = {
+    "auth.signup": ("user-plus", "Signed up"),
+    "auth.login": ("login", "Logged in"),
+    "auth.logout": ("logout", "Logged out"),
+    "auth.password": ("key", "Changed the password"),
+    "auth.sessions_end": ("logout", "Ended all sessions"),
+    "user.update": ("user", "Changed the profile"),
+    "user.disable": ("user-off", "Disabled an account"),
+    "user.enable": ("user", "Enabled an account"),
+    "project.create": ("folders", "Created project {name}"),
+    "project.rename": ("edit", "Renamed a project to {name}"),
+    "project.delete": ("trash", "Deleted project {name}"),
+    "credits.grant": ("coin", "Got starting credits"),
+    "credits.add": ("coin", "Added credits"),
+    "credits.deduct": ("coin", "Deducted credits"),
+    "vm.create": ("rocket", "Launched {name}"),
+    "vm.start": ("player-play", "Started {name}"),
+    "vm.stop": ("player-stop", "Stopped {name}"),
+    "vm.force_off": ("power", "Forced off {name}"),
+    "vm.reboot": ("rotate", "Rebooted {name}"),
+    "vm.delete": ("trash", "Deleted {name}"),
+    "vm.vanished": ("plug-off", "{name} was removed outside of Zentry"),
+    "vm.stopped": ("player-stop", "{name} stopped by itself"),
+    "vm.started": ("player-play", "{name} was started outside of Zentry"),
+    "vm.answered": ("network", "{name} answered"),
+    "size.offer": ("tag", "Offered size {name}"),
+    "size.withdraw": ("tag", "Withdrew size {name}"),
+    "price.publish": ("tag", "Published a price"),
+    "image.offer": ("disc", "Offered image {name}"),
+    "image.withdraw": ("disc", "Withdrew image {name}"),
+}
+# While a request is under way, and when it came to nothing.
+PENDING = {
+    "vm.create": "Launching {name}",
+    "vm.start": "Starting {name}",
+    "vm.stop": "Stopping {name}",
+    "vm.force_off": "Forcing off {name}",
+    "vm.reboot": "Rebooting {name}",
+    "vm.delete": "Deleting {name}",
+}
+FAILED = {
+    "vm.create": "Launch of {name}",
+    "vm.start": "Start of {name}",
+    "vm.stop": "Stop of {name}",
+    "vm.force_off": "Force off of {name}",
+    "vm.reboot": "Reboot of {name}",
+    "vm.delete": "Delete of {name}",
+}
+ENDINGS = {"failed": "failed", "cancelled": "refused", "succeeded": "succeeded"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An event as lists show it (the fields that ui.activity takes, and more for the trail)."""
+
+    event: Event
+    icon: str
+    text: str
+    who: str
+    href: str
+    outcome: str
+    error: str
+
+    @property
+    def at(self) -> object:
+        return self.event.at
+
+
+def activity_lines(events: list[Event], *, viewer_id: str = "", with_address: bool = False) -> list[Line]:
+    """The events in words. ``viewer_id`` is called 'you'; ``with_address`` adds where each came from."""
+    return [_line(event, viewer_id, with_address) for event in events]
+
+
+def _line(event: Event, viewer_id: str, with_address: bool) -> Line:
+    outcome = ENDINGS.get(event.ended, event.outcome.value)
+    icon, words = ACTIONS.get(event.action, ("history", ""))
+    if outcome in ("failed", "refused"):
+        words = FAILED.get(event.action, words)
+    elif outcome == Outcome.ACCEPTED:
+        words = PENDING.get(event.action, words)
+    return Line(
+        event=event,
+        icon=icon,
+        text=_filled(words, event),
+        who=_who(event, viewer_id, with_address),
+        href=url_for("vms.show", vm_id=event.vm_id) if event.vm_id and event.action != "vm.delete" else "",
+        outcome=outcome,
+        error=event.error,
+    )
+
+
+def _filled(words: str, event: Event) -> str:
+    name = event.resource_name or str(event.details.get("name") or event.resource_id)
+    amount = event.details.get("amount_micro", event.details.get("amount"))
+    if not words:
+        return f"{event.action.replace('.', ' ').replace('_', ' ').capitalize()}: {name}"
+    text = words.replace("{name}", name)
+    if event.action.startswith("credits.") and isinstance(amount, int):
+        text = f"{text}: {format_credits(abs(amount))}"
+    return text
+
+
+def _who(event: Event, viewer_id: str, with_address: bool) -> str:
+    who = "you" if event.actor_id == viewer_id else (event.actor_name or "somebody")
+    address = event.personal.get("address", "")
+    return f"{who} from {address}" if with_address and address else who

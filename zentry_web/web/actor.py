@@ -1,0 +1,133 @@
+"""Who is acting: Flask-Login's user around a domain User, and the Actor that services are handed.
+
+The signed session cookie carries the session token that AuthService gave out; every request asks
+AuthService whose it is (one query), so ending a session works at once and on all processes.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from flask import Flask, current_app, g, request, session
+from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+
+from zentry_web.domain.user import Actor, Role, SignedIn, User
+from zentry_web.services.errors import AuthenticationRequiredError, PermissionDeniedError
+from zentry_web.web.request_id import request_id
+from zentry_web.web.services import services
+
+ANONYMOUS = "anonymous"
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class WebUser(UserMixin):
+    """What templates see as ``current_actor``: the account behind this request."""
+
+    def __init__(self, user: User, session_token: str) -> None:
+        self.user = user
+        self.session_token = session_token
+
+    def get_id(self) -> str:
+        """What Flask-Login keeps in the cookie: the session's secret, never the user's id."""
+        return self.session_token
+
+    @property
+    def id(self) -> str:
+        return self.user.id
+
+    @property
+    def name(self) -> str:
+        return self.user.name
+
+    @property
+    def email(self) -> str:
+        return self.user.email
+
+    @property
+    def is_admin(self) -> bool:
+        return self.user.is_admin
+
+    @property
+    def time_zone(self) -> str:
+        return self.user.time_zone
+
+
+def load_user(session_token: str) -> WebUser | None:
+    """The signed-in user behind a cookie's token, or None when the session has ended."""
+    user = services().get_auth_service().get_session_user(session_token)
+    return WebUser(user, session_token) if user else None
+
+
+def signed_in_user() -> WebUser | None:
+    """The user of this request, or None."""
+    return cast(WebUser, current_user) if current_user.is_authenticated else None
+
+
+def known_user() -> WebUser | None:
+    """The user if this request has already looked: never asks the database (answers on their way out use this)."""
+    found = g.get("_login_user")
+    return found if isinstance(found, WebUser) else None
+
+
+def me() -> User:
+    """The signed-in account. Raises AuthenticationRequiredError."""
+    found = signed_in_user()
+    if found is None:
+        raise AuthenticationRequiredError("Please log in.")
+    return found.user
+
+
+def current_actor() -> Actor:
+    """Who services should take this request to come from; visitors act as 'anonymous'."""
+    found = signed_in_user()
+    return Actor(
+        id=found.id if found else ANONYMOUS,
+        role=found.user.role if found else Role.USER,
+        address=request.remote_addr,
+        user_agent=str(request.user_agent)[:300],
+        request_id=request_id(),
+    )
+
+
+def begin_session(signed_in: SignedIn) -> None:
+    """Sign this browser in. Nothing of the session before survives (no session fixation)."""
+    session.clear()
+    session.permanent = True
+    login_user(WebUser(signed_in.user, signed_in.session_token))
+
+
+def end_session() -> None:
+    """Sign this browser out, here and in the database."""
+    found = signed_in_user()
+    if found is not None:
+        services().get_auth_service().logout(found.session_token, actor=current_actor())
+    logout_user()
+    session.clear()
+
+
+def public(view: View) -> View:
+    """Mark a view that visitors may call. Every other view needs a log-in."""
+    view.is_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def require_login() -> None:
+    """Before every request: refuse visitors unless the view is public."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is None or getattr(view, "is_public", False) or request.endpoint == "static":
+        return
+    if signed_in_user() is None:
+        raise AuthenticationRequiredError("Please log in.")
+
+
+def require_admin_page() -> None:
+    """Before every request of the admin pages."""
+    if not me().is_admin:
+        raise PermissionDeniedError("This page is for admins.")
+
+
+def init_login(app: Flask) -> None:
+    """Set up Flask-Login: the cookie's own signature and the token in it are the protection."""
+    manager = LoginManager(app)
+    manager.session_protection = None  # a phone changes its address; the token is what counts
+    manager.user_loader(load_user)
+    app.before_request(require_login)

@@ -1,0 +1,57 @@
+"""What every template gets. ``balance`` is fetched only when a template asks for it, once per request."""
+
+from typing import Any
+
+from flask import Flask, current_app, g, request
+from werkzeug.local import LocalProxy
+
+from zentry_web.domain.billing import Balance
+from zentry_web.domain.user import MIN_PASSWORD
+from zentry_web.web.actor import current_actor, signed_in_user
+from zentry_web.web.services import services
+
+THEMES = ("light", "dark")
+
+
+def chosen_theme() -> str | None:
+    """'light', 'dark', or None: follow the browser."""
+    value = request.cookies.get(current_app.config["THEME_COOKIE_NAME"])
+    return value if value in THEMES else None
+
+
+def use_balance(balance: Balance) -> None:
+    """Let the sidebar use a balance that the page has loaded anyway."""
+    g.balance = balance
+
+
+def get_balance() -> Balance | None:
+    """The signed-in person's balance; None for visitors."""
+    user = signed_in_user()
+    if user is None:
+        return None
+    if "balance" not in g:
+        g.balance = services().get_billing_service().get_balance(user.id, actor=current_actor())
+    return g.balance  # type: ignore[no-any-return]
+
+
+def bare_context() -> dict[str, Any]:
+    """The layouts' variables without any look into the database: for error pages."""
+    return {
+        "current_actor": None,
+        "theme": chosen_theme(),
+        "password_rule": f"At least {MIN_PASSWORD} characters.",
+        "compute_simulated": bool(current_app.config["ZENTRY_SIMULATED"]),
+        "nav_active": "",
+        "balance": None,
+    }
+
+
+def page_context() -> dict[str, Any]:
+    """The layouts' variables of an ordinary page."""
+    user = signed_in_user()
+    return bare_context() | {"current_actor": user, "balance": LocalProxy(get_balance) if user else None}
+
+
+def init_context(app: Flask) -> None:
+    """Hand the variables to every template."""
+    app.context_processor(page_context)

@@ -1,0 +1,213 @@
+"""The one table from what services raise to what a person, htmx or a program gets to see.
+
+A browser gets a page, htmx a toast, a program application/problem+json (RFC 9457).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from flask import Flask, Response, current_app, jsonify, make_response, request, url_for
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, SecurityError
+
+from zentry_web.domain.money import format_credits
+from zentry_web.services.errors import ServiceError
+from zentry_web.web.context import bare_context
+from zentry_web.web.htmx import is_htmx, wants_json
+from zentry_web.web.request_id import request_id
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one kind of error is answered: its status, the toast's kind and the page's heading."""
+
+    status: int
+    kind: str
+    title: str
+
+
+ERRORS: dict[str, Answer] = {
+    "VALIDATION_ERROR": Answer(400, "error", "Something in this is not right"),
+    "NOT_FOUND": Answer(404, "error", "There is nothing here"),
+    "INSUFFICIENT_CREDITS": Answer(400, "warning", "Not enough credits"),
+    "AUTHENTICATION_REQUIRED": Answer(401, "warning", "Please log in"),
+    "PERMISSION_DENIED": Answer(403, "error", "You may not do this"),
+    "CONFLICT": Answer(409, "warning", "That does not fit the present state"),
+    "RATE_LIMITED": Answer(429, "warning", "Too many attempts"),
+    "PROVIDER_UNAVAILABLE": Answer(503, "warning", "Something Zentry needs does not answer"),
+    "SERVICE_ERROR": Answer(500, "error", "Something went wrong"),
+}
+# What Flask itself refuses. Each of these has a page of its own, templates/errors/<status>.html.
+HTTP_ERRORS: dict[int, tuple[str, str]] = {
+    400: ("That request could not be read", "Go back, reload the page and try again."),
+    404: ("There is nothing here", "The page does not exist, was deleted, or belongs to somebody else."),
+    405: ("That does not work here", "The page exists, but not for this kind of request."),
+    413: ("That is too large", "What was sent is larger than Zentry accepts."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One error, ready to be shown in any shape."""
+
+    status: int
+    kind: str
+    title: str
+    text: str
+    code: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+    own_page: bool = False  # a page of its own says it better than the text: errors/<status>.html
+
+    @property
+    def link(self) -> tuple[str, str] | None:
+        """(text, address) of the way out, where there is a better one than going back."""
+        if self.code == "INSUFFICIENT_CREDITS":
+            return "See your credits", url_for("billing.index")
+        return None
+
+
+def find_answer(error: ServiceError) -> Answer:
+    """The row of the table for an error; an unknown code counts as a fault of ours."""
+    return ERRORS.get(error.error_code, ERRORS["SERVICE_ERROR"])
+
+
+def error_text(error: ServiceError) -> str:
+    """The sentence for a person, with the amount that is missing or when to try again."""
+    details = error.details
+    if error.error_code == "INSUFFICIENT_CREDITS" and "needed" in details:
+        needed, available = details["needed"], details.get("available", 0)
+        return (
+            f"{error.message} This needs {format_credits(needed)} credits and you have {format_credits(available)}: "
+            f"{format_credits(max(0, needed - available))} more are needed."
+        )
+    return error.message
+
+
+def problem_of(error: ServiceError) -> Problem:
+    """A service's refusal as a Problem."""
+    answer = find_answer(error)
+    return Problem(answer.status, answer.kind, answer.title, error_text(error), error.error_code, error.details)
+
+
+def respond(problem: Problem) -> Response:
+    """The problem in the shape that was asked for."""
+    if wants_json():
+        response = jsonify(_as_json(problem))
+        response.mimetype = "application/problem+json"
+    elif is_htmx():
+        response = make_response(_toast(problem))
+        response.headers["HX-Retarget"] = "#toasts"
+        response.headers["HX-Reswap"] = "beforeend"
+    else:
+        response = make_response(_page(problem))
+    response.status_code = problem.status
+    if problem.details.get("retry_after"):
+        response.headers["Retry-After"] = str(int(problem.details["retry_after"]))
+    return response
+
+
+def _as_json(problem: Problem) -> dict[str, Any]:
+    return {
+        "type": "about:blank",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.text,
+        "code": problem.code,
+        "request_id": request_id(),
+        "details": problem.details,
+    }
+
+
+def _render(name: str, **values: Any) -> str:
+    """Render without the usual context: an error page must not need the database."""
+    return current_app.jinja_env.get_template(name).render(request_id=request_id(), **values, **bare_context())
+
+
+def _page(problem: Problem) -> str:
+    if problem.own_page:
+        return _render(f"errors/{problem.status}.html")
+    return _render("errors/refused.html", problem=problem, back=_back_url())
+
+
+def _toast(problem: Problem) -> str:
+    text, href = problem.link or ("", "")
+    message = f"{problem.text} Request {request_id()}" if problem.status >= 500 else problem.text
+    return _render(
+        "errors/_alert.html",
+        category=problem.kind,
+        title=problem.title,
+        message=message,
+        action_url=href,
+        action_text=text,
+    )
+
+
+def _back_url() -> str:
+    """The page the person came from, if it is one of ours; else the front page."""
+    source = urlsplit(request.referrer or "")
+    if source.netloc == request.host and source.path != request.path:
+        return source.path + (f"?{source.query}" if source.query else "")
+    return url_for("public.landing")
+
+
+def login_needed() -> Response:
+    """Send a visitor to the log-in and back: 303, HX-Redirect or JSON 401."""
+    if wants_json():
+        answer = ERRORS["AUTHENTICATION_REQUIRED"]
+        return respond(Problem(401, answer.kind, answer.title, "Please log in.", "AUTHENTICATION_REQUIRED"))
+    if is_htmx():
+        here = urlsplit(request.headers.get("HX-Current-URL", ""))
+        target = url_for("auth.login", next=here.path or None)
+        return Response(status=204, headers={"HX-Redirect": target})
+    next_url = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else None
+    return Response(status=303, headers={"Location": url_for("auth.login", next=next_url)})
+
+
+def on_service_error(error: ServiceError) -> Response:
+    """Answer a refusal by a service."""
+    if error.error_code == "AUTHENTICATION_REQUIRED":
+        return login_needed()
+    problem = problem_of(error)
+    if problem.status >= 500:
+        log.error("service_error", code=error.error_code, request_id=request_id(), exc_info=error)
+    return respond(problem)
+
+
+def on_csrf_error(_error: CSRFError) -> Response:
+    """A form without its token: forged, or its page is older than the session."""
+    text = "This page was open for too long or belongs to an earlier log-in. Go back, reload it and try again."
+    return respond(Problem(400, "warning", "Please try again", text, "CSRF"))
+
+
+def on_http_error(error: HTTPException) -> Response:
+    """Answer what Flask itself raises: unknown address, wrong method, too large."""
+    status = error.code or 500
+    if status < 400:
+        return Response(error.get_body(), status, error.get_headers())
+    if isinstance(error, SecurityError):  # nothing can be linked to under a host that is not ours
+        return Response("This address is not served here.\n", 400, mimetype="text/plain")
+    title, text = HTTP_ERRORS.get(status, ("Something went wrong", error.description or ""))
+    response = respond(Problem(status, "error", title, text, error.name, own_page=status in HTTP_ERRORS))
+    if isinstance(allowed := getattr(error, "valid_methods", None), list):
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response
+
+
+def on_any_error(error: Exception) -> Response:
+    """Anything nobody expected: logged in full, shown with the request id only."""
+    log.error("unexpected_error", request_id=request_id(), endpoint=request.endpoint, exc_info=error)
+    text = "The fault is ours and has been written down. If it stays, tell the operator the request id below."
+    return respond(Problem(500, "error", "Something went wrong", text, "INTERNAL_ERROR", own_page=True))
+
+
+def init_errors(app: Flask) -> None:
+    """Register the handlers."""
+    app.register_error_handler(ServiceError, on_service_error)
+    app.register_error_handler(CSRFError, on_csrf_error)
+    app.register_error_handler(HTTPException, on_http_error)
+    app.register_error_handler(Exception, on_any_error)

@@ -1,0 +1,70 @@
+"""The base of all forms. Forms check shape; services check truth, and their verdict comes back onto the fields."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask_wtf import FlaskForm
+
+from zentry_web.services.errors import (
+    ConflictError,
+    InsufficientCreditsError,
+    ProviderUnavailableError,
+    RateLimitedError,
+    ServiceError,
+    ValidationError,
+)
+from zentry_web.web.errors import error_text, find_answer
+
+# Refusals that belong beside what was typed. Others (not found, not allowed, log-in expired) end the request.
+SHOWN_IN_FORM = (
+    ValidationError,
+    ConflictError,
+    InsufficientCreditsError,
+    RateLimitedError,
+    ProviderUnavailableError,
+)
+
+
+class BaseForm(FlaskForm):
+    """A form that carries a service's refusal: messages on the fields, and the status to answer with."""
+
+    status = 200
+    result: Any = None
+    shown: tuple[type[ServiceError], ...] = SHOWN_IN_FORM
+    error: ServiceError | None = None
+
+    def submit(self, action: Callable[[], Any]) -> bool:
+        """Check the shape, then run ``action`` and keep its answer in ``result``.
+
+        False when either refuses; ``status`` then says how to answer and the form holds the messages.
+        """
+        if not self.validate_on_submit():
+            self.status = 400
+            return False
+        try:
+            self.result = action()
+        except self.shown as error:
+            self.take(error)
+            return False
+        return True
+
+    def refuse(self, field: str, message: str) -> None:
+        """Put a message onto a field; the form is answered with 400."""
+        self.status = 400
+        self._place({field: message})
+
+    def take(self, error: ServiceError) -> None:
+        """Put a refusal onto its fields, and what has no field onto the form."""
+        self.error = error
+        self.status = find_answer(error).status
+        placed = isinstance(error, ValidationError) and self._place(error.details)
+        if not placed:
+            self.form_errors.append(error_text(error))
+
+    def _place(self, details: dict[str, Any]) -> bool:
+        placed = False
+        for name, message in details.items():
+            if name in self._fields:
+                self._fields[name].errors = [*self._fields[name].errors, str(message)]
+                placed = True
+        return placed

@@ -1,0 +1,50 @@
+"""Security headers, the Content-Security-Policy and caching rules of every answer."""
+
+from flask import Flask, Response, request
+
+from zentry_web.web.actor import known_user
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data: blob:",  # data: icons inside Tabler's CSS, blob: Plotly's picture download
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+FIXED = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+
+def init_headers(app: Flask, *, is_https: bool) -> None:
+    """Add the headers; ``is_https`` also pins the browser to https for a year."""
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        for name, value in FIXED.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Referrer-Policy", "same-origin")
+        if is_https:
+            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        if request.endpoint != "static":
+            _add_caching(response)
+        return response
+
+
+def _add_caching(response: Response) -> None:
+    response.vary.update(["HX-Request", "HX-Boosted", "Cookie"])
+    if known_user() is not None or response.status_code >= 400:
+        response.headers["Cache-Control"] = "no-store"
+    else:
+        response.headers.setdefault("Cache-Control", "no-cache")

@@ -1,0 +1,22 @@
+"""What a request from htmx needs. A boosted request counts as an ordinary one: it wants a whole page."""
+
+from flask import Response, redirect, request
+from werkzeug.wrappers import Response as BaseResponse
+
+
+def is_htmx() -> bool:
+    """Whether the answer will be put into a part of the page."""
+    return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Boosted") != "true"
+
+
+def go_to(url: str) -> BaseResponse:
+    """Send the browser on after a successful POST: 303, or HX-Redirect when htmx asked."""
+    if is_htmx():
+        return Response(status=204, headers={"HX-Redirect": url})
+    return redirect(url, 303)
+
+
+def wants_json() -> bool:
+    """Whether the caller asked for JSON rather than a page."""
+    best = request.accept_mimetypes.best_match(["text/html", "application/json", "application/problem+json"])
+    return request.path.endswith(".json") or (best or "text/html").endswith("json")

@@ -1,0 +1,32 @@
+"""Paging by key and addresses that keep the filters of the page."""
+
+from typing import Any
+
+from flask import request, url_for
+
+PAGE_SIZE = 50
+
+
+def here(**changes: Any) -> str:
+    """This page's address with some query arguments changed; None and '' leave one out."""
+    arguments = request.args.to_dict() | (request.view_args or {}) | changes
+    kept = {name: value for name, value in arguments.items() if value not in (None, "")}
+    return url_for(request.endpoint or "public.landing", **kept)
+
+
+def text_argument(name: str, limit: int = 100) -> str:
+    """A query argument, trimmed and cut to a sane length; '' when absent."""
+    return request.args.get(name, "").strip()[:limit]
+
+
+def pages(next_before: object) -> dict[str, str | None]:
+    """Addresses for shared/_pages.html. ``next_before``: the key of this page's last row when there are more, or None."""
+    return {
+        "first_url": here(before=None) if request.args.get("before") else None,
+        "next_url": here(before=next_before) if next_before else None,
+    }
+
+
+def last_key(rows: list[Any], key: str, limit: int = PAGE_SIZE) -> Any:
+    """The key of the last row when the page is full (there may be more), else None."""
+    return getattr(rows[-1], key) if len(rows) >= limit else None
