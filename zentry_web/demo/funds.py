@@ -1,0 +1,52 @@
+"""The admin of the demo: gives people credits, with reasons, before they run out."""
+
+from collections.abc import Iterable
+
+from zentry_web.domain.money import MICRO
+from zentry_web.domain.user import SYSTEM, Actor, User
+from zentry_web.services.billing_service import BillingService
+
+KEPT_HOURS = 24  # what wallets never fall below, so that nothing in the demo stops for lack of credits
+TOP_UP_HOURS = 7 * 24
+ROUND_TO = 10 * MICRO
+WELCOME = 10 * MICRO
+_REASONS = ("Monthly budget", "Top-up by bank transfer", "Extra budget for the new release", "Budget of the team")
+
+
+class Funds:
+    """Adds credits through BillingService as ``admin``."""
+
+    def __init__(self, billing: BillingService) -> None:
+        self._billing = billing
+        self._given = 0
+        self.admin: Actor = SYSTEM
+
+    def welcome(self, user: User) -> None:
+        """A first gift; every fourth one is a typing error that is corrected."""
+        self._add(user, WELCOME, "Welcome credits")
+        if self._given % 4 == 0:
+            self._add(user, WELCOME, "Welcome credits")
+            self._billing.deduct_credits(user.id, WELCOME, "Correction: given twice", actor=self.admin)
+
+    def make_sure(self, user: User, more_micro_per_hour: int) -> None:
+        """Top up unless the wallet lasts for a day with a further ``more_micro_per_hour`` running."""
+        balance = self._billing.get_balance(user.id)
+        burn = balance.burn_micro_per_hour + more_micro_per_hour
+        if balance.wallet_micro - balance.accrued_micro < burn * KEPT_HOURS + more_micro_per_hour:
+            reason = _REASONS[self._given % len(_REASONS)]
+            self._add(user, self._rounded(balance.accrued_micro + burn * TOP_UP_HOURS), reason)
+
+    def top_up_all(self, users: Iterable[User], *, days: int) -> None:
+        """Let everybody's credits last for ``days`` from now."""
+        for user in users:
+            balance = self._billing.get_balance(user.id)
+            missing = balance.burn_micro_per_hour * 24 * days - balance.available_micro
+            if missing > 0:
+                self._add(user, self._rounded(missing), "Budget for the next weeks")
+
+    def _add(self, user: User, amount: int, reason: str) -> None:
+        self._given += 1
+        self._billing.add_credits(user.id, amount, reason, actor=self.admin)
+
+    def _rounded(self, amount: int) -> int:
+        return -(-amount // ROUND_TO) * ROUND_TO
