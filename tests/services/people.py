@@ -2,6 +2,7 @@
 
 from sqlalchemy import event, select
 
+from zentry_web.adapters.compute.base import Machine, PowerState
 from zentry_web.domain.user import Actor, Role
 from zentry_web.models import DbEvent, DbEventPersonal
 
@@ -54,3 +55,26 @@ class Statements:
     @property
     def count(self):
         return len(self.texts)
+
+
+def launch(container, user, project, name, *, run=True):
+    """A VM of ``user``, running unless told otherwise."""
+    vms = container.get_vm_service()
+    vm = vms.create_vm(
+        {"project_id": project.id, "name": name, "size_id": "size_nano", "image_id": "img_tiny"},
+        user,
+        actor=acting(user),
+    )
+    if run:
+        claim = vms.operations.claim("worker")
+        assert claim is not None
+        assert vms.records.operation_running(claim, Machine(vm.id, PowerState.RUNNING, run_id=f"run-{vm.id}"))
+    return vm
+
+
+def delete(container, user, vm):
+    """Delete a VM, to the end."""
+    vms = container.get_vm_service()
+    vms.delete_vm(vm.id, vm.name, actor=acting(user))
+    claim = vms.operations.claim("worker")
+    assert vms.records.operation_deleted(claim)

@@ -28,7 +28,7 @@ from zentry_web.services.access import require_admin, require_project, require_s
 from zentry_web.services.base_service import BaseService, Core, body_hash
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, ValidationError
-from zentry_web.services.event_log import read_events
+from zentry_web.services.event_log import for_viewer, read_events
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_operations import OperationQueue, as_operation
@@ -103,6 +103,7 @@ class VMService(BaseService):
         with self.transaction() as session:
             project = require_project(session, actor, request.project_id)
             self._billing.lock_wallet(project.owner_id)
+            require_project(session, actor, project.id, fresh=True)  # it may have been deleted meanwhile
             if idempotency_key and (made := self._made_before(session, idempotency_key, fingerprint)):
                 return read_vm(session, made)
             size, image = self._check_choice(session, request)
@@ -214,7 +215,8 @@ class VMService(BaseService):
         """What was done to the VM, newest first: who, when, from where, how it ended."""
         with self.reading() as session:
             require_vm(session, actor, vm_id)
-            return read_events(session, DbEvent.vm_id == vm_id, before=before, limit=limit, endings=False)
+            events = read_events(session, DbEvent.vm_id == vm_id, before=before, limit=limit, endings=False)
+        return for_viewer(events, actor)
 
     def count_by_state(self, user_id: str | None, *, actor: Actor = SYSTEM) -> dict[VMState, int]:
         """How many VMs a person (None: everyone, admins only) has in each state; states without any are left out."""
