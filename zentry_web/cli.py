@@ -205,9 +205,13 @@ def compute() -> None:
 @click.option("--seed", default=1, show_default=True)
 def seed_demo(users: int, vms: int, days: int, seed: int) -> None:
     """Fill an empty database with demo people, projects, machines and history (simulator only)."""
+    import logging
+
     from zentry_web.demo import DemoRefused
     from zentry_web.demo import seed as run
+    from zentry_web.logs import configure_logs
 
+    configure_logs(logging.ERROR)  # thousands of ordinary operations are of no interest
     try:
         summary = run(_config(), users=users, vms=vms, days=days, seed=seed)
     except DemoRefused as error:
