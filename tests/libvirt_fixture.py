@@ -24,14 +24,8 @@ def libvirt_uri(folder: Path) -> str:
     if given:
         return given
     script = ROOT / "scripts" / "libvirtd-up"
-    done = subprocess.run(
-        [script],
-        env=os.environ | {"ZENTRY_DATA": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    environment = os.environ | {"ZENTRY_DATA": str(folder)}
+    done = subprocess.run([script], env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, f"no libvirt: {done.stderr}"
     return done.stdout.strip().splitlines()[-1]
 
