@@ -248,7 +248,7 @@ def _simulate(action: Callable[["SimulatorControl"], object]) -> None:
 @simulator.command("list")
 def simulator_list() -> None:
     """All simulated machines."""
-    _simulate(lambda control: [click.echo(f"{found.vm_id}  {found.name}") for found in control.machines()])
+    _simulate(lambda control: click.echo("\n".join(f"{found.vm_id}  {found.name}" for found in control.machines())))
 
 
 @simulator.command("destroy")

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from typing import Any
+
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import Session
 
@@ -86,7 +88,7 @@ def _bare(row: DbEvent) -> Event:
     return Event(**_fields(row))
 
 
-def _fields(row: DbEvent) -> dict[str, object]:
+def _fields(row: DbEvent) -> dict[str, Any]:
     return {
         "seq": row.seq,
         "id": row.id,
