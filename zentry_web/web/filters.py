@@ -1,14 +1,16 @@
 """Jinja filters: credits, times, durations and sizes as people read them. ``init_filters(app)`` registers them.
 
-``credits`` takes micro-credits; ``memory`` MiB; ``moment``, ``ago`` and ``iso`` aware datetimes; ``duration`` seconds.
+``credits`` takes micro-credits; ``memory`` MiB; ``moment``, ``ago`` and ``iso`` aware datetimes; ``duration`` seconds;
+``html_attrs`` a macro's keyword arguments.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Flask, has_request_context
+from markupsafe import Markup, escape
 
 from zentry_web.domain.billing import TransferKind
 from zentry_web.domain.money import format_credits
@@ -110,6 +112,13 @@ def words(name: str) -> str:
     return str(name).replace("_", " ").replace(".", " ").strip().capitalize()
 
 
+def html_attrs(pairs: Mapping[str, Any]) -> Markup:
+    """Keyword arguments as HTML attributes: dashes for underscores, True as a bare name, None and False left out."""
+    shown = ((key.replace("_", "-"), value) for key, value in pairs.items() if value is not None and value is not False)
+    parts = [f" {escape(key)}" if value is True else f' {escape(key)}="{escape(value)}"' for key, value in shown]
+    return Markup("".join(parts))  # noqa: S704 (each part is escaped just above)
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "credits": format_credits,
     "moment": moment,
@@ -118,6 +127,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "ago": ago,
     "memory": memory,
     "words": words,
+    "html_attrs": html_attrs,
     "capacity": capacity,
     "clock_time": clock_time,
     "sparkline": sparkline,
