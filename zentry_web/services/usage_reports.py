@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, case, func, literal, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, case, func, literal, select, type_coerce, union_all
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.billing import AccountKind, Balance, UsageLine, UsageState, UsageSummary
@@ -73,7 +73,7 @@ def time_zone_of(session: Session, user_id: str) -> str:
 def month_spend(
     session: Session, owner_id: str, now: datetime, zone: str, project_id: str | None = None
 ) -> dict[str, int]:
-    """Micro-credits since the month began, charged and accrued, per project (or of one). Two statements."""
+    """Micro-credits since the month began, charged and accrued, per project (or of one). One statement."""
     charged: Select[Any] = (
         select(MONTH.c.project_id, func.sum(MONTH.c.amount))
         .where(MONTH.c.owner_id == owner_id, MONTH.c.month == local_month(now, zone))
@@ -88,9 +88,8 @@ def month_spend(
         charged = charged.where(MONTH.c.project_id == project_id)
         accrued = accrued.where(INTERVAL.c.project_id == project_id)
     spend: dict[str, int] = {}
-    for query in (charged, accrued):
-        for project, amount in session.execute(query):
-            spend[project] = spend.get(project, 0) + int(amount)
+    for project, amount in session.execute(union_all(charged, accrued)):
+        spend[project] = spend.get(project, 0) + int(amount)
     return spend
 
 

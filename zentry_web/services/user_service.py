@@ -8,7 +8,7 @@ from zentry_web.domain.event import Event
 from zentry_web.domain.overview import AdminOverview, BusyVM, Dashboard
 from zentry_web.domain.text import folded
 from zentry_web.domain.user import SYSTEM, Actor, User, UserRow
-from zentry_web.domain.vm import VMState
+from zentry_web.domain.vm import VM, VMState
 from zentry_web.models import DbAccount, DbEvent, DbEventPersonal, DbProject, DbUsageInterval, DbUser, DbVM
 from zentry_web.services.access import require_admin, require_self
 from zentry_web.services.account_rows import require_user_row, to_user
@@ -16,16 +16,18 @@ from zentry_web.services.accounts import UNKNOWN_ACCOUNT
 from zentry_web.services.auth_service import AuthService
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
-from zentry_web.services.errors import ConflictError
+from zentry_web.services.errors import ConflictError, NotFoundError
 from zentry_web.services.event_log import for_viewer, latest_seq, read_events, read_events_after
 from zentry_web.services.fields import email_key
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.project_service import ProjectService, as_project
+from zentry_web.services.usage_reports import month_spend
 from zentry_web.services.vm_queries import as_vm, vm_query
 from zentry_web.services.vm_service import VMService
 
 DEAREST_PROJECTS = 5
 BUSIEST_VMS = 5
+ATTENTION_VMS = 5
 RECENT_EVENTS = 8
 
 
@@ -119,20 +121,25 @@ class UserService(BaseService):
         """A person's overview. At most nine statements, however many VMs and projects. Raises NotFoundError."""
         require_self(actor, user_id)
         with self.reading() as session:
-            projects = session.scalars(
-                select(DbProject).where(DbProject.owner_id == user_id, DbProject.deleted_at.is_(None))
-            ).all()
-            spend = self._billing.month_spend_by_project(user_id)
+            zone, projects = _projects(session, user_id)
+            spend = month_spend(session, user_id, self.now(), zone)
             dearest = sorted(projects, key=lambda row: (-spend.get(row.id, 0), row.name_key))[:DEAREST_PROJECTS]
             recent = read_events(session, DbEvent.owner_id == user_id, limit=RECENT_EVENTS, endings=False)
+            samples = self._monitoring.get_busiest(user_id, BUSIEST_VMS)
+            attention, busy = _striking_vms(session, user_id, [sample.vm_id for sample in samples])
+            lines = self._monitoring.get_sparklines(list(busy)) if busy else {}
             return Dashboard(
                 balance=self._billing.get_balance(user_id, actor=actor),
                 state_counts=self._vm.count_by_state(user_id, actor=actor),
                 projects_count=len(projects),
                 project_spend=tuple((as_project(row), spend.get(row.id, 0)) for row in dearest),
                 recent=tuple(for_viewer(recent, actor)),
-                attention=tuple(self._vm.list_attention(user_id, actor=actor)),
-                busiest=self._busiest(session, user_id),
+                attention=attention,
+                busiest=tuple(
+                    BusyVM(busy[sample.vm_id], sample.cpu_percent, lines.get(sample.vm_id, ()))
+                    for sample in samples
+                    if sample.vm_id in busy
+                ),
             )
 
     def get_admin_overview(self, *, actor: Actor = SYSTEM) -> AdminOverview:
@@ -211,21 +218,27 @@ class UserService(BaseService):
         with self.reading() as session:
             return read_events_after(session, seq, limit)
 
-    # -- inside ---------------------------------------------------------------------------------
 
-    def _busiest(self, session: Session, user_id: str) -> tuple[BusyVM, ...]:
-        samples = self._monitoring.get_busiest(user_id, BUSIEST_VMS)
-        ids = [sample.vm_id for sample in samples]
-        if not ids:
-            return ()
-        query = vm_query().where(DbVM.id.in_(ids), DbVM.owner_id == user_id, DbVM.state == VMState.RUNNING)
-        vms = {row[0].id: as_vm(row) for row in session.execute(query)}
-        lines = self._monitoring.get_sparklines(ids)
-        return tuple(
-            BusyVM(vms[sample.vm_id], sample.cpu_percent, lines.get(sample.vm_id, ()))
-            for sample in samples
-            if sample.vm_id in vms
-        )
+def _projects(session: Session, user_id: str) -> tuple[str, list[DbProject]]:
+    """The account's time zone and its projects. Raises NotFoundError."""
+    rows = session.execute(
+        select(DbUser.time_zone, DbProject)
+        .outerjoin(DbProject, (DbProject.owner_id == DbUser.id) & DbProject.deleted_at.is_(None))
+        .where(DbUser.id == user_id)
+    ).all()
+    if not rows:
+        raise NotFoundError("There is no such account.")
+    return rows[0][0], [row for _, row in rows if row is not None]
+
+
+def _striking_vms(session: Session, user_id: str, busy_ids: list[str]) -> tuple[tuple[VM, ...], dict[str, VM]]:
+    """The newest VMs that say why they are off or in error, and the running ones of ``busy_ids``. One statement."""
+    owned = DbVM.owner_id == user_id, DbVM.deleted_at.is_(None)
+    saying = select(DbVM.id).where(*owned, DbVM.state_reason != "").order_by(DbVM.id.desc()).limit(ATTENTION_VMS)
+    query = vm_query().where(*owned, or_(DbVM.id.in_(saying), DbVM.id.in_(busy_ids))).order_by(DbVM.id.desc())
+    vms = [as_vm(row) for row in session.execute(query)]
+    attention = tuple(vm for vm in vms if vm.state_reason)[:ATTENTION_VMS]
+    return attention, {vm.id: vm for vm in vms if vm.id in busy_ids and vm.state == VMState.RUNNING}
 
 
 def _matches(search: str) -> ColumnElement[bool]:
