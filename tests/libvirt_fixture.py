@@ -54,12 +54,12 @@ class SshKey:
     private: Path
     public: str
 
-    def run(self, address: str, command: str) -> str:
+    def run(self, address: str, command: str, port: int = 22) -> str:
         """What a command on the guest prints; fails if ssh does."""
         options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "BatchMode=yes"]
         words = [word for option in (*options, "ConnectTimeout=10") for word in ("-o", option)]
         done = subprocess.run(
-            ["ssh", "-i", self.private, *words, f"root@{address}", command],
+            ["ssh", "-i", self.private, "-p", str(port), *words, f"root@{address}", command],
             capture_output=True,
             text=True,
             check=False,

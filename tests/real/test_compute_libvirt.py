@@ -1,5 +1,6 @@
 """The libvirt driver keeps the contract, with real guests; and what only real guests can show."""
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from tests.libvirt_fixture import LibvirtRig, image_dir, libvirt_rig, virsh
 from zentry_web.adapters.compute.accelerator import Accelerator, boots_under, choose_accelerator, find_emulator
 from zentry_web.adapters.compute.base import PowerState
 from zentry_web.adapters.compute.images import get_image
-from zentry_web.adapters.compute.libvirt import LibvirtCompute, answers
+from zentry_web.adapters.compute.libvirt import LibvirtCompute, answers, free_port
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -74,6 +75,27 @@ def wait_for_line(libvirt: LibvirtRig, address: str, path: str, text: str) -> st
         return found if text in found else ""
 
     return wait_for(read, 30, f"{text!r} in {path}", pause=0.3)
+
+
+def test_user_network_forwards_a_port(rig: ComputeRig, libvirt: LibvirtRig) -> None:
+    # What an ordinary user's session gets; the daemon's kind makes no difference to it.
+    driver = LibvirtCompute(libvirt.uri, libvirt.data_dir, libvirt.namespace, image_dir(), user_network=True)
+    spec = rig.spec()
+    try:
+        driver.create(spec)
+        # Somebody else takes the port before the machine starts: it gets another.
+        planned = free_port(spec.vm_id)
+        with socket.create_server(("127.0.0.1", planned)):
+            driver.start(spec.vm_id)
+        machine = wait_for(lambda: m if (m := driver.machine(spec.vm_id)).answered else None, 90, "the ready line")
+        assert machine.addresses == ()
+        words = machine.reach.split()
+        assert (words[0], words[1], words[3]) == ("ssh", "-p", "root@127.0.0.1")
+        assert int(words[2]) != planned
+        assert libvirt.key.run("127.0.0.1", "hostname", port=int(words[2])).strip() == spec.name
+    finally:
+        driver.delete(spec.vm_id)
+        driver.close()
 
 
 def test_domains_of_others_are_not_seen_and_not_touched(rig: ComputeRig, libvirt: LibvirtRig, tmp_path: Path) -> None:

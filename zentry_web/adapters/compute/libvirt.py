@@ -68,8 +68,9 @@ class LibvirtCompute:
 
     ``data_dir`` is Zentry's data folder (disks go to its ``machines``), ``image_dir`` holds the guest images, and
     ``namespace`` (up to 12 hex digits, the data folder's id) parts this Zentry's domains, network and bridge from
-    all others on the machine. With a ``/session`` uri guests get a user-mode network with a forwarded SSH port.
-    ``accelerator`` is found by a probe when not given. Nothing is opened before the first call.
+    all others on the machine. With a ``/session`` uri, or ``user_network``, guests get QEMU's user-mode network
+    with a forwarded SSH port; libvirt counts no traffic there. ``accelerator`` is found by a probe when not given.
+    Nothing is opened before the first call.
     """
 
     name = "libvirt"
@@ -84,6 +85,7 @@ class LibvirtCompute:
         *,
         accelerator: Accelerator | None = None,
         emulator: str | None = None,
+        user_network: bool | None = None,
     ) -> None:
         self.uri = uri
         # libvirt wants absolute paths.
@@ -92,7 +94,9 @@ class LibvirtCompute:
         self._namespace = namespace
         self._accelerator = accelerator
         self._emulator = emulator or find_emulator()
-        self._has_network = not uri.partition("?")[0].endswith("/session")
+        if user_network is None:
+            user_network = uri.partition("?")[0].endswith("/session")
+        self._has_network = not user_network
         self._storage = MachineStorage(self._data_dir / "machines")
         self._domains = LibvirtDomains(namespace, self._storage)
         self._network = LibvirtNetwork(namespace, self._data_dir)
@@ -271,7 +275,7 @@ class LibvirtCompute:
             seed=self._storage.seed(spec.vm_id),
             console=self._storage.console(spec.vm_id),
             network=self._network.name if self._has_network else "",
-            ssh_port=0 if self._has_network else _free_port(spec.vm_id),
+            ssh_port=0 if self._has_network else free_port(spec.vm_id),
         )
         xml = domain_xml(self._namespace, spec, place)
         self._connection.call(lambda c: c.defineXML(xml), 20.0, changes=True)
@@ -329,7 +333,7 @@ def _version(number: int) -> str:
     return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
 
 
-def _free_port(vm_id: str) -> int:
+def free_port(vm_id: str) -> int:
     """A loopback port nobody listens on now, tried in an order of the machine's own."""
     start = zlib.crc32(vm_id.encode())
     for step in range(10_000):
