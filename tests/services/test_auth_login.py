@@ -145,6 +145,12 @@ def test_a_password_changed_while_it_was_being_checked_is_wrong(auth, core, alic
     refused(auth, RIGHT)
 
 
+def test_whoever_the_browser_was_before_did_not_log_in(auth, core, alice, bob):
+    auth.login(RIGHT, actor=acting(bob))
+    (event,) = events_of(core, "auth.login")
+    assert (event.actor_id, event.owner_id) == (alice.id, alice.id)
+
+
 def test_logging_in_over_an_old_session_ends_it(auth, alice):
     old = auth.login(RIGHT, actor=visitor()).session_token
     new = auth.login(RIGHT, actor=visitor(), replaces=old).session_token

@@ -13,8 +13,10 @@ from zentry_web.services.fields import email_key, invalid, parse_local_email
 EMAIL_TAKEN = "There is an account with this e-mail address already."
 UNKNOWN_ACCOUNT = "unknown"  # the resource of a refused log-in for an address without an account
 
-# What a person does before they are signed in: they are the one who did it.
-_BY_ONESELF = frozenset({"auth.signup", "auth.login", "auth.logout", "auth.link_redeemed"})
+# What proves who it is: whoever the browser was signed in as before did not do it.
+_PROOFS = frozenset({"auth.login", "auth.link_redeemed"})
+# What a visitor or the command line does in a person's name.
+_IN_ONES_NAME = frozenset({"auth.signup", "auth.logout"})
 
 
 class Accounts(BaseService):
@@ -64,7 +66,8 @@ class Accounts(BaseService):
         personal: dict[str, str] | None = None,
     ) -> None:
         """Record what ``actor`` did to the account; it belongs to the account's activity."""
-        by_oneself = actor.id in (ANONYMOUS_ID, SYSTEM.id) and action in _BY_ONESELF
+        in_ones_name = action in _IN_ONES_NAME and actor.id in (ANONYMOUS_ID, SYSTEM.id)
+        by_oneself = action in _PROOFS or in_ones_name
         self.log_audit_event(
             user_id if by_oneself else actor.id,
             action,

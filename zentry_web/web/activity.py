@@ -1,5 +1,6 @@
 """What events mean in words: one line of an activity list or of the audit trail."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import url_for
@@ -12,11 +13,13 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "auth.signup": ("user-plus", "Signed up"),
     "auth.login": ("login", "Logged in"),
     "auth.logout": ("logout", "Logged out"),
-    "auth.password": ("key", "Changed the password"),
-    "auth.sessions_end": ("logout", "Ended all sessions"),
-    "user.update": ("user", "Changed the profile"),
+    "auth.password_change": ("key", "Changed the password"),
+    "auth.link_made": ("link", "Made a one-time link"),
+    "auth.link_redeemed": ("login", "Set a password with a one-time link"),
+    "profile.update": ("user", "Changed the profile"),
     "user.disable": ("user-off", "Disabled an account"),
     "user.enable": ("user", "Enabled an account"),
+    "user.erased": ("trash", "Erased an account's personal data"),
     "project.create": ("folders", "Created project {name}"),
     "project.rename": ("edit", "Renamed a project to {name}"),
     "project.delete": ("trash", "Deleted project {name}"),
@@ -29,9 +32,10 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "vm.force_off": ("power", "Forced off {name}"),
     "vm.reboot": ("rotate", "Rebooted {name}"),
     "vm.delete": ("trash", "Deleted {name}"),
-    "vm.vanished": ("plug-off", "{name} was removed outside of Zentry"),
-    "vm.stopped": ("player-stop", "{name} stopped by itself"),
-    "vm.started": ("player-play", "{name} was started outside of Zentry"),
+    "vm.gone_seen": ("plug-off", "{name} was removed outside of Zentry"),
+    "vm.off_seen": ("player-stop", "{name} was powered off from inside or outside of Zentry"),
+    "vm.run_seen": ("player-play", "{name} was started outside of Zentry"),
+    "vm.new_run_seen": ("player-play", "{name} was off and runs again"),
     "vm.answered": ("network", "{name} answered"),
     "size.offer": ("tag", "Offered size {name}"),
     "size.withdraw": ("tag", "Withdrew size {name}"),
@@ -49,6 +53,8 @@ PENDING = {
     "vm.delete": "Deleting {name}",
 }
 FAILED = {
+    "auth.login": "Log-in",
+    "auth.password_change": "Change of the password",
     "vm.create": "Launch of {name}",
     "vm.start": "Start of {name}",
     "vm.stop": "Stop of {name}",
@@ -76,7 +82,7 @@ class Line:
         return self.event.at
 
 
-def activity_lines(events: list[Event], *, viewer_id: str = "", with_address: bool = False) -> list[Line]:
+def activity_lines(events: Sequence[Event], *, viewer_id: str = "", with_address: bool = False) -> list[Line]:
     """The events in words. ``viewer_id`` is called 'you'; ``with_address`` adds where each came from."""
     return [_line(event, viewer_id, with_address) for event in events]
 

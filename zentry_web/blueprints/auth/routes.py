@@ -41,8 +41,10 @@ def login() -> ResponseReturnValue:
         return redirect(target, 303)
     form = LoginForm()
     if request.method == "POST":
+        auth, old = services().get_auth_service(), signed_in_user()
         credentials = {"email": form.email.data, "password": form.password.data}
-        if form.submit(lambda: services().get_auth_service().login(credentials, actor=current_actor())):
+        replaces = old.session_token if old else None
+        if form.submit(lambda: auth.login(credentials, actor=current_actor(), replaces=replaces)):
             begin_session(form.result)
             return go_to(target)
     return render_template("auth/login.html", form=form, next=request.values.get("next", "")), form.status
@@ -68,7 +70,7 @@ def welcome(token: str) -> ResponseReturnValue:
     form = WelcomeForm(data={"email": email, "name": user.name})
     if request.method == "POST":
         chosen = {"name": form.name.data, "email": form.email.data}
-        if form.submit(lambda: auth.redeem_link(token, form.password.data, actor=current_actor(), **chosen)):
+        if form.submit(lambda: auth.redeem_link(token, form.text("password"), actor=current_actor(), **chosen)):
             begin_session(form.result)
             success("Welcome. You are signed in as an admin.")
             return go_to(url_for("dashboard.overview"))
