@@ -71,6 +71,7 @@ def worker() -> None:
         pace=pace,
         stop_timeout_seconds=config.stop_timeout_seconds,
         checkpoint=checkpoint,
+        folder=config.data,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.stop.set())

@@ -63,7 +63,7 @@ class DbVM(Base):
     address: Mapped[str] = mapped_column(String(64), default="")
     reach: Mapped[str] = mapped_column(String(200), default="")
     state_reason: Mapped[str] = mapped_column(Text, default="")
-    made: Mapped[bool] = mapped_column(Boolean, default=False)  # the hypervisor has reported it at least once
+    made: Mapped[bool] = mapped_column(Boolean, default=False)  # the hypervisor has it, as far as is known
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     answered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

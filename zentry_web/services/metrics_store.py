@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, cast, delete, func, select, type_coerce
+from sqlalchemy import BigInteger, cast, delete, func, select, tuple_, type_coerce, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from zentry_web.domain.monitoring import ConsoleTail, MetricSeries, Sample
@@ -21,6 +21,7 @@ COLUMNS = (
     "memory_total_bytes",
 )
 BASE_STEP_SECONDS = 10
+PRUNED_AT_ONCE = 5000
 
 
 class MetricsStore(BaseService):
@@ -36,15 +37,27 @@ class MetricsStore(BaseService):
             if latest:
                 statement = self._insert(DbLatest)
                 changed = {name: statement.excluded[name] for name in (*heads[1:], "owner_id")}
+                newer = statement.excluded.at >= DbLatest.at
                 session.execute(
-                    statement.on_conflict_do_update(index_elements=["vm_id"], set_=changed),
+                    statement.on_conflict_do_update(index_elements=["vm_id"], set_=changed, where=newer),
                     [{name: getattr(sample, name) for name in heads} | {"owner_id": owner} for owner, sample in pairs],
                 )
 
     def prune(self, before: datetime) -> int:
+        deleted = 0
+        while chunk := self._prune_chunk(before):
+            deleted += chunk
         with self.transaction() as session:
-            result: Any = session.execute(delete(DbSample).where(DbSample.at < before))
             session.execute(delete(DbLatest).where(DbLatest.at < before))
+            session.execute(delete(DbConsole).where(DbConsole.collected_at < before))
+        return deleted
+
+    def _prune_chunk(self, before: datetime) -> int:
+        """Many small deletions instead of one: other writers get their turn in between."""
+        oldest = select(DbSample.vm_id, DbSample.at).where(DbSample.at < before).order_by(DbSample.at)
+        keys = tuple_(DbSample.vm_id, DbSample.at).in_(oldest.limit(PRUNED_AT_ONCE))
+        with self.transaction() as session:
+            result: Any = session.execute(delete(DbSample).where(keys))
             return int(result.rowcount)
 
     def series(
@@ -98,13 +111,14 @@ class MetricsStore(BaseService):
                 lines[vm_id] = (*lines.get(vm_id, ()), round(float(value), 1))
         return lines
 
-    def put_console(self, vm_id: str, content: str, size: int) -> None:
-        statement = self._insert(DbConsole)
-        values = {"text": content.replace("\x00", ""), "size": size, "collected_at": self.now()}
+    def put_console(self, vm_id: str, content: str | None, size: int) -> None:
         with self.transaction() as session:
-            session.execute(
-                statement.values(vm_id=vm_id, **values).on_conflict_do_update(index_elements=["vm_id"], set_=values)
-            )
+            if content is None:
+                session.execute(update(DbConsole).where(DbConsole.vm_id == vm_id).values(collected_at=self.now()))
+                return
+            values = {"text": content.replace("\x00", ""), "size": size, "collected_at": self.now()}
+            statement = self._insert(DbConsole).values(vm_id=vm_id, **values)
+            session.execute(statement.on_conflict_do_update(index_elements=["vm_id"], set_=values))
 
     def console_sizes(self) -> dict[str, int]:
         with self.reading() as session:

@@ -16,6 +16,7 @@ from zentry_web.services.metrics_store import BASE_STEP_SECONDS, COLUMNS, Metric
 from zentry_web.services.processes import Processes
 
 WORKER_LATE_SECONDS = 30
+_AHEAD = timedelta(seconds=60)  # how far a sender's clock may be ahead of ours
 _CHUNK = 500  # rows per statement: below every database's limit on parameters
 
 
@@ -126,9 +127,9 @@ class MonitoringService(BaseService):
 
     # -- console --------------------------------------------------------------------------------
 
-    def record_console(self, vm_id: str, content: str, size: int) -> None:
-        """Keep the tail of a serial console as collected now."""
-        self._store.put_console(vm_id, content, size)
+    def record_console(self, vm_id: str, content: str, size: int, *, changed: bool = True) -> None:
+        """Keep the tail of a serial console as collected now; unchanged, only its time is kept."""
+        self._store.put_console(vm_id, content if changed else None, size)
 
     def console_sizes(self) -> dict[str, int]:
         """How far each console had been collected, by VM."""
@@ -190,10 +191,14 @@ def _parse_sample(vm_id: str, data: dict[str, Any], now: datetime) -> Sample:
         valid = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**62
         if not valid and not (value is None and name == "memory_used_bytes"):
             errors[name] = "Must be a number that is not negative."
-        values[name] = value
+        elif name == "cpu_percent" and value is not None and value > 100:
+            errors[name] = "Must be at most 100: it counts all vCPUs together."
+        values[name] = int(value) if value is not None and valid and name.startswith("memory_") else value
     at = data.get("at", now)
     if not isinstance(at, datetime) or at.tzinfo is None:
         errors["at"] = "Must be a time with its zone."
+    elif at > now + _AHEAD:
+        errors["at"] = "Must not lie in the future."
     if errors:
         raise ValidationError("These metrics cannot be stored.", details=errors)
     return Sample(vm_id=vm_id, at=at, **values)

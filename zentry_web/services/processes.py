@@ -87,14 +87,14 @@ class Processes(BaseService):
         with self.transaction() as session:
             session.execute(self._upsert(DbComputeStatus, values, ["driver"], skip=unchanged))
 
-    def record_answer(self, at: datetime) -> None:
-        """Everything was listed at ``at`` and agrees: running seconds are confirmed up to then."""
+    def record_answer(self, confirmed: datetime | None) -> None:
+        """Everything was listed. ``confirmed``: all of it agrees with the records, so running seconds are confirmed
+        up to then; None: not all of it."""
+        values: dict[str, Any] = {"ok": True, "checked_at": self.now()}
+        if confirmed is not None:
+            values["answered_at"] = confirmed
         with self.transaction() as session:
-            session.execute(
-                update(DbComputeStatus)
-                .where(DbComputeStatus.driver == self._driver)
-                .values(ok=True, checked_at=self.now(), answered_at=at)
-            )
+            session.execute(update(DbComputeStatus).where(DbComputeStatus.driver == self._driver).values(**values))
 
     def get_compute(self) -> ComputeStatus:
         """The hypervisor as last heard of; not ok when no worker has reported yet."""

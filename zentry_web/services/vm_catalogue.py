@@ -1,5 +1,7 @@
 """The catalogue: sizes with the price in force, and images."""
 
+from typing import Any
+
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
@@ -53,7 +55,7 @@ class Catalogue(BaseService):
         if not isinstance(active, bool):
             raise ValidationError("Choose whether it is on offer.", details={"active": "Choose yes or no."})
         with self.transaction() as session:
-            row = session.get(table, row_id)
+            row: Any = session.get(table, row_id)
             if row is None:
                 raise NotFoundError(f"There is no such {kind}.")
             if row.active == active:
@@ -63,7 +65,7 @@ class Catalogue(BaseService):
                 actor.id, f"{kind}.{'offer' if active else 'withdraw'}", kind, row_id, {"name": row.name}, actor=actor
             )
 
-    def _sizes(self) -> Select[tuple[DbSize, DbPriceVersion]]:
+    def _sizes(self) -> Select[DbSize, DbPriceVersion]:
         newest = (
             select(DbPriceVersion.size_id, func.max(DbPriceVersion.number).label("number"))
             .where(DbPriceVersion.starts_at <= self.now())

@@ -136,16 +136,24 @@ class OperationQueue(BaseService):
             session.flush()
             return _claim(row, worker)
 
-    def renew(self, claim: Claim, step: str | None = None) -> bool:
-        """Extend the lease (and record the step reached). False: overtaken or claimed anew, let go."""
-        values: dict[str, Any] = {"lease_until": self.now() + LEASE}
-        if step is not None:
-            values["step"] = step
+    def reach(self, claim: Claim, step: str) -> bool:
+        """Record the step reached and extend the lease. False: overtaken or claimed anew, let go."""
+        values = {"lease_until": self.now() + LEASE, "step": step}
         with self.transaction() as session:
             result = session.execute(
                 update(DbOperation).where(*_fence(claim), DbOperation.state == OperationState.RUNNING).values(**values)
             )
             return _changed(result)
+
+    def keep(self, claim: Claim) -> None:
+        """Extend the lease while a slow call is under way, also of an operation that was overtaken: until its worker
+        lets go, nobody else may touch the machine."""
+        with self.transaction() as session:
+            session.execute(
+                update(DbOperation)
+                .where(*_fence(claim), DbOperation.lease_until.is_not(None))
+                .values(lease_until=self.now() + LEASE)
+            )
 
     def is_held(self, claim: Claim) -> bool:
         """Whether the claim still stands: not overtaken, not claimed anew. Only reads."""
@@ -176,6 +184,15 @@ class OperationQueue(BaseService):
         """Drop the lease of an operation that was overtaken, so that the next on the VM may begin."""
         with self.transaction() as session:
             session.execute(update(DbOperation).where(*_fence(claim)).values(lease_until=None))
+
+    def release_worker(self, worker: str) -> None:
+        """Drop all leases of a worker that is known to be dead, so that nobody waits for them to run out."""
+        with self.transaction() as session:
+            session.execute(
+                update(DbOperation)
+                .where(DbOperation.worker == worker, DbOperation.lease_until.is_not(None))
+                .values(lease_until=None)
+            )
 
 
 def as_operation(row: DbOperation) -> Operation:

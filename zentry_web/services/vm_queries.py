@@ -8,8 +8,6 @@ from sqlalchemy.orm import Session
 from zentry_web.domain.vm import VM, VMState
 from zentry_web.models import DbImage, DbProject, DbSize, DbUser, DbVM
 
-_Columns = tuple[DbVM, str, str, str, str]
-
 
 @dataclass(frozen=True, slots=True)
 class VMList:
@@ -20,7 +18,7 @@ class VMList:
     next_before: str | None
 
 
-def vm_query() -> Select[_Columns]:
+def vm_query() -> Select[DbVM, str, str, str, str]:
     """VMs with the names of their size, image, project and owner."""
     return (
         select(DbVM, DbSize.name, DbImage.name, DbProject.name, DbUser.email)
@@ -47,7 +45,7 @@ def read_page(session: Session, conditions: list[ColumnElement[bool]], before: s
     return VMList(vms, total, vms[-1].id if len(rows) > limit else None)
 
 
-def as_vm(row: Row[_Columns]) -> VM:
+def as_vm(row: Row[DbVM, str, str, str, str]) -> VM:
     """The row as pages see it."""
     vm, size_name, image_name, project_name, owner_email = row
     return VM(

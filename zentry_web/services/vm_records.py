@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from zentry_web.adapters.compute.base import Machine, MachineSpec
+from zentry_web.adapters.compute.base import Machine, MachineSpec, PowerState
 from zentry_web.domain.billing import BilledVM, UsageState
 from zentry_web.domain.event import Outcome
 from zentry_web.domain.user import SYSTEM
@@ -25,11 +25,14 @@ BILLED_AS_RUNNING = (VMState.RUNNING, VMState.REBOOTING, VMState.STOPPING)
 VANISHED = (
     "The hypervisor no longer has this machine. Its disk may still be there: starting makes the machine anew around it."
 )
+NEVER_MADE = "The machine has not been made yet. Starting makes it."
+OFF_BY_ITSELF = "It was powered off from inside the guest or on the host."
 
 
 @dataclass(frozen=True, slots=True)
 class KnownVM:
-    """What the reconciler compares with the hypervisor's list."""
+    """What the reconciler compares with the hypervisor's list, which it asks for afterwards: ``version`` tells whether
+    the row has changed since this was read."""
 
     vm_id: str
     owner_id: str
@@ -39,6 +42,13 @@ class KnownVM:
     address: str
     reach: str
     has_operation: bool
+    version: int
+
+
+_STOP_REASONS = {
+    "credit": "Stopped: its credits had run out.",
+    "unpaid": "It was started without Zentry, and there were not enough credits for that.",
+}
 
 
 class VMRecords(BaseService):
@@ -84,6 +94,7 @@ class VMRecords(BaseService):
             DbVM.address,
             DbVM.reach,
             open_operation,
+            DbVM.version,
         ).where(DbVM.deleted_at.is_(None))
         with self.reading() as session:
             return [KnownVM(row[0], row[1], VMState(row[2]), *row[3:]) for row in session.execute(query)]
@@ -110,13 +121,19 @@ class VMRecords(BaseService):
             self._run_begins(vm, machine, self.now(), event_id, has_minimum=claim.requested_by != SYSTEM.id)
             return True
 
-    def operation_off(self, claim: Claim, at: datetime) -> bool:
-        """A stop or force off took effect at ``at``: the stopped interval opens, the operation succeeds."""
+    def operation_off(self, claim: Claim, at: datetime, *, gone: bool = False) -> bool:
+        """A stop or force off took effect at ``at``: the stopped interval opens, the operation succeeds.
+
+        ``gone``: there is no machine at all, so billing ends.
+        """
         with self._locked(claim.vm_id) as (session, vm):
             if not self._operations.finish(session, claim, OperationState.SUCCEEDED):
                 return False
-            reason = "Stopped: its credits had run out." if claim.reason == "credit" else ""
-            self._run_ends(vm, at, self._ended(vm, claim, Outcome.SUCCEEDED), reason)
+            event_id = self._ended(vm, claim, Outcome.SUCCEEDED)
+            if gone:
+                self._is_missing(vm, at, event_id)
+            else:
+                self._run_ends(vm, at, event_id, _STOP_REASONS.get(claim.reason, ""))
             return True
 
     def operation_rebooted(self, claim: Claim) -> bool:
@@ -140,61 +157,74 @@ class VMRecords(BaseService):
             vm.ssh_key = vm.user_data = ""  # may hold secrets; nobody needs them any more
             return True
 
-    def operation_failed(self, claim: Claim, reason: str, machine: Machine | None, *, known: bool) -> bool:
+    def operation_failed(
+        self, claim: Claim, reason: str, machine: Machine | None, *, known: bool, at: datetime
+    ) -> bool:
         """Given up: the VM shows what is true of ``machine`` now (None: there is none), and why it failed.
 
-        A hold that belonged to the start is released. A machine that turned out to run is billed as running.
-        ``known=False`` (the hypervisor does not say): what was running is still taken to run; the reconciler
-        puts right what turns out otherwise.
+        A hold that belonged to the start is released. A machine that turned out to run is billed as running; one
+        that was running and is not ran until ``at``. ``known=False`` (the hypervisor does not say): what was running
+        is still taken to run; the reconciler puts right what turns out otherwise.
         """
         with self._locked(claim.vm_id) as (session, vm):
             if not self._operations.finish(session, claim, OperationState.FAILED, reason):
                 return False
             event_id = self._ended(vm, claim, Outcome.FAILED)
-            running = machine is not None and machine.run_id is not None
-            was_billed = claim.kind in (OperationKind.STOP, OperationKind.FORCE_OFF, OperationKind.REBOOT)
-            if running and machine is not None and not was_billed:
-                self._run_begins(vm, machine, self.now(), event_id, has_minimum=True)
-                vm.state_reason = reason
-            elif was_billed and (running or not known):
-                vm.state, vm.state_reason = VMState.RUNNING, reason
-            elif was_billed:
-                self._run_ends(vm, self.now(), event_id, reason)
+            was_running = vm.run_id is not None
+            if not known:
+                self._is_as_before(vm, was_running)
+            elif machine is None:
+                self._is_missing(vm, at, event_id)
+            elif machine.power == PowerState.RUNNING:
+                self._is_running(vm, machine, claim, event_id, was_running)
+            elif was_running or (not vm.made and claim.kind != OperationKind.CREATE):
+                self._run_ends(vm, at, event_id, reason)
             else:
-                self._billing.release_hold(vm.id)
-                exists = claim.kind == OperationKind.START and vm.made and (machine is not None or not known)
-                vm.state = VMState.STOPPED if exists else VMState.ERROR
-                vm.state_reason = reason
+                self._is_as_before(vm, was_running)
+            vm.state_reason = reason
             return True
+
+    def _is_running(self, vm: DbVM, machine: Machine, claim: Claim, event_id: str, was_running: bool) -> None:
+        if was_running:
+            vm.state = VMState.RUNNING
+        elif claim.requested_by != SYSTEM.id:
+            self._run_begins(vm, machine, self.now(), event_id, has_minimum=True)
+        # Else it runs unasked and unpaid, and could not be forced off: the reconciler tries again.
+
+    def _is_as_before(self, vm: DbVM, was_running: bool) -> None:
+        if was_running:
+            vm.state = VMState.RUNNING
+            return
+        self._billing.release_hold(vm.id)
+        vm.state = VMState.STOPPED if vm.made else VMState.ERROR
 
     # -- what happened without Zentry -----------------------------------------------------------
 
-    def saw_off(self, vm_id: str, at: datetime, run_id: str | None) -> bool:
+    # Each of these records nothing and returns False when the VM has changed since ``known`` was read.
+
+    def saw_off(self, known: KnownVM, at: datetime, reason: str = "") -> bool:
         """It runs no more though nobody asked: billing as running ends at ``at``."""
-        with self._locked(vm_id) as (session, vm):
-            if vm.state != VMState.RUNNING or vm.run_id != run_id or self._operations.find_open(session, vm_id):
+        with self._unchanged(known) as vm:
+            if vm is None:
                 return False
-            event_id = self._surprise(vm, "vm.off_seen")
-            self._run_ends(vm, at, event_id, "It was powered off from inside the guest or on the host.")
+            self._run_ends(vm, at, self._surprise(vm, "vm.off_seen"), reason or OFF_BY_ITSELF)
             return True
 
-    def saw_gone(self, vm_id: str, at: datetime) -> bool:
+    def saw_gone(self, known: KnownVM, at: datetime) -> bool:
         """The hypervisor no longer has the machine: billing ends at ``at``."""
-        with self._locked(vm_id) as (session, vm):
-            known = vm.state in (VMState.RUNNING, VMState.STOPPED) and vm.made
-            if not known or self._operations.find_open(session, vm_id):
+        with self._unchanged(known) as vm:
+            if vm is None:
                 return False
-            self._billing.close_interval(vm.id, at, event_id=self._surprise(vm, "vm.gone_seen"))
-            vm.state = VMState.ERROR
-            vm.state_reason = VANISHED
-            vm.run_id, vm.address, vm.reach = None, "", ""
-            vm.stopped_at = at
+            self._is_missing(vm, at, self._surprise(vm, "vm.gone_seen"))
             return True
 
-    def saw_new_run(self, vm_id: str, machine: Machine, at: datetime) -> bool:
-        """It was off and runs again by another run: the old interval ends at ``at``, a new one begins now."""
-        with self._locked(vm_id) as (session, vm):
-            if vm.state != VMState.RUNNING or self._operations.find_open(session, vm_id):
+    def saw_new_run(self, known: KnownVM, machine: Machine, at: datetime) -> bool:
+        """It was off and runs again by another run: the old interval ends at ``at``, a new one begins now.
+
+        Raises InsufficientCreditsError when there is not enough for the new run's hold.
+        """
+        with self._unchanged(known) as vm:
+            if vm is None:
                 return False
             event_id = self._surprise(vm, "vm.new_run_seen")
             self._billing.open_interval(_billed(vm), UsageState.STOPPED, at, event_id=event_id)
@@ -202,10 +232,10 @@ class VMRecords(BaseService):
             self._run_begins(vm, machine, self.now(), event_id, has_minimum=False)
             return True
 
-    def saw_running(self, vm_id: str, machine: Machine) -> bool:
+    def saw_running(self, known: KnownVM, machine: Machine) -> bool:
         """It runs though Zentry has it as off. Raises InsufficientCreditsError when nobody can pay for that."""
-        with self._locked(vm_id) as (session, vm):
-            if vm.state not in (VMState.STOPPED, VMState.ERROR) or self._operations.find_open(session, vm_id):
+        with self._unchanged(known) as vm:
+            if vm is None:
                 return False
             event_id = self._surprise(vm, "vm.run_seen")
             self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
@@ -216,12 +246,12 @@ class VMRecords(BaseService):
         """Queue a force off for a machine that runs unasked and unpaid."""
         with self._locked(vm_id) as (session, vm):
             if vm.state in (VMState.STOPPED, VMState.ERROR) and not self._operations.find_open(session, vm_id):
-                self._operations.enqueue(session, OperationKind.FORCE_OFF, vm_id, actor=SYSTEM, reason="credit")
+                self._operations.enqueue(session, OperationKind.FORCE_OFF, vm_id, actor=SYSTEM, reason="unpaid")
 
-    def saw_signs(self, vm_id: str, machine: Machine) -> bool:
+    def saw_signs(self, known: KnownVM, machine: Machine) -> bool:
         """Address, way to reach it, and whether it has answered, of the run that is known."""
-        with self._locked(vm_id) as (_session, vm):
-            if vm.state != VMState.RUNNING or vm.run_id != machine.run_id:
+        with self._unchanged(known) as vm:
+            if vm is None:
                 return False
             vm.address = machine.addresses[0] if machine.addresses else vm.address
             vm.reach = machine.reach or vm.reach
@@ -241,6 +271,12 @@ class VMRecords(BaseService):
             query = select(DbVM).where(DbVM.id == vm_id).with_for_update()
             yield session, session.scalars(query.execution_options(populate_existing=True)).one()
 
+    @contextmanager
+    def _unchanged(self, known: KnownVM) -> Iterator[DbVM | None]:
+        with self._locked(known.vm_id) as (session, vm):
+            is_same = vm.version == known.version and not self._operations.find_open(session, vm.id)
+            yield vm if is_same else None
+
     def _run_begins(self, vm: DbVM, machine: Machine, at: datetime, event_id: str, *, has_minimum: bool) -> None:
         self._billing.open_interval(_billed(vm), UsageState.RUNNING, at, event_id=event_id, has_minimum=has_minimum)
         vm.state, vm.state_reason, vm.made = VMState.RUNNING, "", True
@@ -249,10 +285,20 @@ class VMRecords(BaseService):
         vm.reach = machine.reach
 
     def _run_ends(self, vm: DbVM, at: datetime, event_id: str, reason: str) -> None:
+        if vm.run_id is not None and vm.started_at is not None:
+            at = max(at, vm.started_at)
         self._billing.open_interval(_billed(vm), UsageState.STOPPED, at, event_id=event_id)
         self._billing.release_hold(vm.id)  # also of a start that was overtaken before it ran
         vm.state, vm.state_reason, vm.made = VMState.STOPPED, reason, True
         vm.run_id, vm.stopped_at, vm.answered_at = None, at, None
+        vm.address, vm.reach = "", ""
+
+    def _is_missing(self, vm: DbVM, at: datetime, event_id: str) -> None:
+        self._billing.close_interval(vm.id, at, event_id=event_id)
+        if vm.run_id is not None:
+            vm.stopped_at = at
+        vm.state, vm.state_reason = VMState.ERROR, VANISHED if vm.made else NEVER_MADE
+        vm.run_id, vm.answered_at, vm.made = None, None, False
         vm.address, vm.reach = "", ""
 
     def _ended(self, vm: DbVM, claim: Claim, outcome: Outcome) -> str:

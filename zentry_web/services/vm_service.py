@@ -1,6 +1,6 @@
 """VMService: launching, acting on and looking at virtual machines. It never calls the hypervisor: the worker does."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
@@ -33,8 +33,12 @@ from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_operations import OperationQueue, as_operation
 from zentry_web.services.vm_queries import VMList, as_vm, read_page, read_vm, vm_query
-from zentry_web.services.vm_records import VMRecords
+from zentry_web.services.vm_records import BILLED_AS_RUNNING, VMRecords
 from zentry_web.services.vm_requests import LaunchRequest, parse_launch
+
+_LONGEST_KEY = 100
+_CREDIT_STOP_MARGIN = timedelta(seconds=15)  # before the end of a hold, whatever else is under way
+_LATE = timedelta(seconds=60)  # without a word from the hypervisor for so long, nothing is charged up to now
 
 _VERBS = {
     OperationKind.START: "started",
@@ -99,6 +103,8 @@ class VMService(BaseService):
         if actor is SYSTEM:
             actor = Actor(current_user.id, current_user.role)
         request = parse_launch(vm_data)
+        if idempotency_key is not None and not 0 < len(idempotency_key) <= _LONGEST_KEY:
+            raise ValidationError("That request key is not usable.", details={"idempotency_key": "Not usable."})
         fingerprint = body_hash(current_user.id, *(getattr(request, name) for name in LaunchRequest.__slots__))
         with self.transaction() as session:
             project = require_project(session, actor, request.project_id)
@@ -142,19 +148,35 @@ class VMService(BaseService):
         return self._request(OperationKind.DELETE, vm_id, actor)
 
     def stop_for_credit(self, stop: CreditStop) -> None:
-        """Queue the stop of a VM whose credit ends, when that is less than the stop time-out away; once."""
+        """Queue the stop of a VM whose credit ends, when that is less than the stop time-out away; once.
+
+        It overtakes a restart, and shortly before the end also the owner's own stop that the guest ignores.
+        """
         if self.now() < stop.ends_at - self._stop_timeout:
             return
-        with self.transaction() as session:
+        with self.reading() as session:
             vm = session.get(DbVM, stop.vm_id)
-            if vm is None or vm.state != VMState.RUNNING:
+            if vm is None or vm.deleted_at is not None or not self._must_stop(session, vm, stop):
                 return
-            self._billing.lock_wallet(vm.owner_id)
+            owner_id = vm.owner_id
+        with self.transaction() as session:
+            self._billing.lock_wallet(owner_id)
             vm = require_vm(session, SYSTEM, stop.vm_id, lock=True)
-            if vm.state != VMState.RUNNING or self.operations.find_open(session, vm.id):
-                return
-            details = {"ends_at": stop.ends_at.isoformat()}
-            self._accept(session, vm, OperationKind.STOP, SYSTEM, "credit", details)
+            if self._must_stop(session, vm, stop):
+                self.operations.cancel_open(session, vm.id)
+                details = {"ends_at": stop.ends_at.isoformat()}
+                self._accept(session, vm, OperationKind.STOP, SYSTEM, "credit", details)
+
+    def _must_stop(self, session: Session, vm: DbVM, stop: CreditStop) -> bool:
+        if vm.state not in BILLED_AS_RUNNING:
+            return False
+        under_way = self.operations.find_open(session, vm.id)
+        if under_way is None:
+            return vm.state == VMState.RUNNING
+        if under_way.kind == OperationKind.REBOOT:
+            return True
+        is_owners_stop = under_way.kind == OperationKind.STOP and "ends_at" not in under_way.details
+        return is_owners_stop and self.now() >= stop.ends_at - _CREDIT_STOP_MARGIN
 
     # -- looking --------------------------------------------------------------------------------
 
@@ -249,8 +271,14 @@ class VMService(BaseService):
                 self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
             event_id, row = self._accept(session, vm, kind, actor, reason, {})
             if kind == OperationKind.DELETE:  # billing ends at the click, not when the disk is gone
-                self._billing.close_interval(vm.id, self.now(), event_id=event_id)
+                self._billing.close_interval(vm.id, self._confirmed_end(), event_id=event_id)
             return as_operation(row)
+
+    def _confirmed_end(self) -> datetime:
+        """Now; or, while the hypervisor has not been heard of, the last moment that it confirmed."""
+        now = self.now()
+        heard = self.get_compute_status().answered_at
+        return now if heard is None or now - heard < _LATE else heard
 
     def _accept(
         self, session: Session, vm: DbVM, kind: OperationKind, actor: Actor, reason: str, details: dict[str, Any]
@@ -289,6 +317,8 @@ class VMService(BaseService):
             errors["size_id"] = "This size is no longer on offer. Choose another."
         if image is None or not image.active:
             errors["image_id"] = "This image is no longer on offer. Choose another."
+        elif not self._is_on_host(image):
+            errors["image_id"] = "This image is not on the host at present. Choose another."
         elif size is not None and size.memory_mib < image.min_memory_mib:
             errors["size_id"] = f"This image needs at least {image.min_memory_mib} MiB of memory."
         taken = select(DbVM.id).where(
@@ -299,6 +329,10 @@ class VMService(BaseService):
         if errors or size is None or image is None:
             raise ValidationError("Please check the marked fields.", details=errors)
         return size, image
+
+    def _is_on_host(self, image: DbImage) -> bool:
+        status = self.get_compute_status()
+        return not status.ok or image.driver_name in status.images
 
     def _new_vm(self, request: LaunchRequest, size: Size, image: DbImage, owner_id: str) -> DbVM:
         return DbVM(

@@ -22,12 +22,12 @@ from zentry_web.domain.vm import OperationKind
 from zentry_web.services.vm_operations import Claim
 from zentry_web.services.vm_service import VMService
 from zentry_web.worker.machine_events import MachineEvents
+from zentry_web.worker.power_off import PowerOff, is_off
 
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 0.25
 RENEW_SECONDS = 10
-ASK_AGAIN = timedelta(seconds=5)  # a guest that is still booting does not hear the power button
 REBOOT_PATIENCE = timedelta(seconds=120)
 REBOOT_ASK_AGAIN = timedelta(seconds=30)
 FORCE_BEFORE_END = timedelta(seconds=5)
@@ -76,6 +76,12 @@ class OperationRunner:
         """Do a claimed operation to its end, or put it back for later. Never raises."""
         log.info("operation", kind=claim.kind, vm=claim.vm_id, operation=claim.operation_id, attempt=claim.attempt)
         try:
+            self._run(claim)
+        except Exception:  # the database does not answer: the lease runs out, and somebody does it again
+            log.exception("operation_unrecorded", operation=claim.operation_id)
+
+    def _run(self, claim: Claim) -> None:
+        try:
             with self._kept(claim):
                 self._do(claim)
         except (Overtaken, Interrupted):
@@ -86,10 +92,11 @@ class OperationRunner:
             self._give_up(claim, str(error))
         except Exception as error:
             log.exception("operation_crashed", operation=claim.operation_id)
+            reason = f"An internal error ({type(error).__name__}). The operator’s log says more."
             if claim.attempt >= MOST_CRASHES:
-                self._give_up(claim, f"An internal error ({type(error).__name__}). The operator's log says more.")
+                self._give_up(claim, reason)
             else:
-                self._again(claim, f"An internal error ({type(error).__name__}); trying again.")
+                self._again(claim, reason)
 
     # -- the kinds ------------------------------------------------------------------------------
 
@@ -126,29 +133,33 @@ class OperationRunner:
     def _go_off(self, claim: Claim) -> None:
         name = claim.kind.value
         self._checkpoint(f"{name}.claimed")
-        force_at = self._force_at(claim)
-        asked_at: datetime | None = None
-        forced = False
-        while (machine := self._driver.machine(claim.vm_id)) is not None and machine.power != PowerState.OFF:
-            now = self._clock.now()
-            if force_at is not None and now >= force_at and not forced:
+        off = PowerOff(self._force_at(claim), self._stop_timeout)
+        while (machine := self._driver.machine(claim.vm_id)) is not None and not is_off(machine):
+            off.seen_on = off.seen_on or machine.power == PowerState.RUNNING
+            step = off.next_step(self._clock.now())
+            if step == "force":
                 self._driver.force_off(claim.vm_id)
-                forced = True
-            elif not forced and now >= claim.created_at + self._stop_timeout and force_at is None:
+            elif step == "ask":
+                self._driver.shutdown(claim.vm_id)
+            elif step == "fail":
                 raise ComputeRefused(
                     f"The guest did not power off within {int(self._stop_timeout.total_seconds())} s of being asked. "
                     "Force off cuts its power."
                 )
-            elif not forced and (asked_at is None or now >= asked_at + ASK_AGAIN):
-                self._driver.shutdown(claim.vm_id)
-                asked_at = now
             self._checkpoint(f"{name}.asked")
             self._pause(claim)
         self._checkpoint(f"{name}.off")
-        now = self._clock.now()
-        at = self._events.when(claim.vm_id, "stopped", since=claim.created_at, until=now) or now
-        if not self._records.operation_off(claim, at):
+        at = self._went(claim, off.seen_on)
+        if not self._records.operation_off(claim, at, gone=machine is None):
             raise Overtaken
+
+    def _went(self, claim: Claim, seen_on: bool) -> datetime:
+        """When a machine that is off now went off: as the driver told; just now if it was seen running in this
+        attempt; else nobody knows, and it counts up to the last confirmed second."""
+        now = self._clock.now()
+        confirmed = self._vms.get_compute_status().answered_at or claim.created_at
+        told = self._events.went(claim.vm_id, since=min(confirmed, now), until=now)
+        return told or (now if seen_on else min(confirmed, now))
 
     def _force_at(self, claim: Claim) -> datetime | None:
         if claim.kind == OperationKind.FORCE_OFF:
@@ -169,7 +180,7 @@ class OperationRunner:
                 asked_at = now
                 self._checkpoint("reboot.asked")
             machine = self._driver.machine(claim.vm_id)
-            if machine is not None and machine.power == PowerState.OFF:
+            if machine is not None and is_off(machine):
                 raise ComputeRefused("The guest powered off instead of restarting.")
             self._pause(claim)
         if not self._records.operation_rebooted(claim):
@@ -195,6 +206,9 @@ class OperationRunner:
 
     def _give_up(self, claim: Claim, reason: str) -> None:
         """Leave nothing half-made, look at what is true, and record that with the reason."""
+        if claim.kind == OperationKind.DELETE:  # it is off the bill since the click: it must go, sooner or later
+            self._operations.retry_later(claim, reason)
+            return
         log.warning("operation_failed", operation=claim.operation_id, kind=claim.kind, reason=reason)
         machine: Machine | None = None
         known = True
@@ -204,9 +218,11 @@ class OperationRunner:
             elif claim.kind == OperationKind.START:
                 self._stay_off(claim.vm_id)
             machine = self._driver.machine(claim.vm_id)
+            known = machine is None or machine.power not in (PowerState.BUILDING, PowerState.UNKNOWN)
         except ComputeError:
             known = False
-        self._records.operation_failed(claim, reason, machine, known=known)
+        at = self._went(claim, seen_on=False)
+        self._records.operation_failed(claim, reason, machine, known=known, at=at)
 
     def _stay_off(self, vm_id: str) -> None:
         try:
@@ -224,7 +240,7 @@ class OperationRunner:
         def keep() -> None:
             while not done.wait(RENEW_SECONDS):
                 try:
-                    self._operations.renew(claim)
+                    self._operations.keep(claim)
                 except Exception:
                     log.exception("lease_not_renewed", operation=claim.operation_id)
 
@@ -237,7 +253,7 @@ class OperationRunner:
             keeper.join()
 
     def _step(self, claim: Claim, step: str) -> None:
-        if not self._operations.renew(claim, step):
+        if not self._operations.reach(claim, step):
             raise Overtaken
 
     def _pause(self, claim: Claim) -> None:

@@ -37,8 +37,13 @@ class Reconciler:
         self._facts_at: datetime | None = None
 
     def run(self) -> None:
-        """Compare once. A hypervisor that does not answer is recorded as such and changes nothing else."""
+        """Compare once. A hypervisor that does not answer is recorded as such and changes nothing else.
+
+        What Zentry knows is read before the hypervisor is asked: of a machine that an operation changes meanwhile
+        the listing may be older than the record, so nothing is concluded about a VM whose row has changed since.
+        """
         confirmed = self._processes.get_compute().answered_at
+        known = self._records.list_known()
         began = self._clock.now()
         try:
             machines = {machine.vm_id: machine for machine in self._driver.machines()}
@@ -47,47 +52,47 @@ class Reconciler:
             self._facts_at = None
             self._processes.record_compute(ok=False, detail=str(error))
             return
-        known = self._records.list_known()
         unsettled = False
         for vm in known:
             machine = machines.pop(vm.vm_id, None)
-            try:
-                unsettled |= self._compare(vm, machine, confirmed or began, began)
-            except ComputeError as error:
-                log.warning("reconcile_failed", vm=vm.vm_id, error=str(error))
+            unsettled |= self._compare(vm, machine, confirmed or began, began)
         self._remove_leftovers(machines)
-        if not unsettled:  # every running second up to here is confirmed
-            self._processes.record_answer(began)
+        # Settled: every running second up to here is confirmed.
+        self._processes.record_answer(None if unsettled else began)
 
     def _compare(self, vm: KnownVM, machine: Machine | None, confirmed: datetime, now: datetime) -> bool:
-        """Record what differs. True when the VM is billed as running, is not, and its operation will tell."""
-        running = machine is not None and machine.power == PowerState.RUNNING
+        """Record what differs. True when the VM is billed as running, is not, and that is not recorded yet."""
+        billed = vm.state in BILLED_AS_RUNNING
         if machine is not None and machine.power in (PowerState.UNKNOWN, PowerState.BUILDING):
-            return vm.state in BILLED_AS_RUNNING
+            return billed
+        running = machine is not None and machine.power == PowerState.RUNNING
         if vm.has_operation:
-            return vm.state in BILLED_AS_RUNNING and not running
+            return billed and not running
         if vm.state == VMState.RUNNING:
-            self._compare_running(vm, machine, confirmed, now)
-        elif machine is not None and running:
+            return not self._compare_running(vm, machine, confirmed, now)
+        if machine is not None and running:
             self._adopt(vm, machine)
         elif machine is None and vm.state == VMState.STOPPED:
-            self._records.saw_gone(vm.vm_id, now)
+            self._records.saw_gone(vm, self._events.went(vm.vm_id, since=confirmed, until=now) or confirmed)
         return False
 
-    def _compare_running(self, vm: KnownVM, machine: Machine | None, confirmed: datetime, now: datetime) -> None:
-        went = self._events.when(vm.vm_id, "stopped", since=confirmed, until=now) or confirmed
+    def _compare_running(self, vm: KnownVM, machine: Machine | None, confirmed: datetime, now: datetime) -> bool:
+        """False when the record changed meanwhile: the next round will tell."""
+        went = self._events.went(vm.vm_id, since=confirmed, until=now) or confirmed
         if machine is None:
-            self._records.saw_gone(vm.vm_id, went)
-        elif machine.power != PowerState.RUNNING:
-            self._records.saw_off(vm.vm_id, went, vm.run_id)
-        elif machine.run_id != vm.run_id:
+            return self._records.saw_gone(vm, went)
+        if machine.power != PowerState.RUNNING:
+            return self._records.saw_off(vm, went, machine.fault)
+        if machine.run_id != vm.run_id:
             try:
-                self._records.saw_new_run(vm.vm_id, machine, went)
+                return self._records.saw_new_run(vm, machine, went)
             except InsufficientCreditsError:
-                self._records.saw_off(vm.vm_id, went, vm.run_id)
+                recorded = self._records.saw_off(vm, went)
                 self._records.stop_unpaid(vm.vm_id)
-        elif self._has_news(vm, machine):
-            self._records.saw_signs(vm.vm_id, machine)
+                return recorded
+        if self._has_news(vm, machine):
+            self._records.saw_signs(vm, machine)
+        return True
 
     def _has_news(self, vm: KnownVM, machine: Machine) -> bool:
         address = machine.addresses[0] if machine.addresses else vm.address
@@ -96,8 +101,10 @@ class Reconciler:
         )
 
     def _adopt(self, vm: KnownVM, machine: Machine) -> None:
+        if vm.state not in (VMState.STOPPED, VMState.ERROR):
+            return
         try:
-            self._records.saw_running(vm.vm_id, machine)
+            self._records.saw_running(vm, machine)
         except InsufficientCreditsError:
             self._records.stop_unpaid(vm.vm_id)
 

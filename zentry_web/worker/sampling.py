@@ -51,11 +51,10 @@ class ConsoleCollector:
         here = [vm for vm in known if vm.vm_id in running]
         fresh = [vm.vm_id for vm in here if vm.has_operation or not vm.answered]
         rest = [vm.vm_id for vm in here if not vm.has_operation and vm.answered]
-        if self._turn >= len(rest):
-            self._turn = 0
-        for vm_id in (*fresh, *rest[self._turn : self._turn + CONSOLES_PER_ROUND]):
+        turn = self._turn if self._turn < len(rest) else 0
+        self._turn = turn + CONSOLES_PER_ROUND  # before the calls: one that fails must not hold up the others for good
+        for vm_id in (*fresh, *rest[turn : turn + CONSOLES_PER_ROUND]):
             self._collect(vm_id, sizes.get(vm_id))
-        self._turn += CONSOLES_PER_ROUND
 
     def _collect(self, vm_id: str, size: int | None) -> None:
         try:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -15,6 +17,7 @@ from prometheus_client import Counter, Histogram
 from zentry_web.adapters.compute.base import ComputeDriver, ComputeError
 from zentry_web.services.service_container import ServiceContainer
 from zentry_web.services.vm_operations import Claim
+from zentry_web.worker.lifeline import Lifeline
 from zentry_web.worker.machine_events import MachineEvents
 from zentry_web.worker.operations import OperationRunner
 from zentry_web.worker.reconcile import Reconciler
@@ -23,7 +26,7 @@ from zentry_web.worker.sampling import ConsoleCollector, Sampler
 log = structlog.get_logger(__name__)
 
 CLAIM_SECONDS = 0.2
-OPERATION_THREADS = 6
+OPERATION_THREADS = 16  # they wait more than they work
 HEARTBEAT_SECONDS = 5
 MIN_LEASE_SECONDS = 15
 
@@ -54,7 +57,9 @@ class Worker:
         pace: Pace,
         stop_timeout_seconds: int,
         checkpoint: Callable[[str], None],
+        folder: Path,
     ) -> None:
+        """``folder`` is the data folder, where workers tell each other that they live."""
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"[:60]
         self.stop = threading.Event()
         self._container = container
@@ -64,13 +69,22 @@ class Worker:
         self._monitoring = container.get_monitoring_service()
         self._vms = container.get_vm_service()
         self._pace = pace
+        self._folder = folder
         self._runner = OperationRunner(
-            self._vms, driver, self._events, container.clock, self.stop,
-            worker=self.name, stop_timeout_seconds=stop_timeout_seconds, checkpoint=checkpoint,
+            self._vms,
+            driver,
+            self._events,
+            container.clock,
+            self.stop,
+            worker=self.name,
+            stop_timeout_seconds=stop_timeout_seconds,
+            checkpoint=checkpoint,
         )
 
     def run(self) -> None:
         """Start the loops and do operations until ``stop`` is set; then let go of everything and return."""
+        lifeline = Lifeline(self._folder, self.name)
+        self._take_over(lifeline)
         self._driver.subscribe(self._events.hear)
         vms, monitoring, driver = self._vms, self._monitoring, self._driver
         reconciler = Reconciler(vms, monitoring, driver, self._events, self._container.clock)
@@ -93,6 +107,15 @@ class Worker:
                 thread.join()
             self._quietly(lambda: monitoring.processes.step_down(self.name))
             driver.close()
+            lifeline.cut()
+
+    def _take_over(self, lifeline: Lifeline) -> None:
+        """Drop the leases of workers that were killed, so that their work goes on now."""
+        for name in lifeline.list_dead():
+            log.info("dead_worker_found", worker=name)
+            self._monitoring.processes.step_down(name)
+            self._vms.operations.release_worker(name)
+            lifeline.bury(name)
 
     # -- loops ----------------------------------------------------------------------------------
 
@@ -134,11 +157,13 @@ class Worker:
             self._events.something.clear()
 
     def _bill(self) -> None:
-        confirmed = self._monitoring.get_compute_status().answered_at
-        if confirmed is not None:
-            self._billing.settle(confirmed)
-        for stop in self._billing.renew_holds():
-            self._vms.stop_for_credit(stop)
+        try:
+            confirmed = self._monitoring.get_compute_status().answered_at
+            if confirmed is not None:
+                self._billing.settle(confirmed)
+        finally:  # whatever is wrong with the past, nothing may run on unpaid
+            for stop in self._billing.renew_holds():
+                self._quietly(partial(self._vms.stop_for_credit, stop))
 
     def _keep_house(self) -> None:
         self._monitoring.prune()
