@@ -18,6 +18,7 @@ def test_the_main_job_with_plain_forms(visit: Callable[..., Person]) -> None:
     page.get_by_label("Name").fill("plain")
     page.get_by_role("button", name="Create project").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("plain")
+    page.get_by_role("button", name="More actions").click()
     page.get_by_role("link", name=re.compile("Rename")).click()
     page.get_by_label("Name").fill("plainer")
     page.get_by_role("button", name="Rename").click()

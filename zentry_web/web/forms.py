@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from flask import Response, after_this_request
 from flask_wtf import FlaskForm
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older than it
 
 from zentry_web.services.errors import (
     ConflictError,
@@ -14,6 +16,8 @@ from zentry_web.services.errors import (
     ValidationError,
 )
 from zentry_web.web.errors import error_text, find_answer
+
+__all__ = ["SHOWN_IN_FORM", "BaseForm", "SelectChoice"]
 
 # Refusals that belong beside what was typed. Others (not found, not allowed, log-in expired) end the request.
 SHOWN_IN_FORM = (
@@ -32,6 +36,10 @@ class BaseForm(FlaskForm):
     result: Any = None
     shown: tuple[type[ServiceError], ...] = SHOWN_IN_FORM
     error: ServiceError | None = None
+
+    def text(self, name: str) -> str:
+        """What was typed into a field; '' when it was left out."""
+        return str(self._fields[name].data or "")
 
     def submit(self, action: Callable[[], Any]) -> bool:
         """Check the shape, then run ``action`` and keep its answer in ``result``.
@@ -60,6 +68,8 @@ class BaseForm(FlaskForm):
         placed = isinstance(error, ValidationError) and self._place(error.details)
         if not placed:
             self.form_errors.append(error_text(error))
+        if retry_after := error.details.get("retry_after"):
+            after_this_request(lambda response: _with_retry_after(response, int(retry_after)))
 
     def _place(self, details: dict[str, Any]) -> bool:
         placed = False
@@ -68,3 +78,8 @@ class BaseForm(FlaskForm):
                 self._fields[name].errors = [*self._fields[name].errors, str(message)]
                 placed = True
         return placed
+
+
+def _with_retry_after(response: Response, seconds: int) -> Response:
+    response.headers["Retry-After"] = str(seconds)
+    return response

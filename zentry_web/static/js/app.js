@@ -121,6 +121,26 @@
     if (event.target.id === "z-dialog") document.getElementById("z-dialog-body").replaceChildren();
   }, true);
 
+  // --- Focus: a swap may disable or take away what has it. It then goes to what is nearest to where it was.
+  let focused = null;
+  const CAN_FOCUS = "a[href], button:not([disabled]), input:not([disabled], [type=hidden]), select, textarea";
+  document.addEventListener("focusin", (event) => {
+    const ids = [];
+    for (let node = event.target; node; node = node.parentElement) if (node.id) ids.push(node.id);
+    focused = {el: event.target, ids};
+  });
+  document.addEventListener("focusout", (event) => {
+    if (event.target.isConnected && !event.target.disabled) focused = null; // somebody clicked elsewhere
+  });
+  function keepFocus() {
+    if (!focused || document.activeElement !== document.body) return;
+    const places = [focused.el, ...focused.ids.map((id) => document.getElementById(id))].filter((el) => el?.isConnected);
+    for (const place of places) {
+      const target = [place, ...all(CAN_FOCUS, place)].find((el) => el.matches(`${CAN_FOCUS}, main`) && el.checkVisibility());
+      if (target) return target.focus({preventScroll: true});
+    }
+  }
+
   // --- htmx
   document.addEventListener("htmx:config:request", (event) => {
     const request = event.detail.ctx.request;
@@ -132,6 +152,7 @@
     const body = document.getElementById("z-dialog-body");
     if (body?.childElementCount) openDialog(document.getElementById("z-dialog"));
   });
+  document.addEventListener("htmx:finally:request", () => setTimeout(keepFocus)); // after hx-disable has let go
   document.addEventListener("htmx:response:error", (event) => {
     const {status, headers} = event.detail.ctx.response;
     if (status < 500 || status === 503) return; // these carry a fragment that says what is wrong
