@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import create_engine, make_url, text
 
+from tests.services.vm_world import Cloud
 from zentry_web.adapters.clock import ManualClock
 from zentry_web.adapters.compute.simulator import SimulatorCompute
 from zentry_web.composition import build_container, make_compute
@@ -21,6 +23,9 @@ from zentry_web.services.service_container import ServiceContainer
 ROOT = Path(__file__).resolve().parent.parent
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
+
+settings.register_profile("zentry", deadline=None, print_blob=True)  # a busy machine is no failing test
+settings.load_profile("zentry")
 
 
 def make_config(folder: Path, **settings: object) -> Config:
@@ -174,3 +179,13 @@ def admin(container: ServiceContainer) -> User:
     user = auth.redeem_link(token, PASSWORD).user
     assert user.role == Role.ADMIN
     return user
+
+
+@pytest.fixture
+def cloud(
+    container: ServiceContainer, compute: SimulatorCompute, clock: ManualClock, config: Config
+) -> Iterator[Cloud]:
+    """Services, simulator and worker, driven step by step."""
+    built = Cloud(container, compute, clock, config)
+    yield built
+    built.close()

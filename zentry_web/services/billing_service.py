@@ -19,7 +19,7 @@ from zentry_web.domain.billing import (
     run_out,
 )
 from zentry_web.domain.money import cost, per_month
-from zentry_web.domain.usage import BilledVM, UsageState, whole_second
+from zentry_web.domain.usage import SECOND, BilledVM, UsageState, whole_second
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import Size
 from zentry_web.models import DbProject, DbUser, DbVM
@@ -181,14 +181,14 @@ class BillingService(BaseService):
     ) -> UsageSummary:
         """What each VM used and cost, charged and accrued; by default this month in the account's time zone.
 
-        With ``start`` (and ``end``, else now): the charges that begin in [start, end). Three statements at most.
+        With ``start`` (and ``end``, else up to now): the charges that begin in [start, end). Three statements at most.
         """
         require_self(actor, user_id)
         now = self.now()
         with self.reading() as session:
             if start is None:
                 return usage_reports.read_month(session, user_id, now, usage_reports.time_zone_of(session, user_id))
-            return usage_reports.read_period(session, user_id, start, end or now, now)
+            return usage_reports.read_period(session, user_id, start, end or whole_second(now) + SECOND, now)
 
     def month_spend_by_project(self, user_id: str) -> dict[str, int]:
         """Micro-credits that each of a person's projects has cost this month, accrued seconds included."""

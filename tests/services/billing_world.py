@@ -1,0 +1,182 @@
+"""A small world to bill in: people and VMs as rows, and the calls that VMService would make for them."""
+
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import count
+
+from sqlalchemy import select, text, update
+
+from zentry_web.adapters.database import Database, make_engine
+from zentry_web.domain.billing import AccountKind, BilledVM, UsageState
+from zentry_web.domain.usage import EPOCH
+from zentry_web.models import DbAccount, DbCharge, DbHold, DbProject, DbUsageInterval, DbUser, DbVM
+from zentry_web.services.billing_service import BillingService
+
+HOUR = 3600
+RUNNING, STOPPED = UsageState.RUNNING, UsageState.STOPPED
+SIZES = {"nano": (5_000, 100), "micro": (15_000, 500), "small": (50_000, 2_000), "large": (200_000, 8_000)}
+
+
+class World:
+    """Billing on a database, with people and VMs that exist only as far as billing needs them."""
+
+    def __init__(self, core, *, starting=5_000_000, window=HOUR):
+        self.core, self.clock, self.database = core, core.clock, core.database
+        self.billing = BillingService(core, starting_micro=starting, hold_window_seconds=window)
+        self._numbers = count(1)
+
+    # -- making ---------------------------------------------------------------------------------
+
+    def person(self, name="alice", *, credits=5_000_000, zone="UTC"):
+        """A person with a project and ``credits`` micro-credits; returns the id."""
+        with self.billing.transaction() as session:
+            session.add(
+                DbUser(
+                    id=name, email=f"{name}@example.com", email_key=name, name=name, password_hash=None,
+                    role="user", time_zone=zone, created_at=self.clock.now(), disabled_at=None,
+                )
+            )  # fmt: skip
+            session.flush()
+            session.add(
+                DbProject(
+                    id=f"p_{name}",
+                    owner_id=name,
+                    name="main",
+                    name_key="main",
+                    created_at=self.clock.now(),
+                    deleted_at=None,
+                )
+            )
+            self.billing.open_accounts(name)
+        if credits:
+            self.billing.add_credits(name, credits, "for the test")
+        return name
+
+    def vm(self, owner="alice", *, size="nano", project=None):
+        """A VM that has never run; returns what billing needs to know of it."""
+        number = next(self._numbers)
+        running, stopped = SIZES[size]
+        billed = BilledVM(f"vm_{number}", owner, project or f"p_{owner}", f"price_{size}_1", running, stopped)
+        with self.billing.transaction() as session:
+            session.add(
+                DbVM(
+                    id=billed.vm_id, project_id=billed.project_id, owner_id=owner, name=f"web-{number}",
+                    state="stopped", size_id=f"size_{size}", image_id="img_tiny",
+                    price_version_id=billed.price_version_id, vcpus=1, memory_mib=128, disk_gib=1,
+                    running_micro_per_hour=running,
+                    stopped_micro_per_hour=stopped, ssh_key="", user_data="", created_at=self.clock.now(), version=1,
+                )
+            )  # fmt: skip
+        return billed
+
+    # -- what VMService does --------------------------------------------------------------------
+
+    @contextmanager
+    def changing(self, vm, state):
+        """A transaction as VMService makes them: wallet first, then the VM."""
+        with self.billing.transaction() as session:
+            self.billing.lock_wallet(vm.owner_id)
+            yield session
+            session.execute(update(DbVM).where(DbVM.id == vm.vm_id).values(state=state))
+
+    def event(self):
+        return f"evt_{next(self._numbers)}"
+
+    def accept(self, vm):
+        """A start is accepted: its hold is placed."""
+        with self.changing(vm, "starting"):
+            self.billing.place_hold(vm.vm_id, vm.owner_id, vm.running_micro_per_hour)
+
+    def run(self, vm, at=None, *, by_person=True):
+        """The driver reports it running."""
+        with self.changing(vm, "running"):
+            self.billing.open_interval(
+                vm, RUNNING, at or self.clock.now(), event_id=self.event(), has_minimum=by_person
+            )
+
+    def start(self, vm, at=None, *, by_person=True):
+        """Accept and run in one go."""
+        self.accept(vm)
+        self.run(vm, at, by_person=by_person)
+
+    def stop(self, vm, at=None):
+        """The driver reports it off."""
+        with self.changing(vm, "stopped"):
+            self.billing.open_interval(vm, STOPPED, at or self.clock.now(), event_id=self.event())
+
+    def delete(self, vm, at=None):
+        with self.changing(vm, "deleted"):
+            self.billing.close_interval(vm.vm_id, at or self.clock.now(), event_id=self.event())
+
+    def settle(self, confirmed=None):
+        return self.billing.settle(confirmed or self.clock.now())
+
+    def pass_time(self, **parts):
+        return self.clock.advance(**parts)
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def rows(self, query):
+        with self.database.reading() as session:
+            return list(session.execute(query))
+
+    def account(self, kind, owner=None):
+        """The balance of an account."""
+        condition = DbAccount.owner_id == owner if owner else DbAccount.owner_id.is_(None)
+        return self.rows(select(DbAccount.balance).where(DbAccount.kind == kind, condition))[0].balance
+
+    def wallet(self, owner="alice"):
+        return self.account(AccountKind.WALLET, owner)
+
+    def held(self, owner="alice"):
+        return self.account(AccountKind.HELD, owner)
+
+    def charges(self, vm=None):
+        """(kind, from, to, seconds, amount) of all charges, in order."""
+        query = select(DbCharge.kind, DbCharge.from_at, DbCharge.to_at, DbCharge.seconds, DbCharge.amount)
+        if vm:
+            query = query.where(DbCharge.vm_id == vm.vm_id)
+        return [tuple(row) for row in self.rows(query.order_by(DbCharge.vm_id, DbCharge.from_at, DbCharge.kind.desc()))]
+
+    def seconds(self, vm=None):
+        return [row[3] for row in self.charges(vm)]
+
+    def intervals(self, vm):
+        """(state, start, end) of a VM's intervals, in order."""
+        query = select(DbUsageInterval.state, DbUsageInterval.start_at, DbUsageInterval.end_at)
+        query = query.where(DbUsageInterval.vm_id == vm.vm_id)
+        return [tuple(row) for row in self.rows(query.order_by(DbUsageInterval.start_at, DbUsageInterval.id))]
+
+    def hold(self, vm):
+        """The VM's open hold row, or None."""
+        found = self.rows(select(DbHold).where(DbHold.vm_id == vm.vm_id, DbHold.closed_at.is_(None)))
+        return found[0][0] if found else None
+
+    def breaches(self):
+        """What ``verify`` finds, as 'id: detail'."""
+        return [f"{check.id}: {check.detail}" for check in self.billing.verify() if not check.ok]
+
+    def damage(self, *statements, **values):
+        """Change the database behind everybody's back, with its guards taken down."""
+        with self.database.engine.begin() as connection:
+            if self.database.is_sqlite:
+                triggers = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'"))
+                for (name,) in triggers.fetchall():
+                    connection.execute(text(f"DROP TRIGGER {name}"))
+            else:
+                tables = ("entry", "transfer", "charge", "price_version", "event")
+                for table in tables:
+                    connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+            for statement in statements:
+                connection.execute(text(statement), values)
+
+
+def epoch(moment):
+    return (moment - EPOCH) // timedelta(seconds=1)
+
+
+def sqlite_copy(template, folder):
+    """A database on a copy of a migrated SQLite file."""
+    target = folder / "zentry.sqlite"
+    target.write_bytes((template / "zentry.sqlite").read_bytes())
+    return Database(make_engine(f"sqlite:///{target}"))
