@@ -17,6 +17,13 @@ from zentry_web.domain.money import format_credits
 from zentry_web.domain.vm import Image
 from zentry_web.web.actor import known_user
 
+CAPACITY = {
+    "vcpus": "Processors",
+    "memory_mib": "Memory",
+    "memory_free_mib": "Memory free",
+    "disk_gib": "Disk",
+    "disk_free_gib": "Disk free",
+}
 UTC_ZONE = ZoneInfo("UTC")
 TRANSFERS = {
     TransferKind.GRANT: "Credits added",
@@ -52,13 +59,15 @@ def sparkline(values: Sequence[float], width: int, height: int) -> str:
     return " ".join(f"{i * step:.1f},{1 + rest - min(100, max(0, v)) / 100 * rest:.1f}" for i, v in enumerate(values))
 
 
-def capacity(value: int, name: str) -> str:
-    """A figure of the hypervisor's capacity, its unit by its name."""
+def capacity(figures: dict[str, int]) -> list[tuple[str, str]]:
+    """What the hypervisor has, as (label, text); figures nobody gave a label keep their name."""
+    return [(CAPACITY.get(name, words(name)), _amount_of(name, value)) for name, value in figures.items()]
+
+
+def _amount_of(name: str, value: int) -> str:
     if name.endswith("_mib"):
         return memory(value)
-    if name.endswith("_bytes"):
-        return memory(value // 1048576)
-    return f"{value} GiB" if name.endswith("_gib") else str(value)
+    return f"{value:,} GiB" if name.endswith("_gib") else f"{value:,}"
 
 
 def transaction_kind(kind: TransferKind) -> str:
@@ -100,6 +109,16 @@ def ago(at: datetime, now: datetime | None = None) -> str:
     return f"{duration(seconds, 1)} ago"
 
 
+def seconds_since(at: datetime) -> int:
+    """Whole seconds from then to now; 0 for what is to come."""
+    return max(0, int((datetime.now(UTC) - at).total_seconds()))
+
+
+def until(at: datetime) -> str:
+    """How long it is till then: ``4 d 3 h``."""
+    return duration((at - datetime.now(UTC)).total_seconds())
+
+
 def memory(mib: int) -> str:
     """``512 MiB``, ``2 GiB``, ``1.5 GiB``."""
     if mib < 1024:
@@ -128,6 +147,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "memory": memory,
     "words": words,
     "html_attrs": html_attrs,
+    "until": until,
+    "seconds_since": seconds_since,
     "capacity": capacity,
     "clock_time": clock_time,
     "sparkline": sparkline,

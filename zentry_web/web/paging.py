@@ -20,7 +20,7 @@ def text_argument(name: str, limit: int = 100) -> str:
 
 
 def pages(next_before: object) -> dict[str, str | None]:
-    """Addresses for shared/_pages.html. ``next_before``: the key of this page's last row when there are more, or None."""
+    """Addresses for shared/_pages.html. ``next_before``: the key of this page's last row if more follow, or None."""
     return {
         "first_url": here(before=None) if request.args.get("before") else None,
         "next_url": here(before=next_before) if next_before else None,

@@ -3,10 +3,9 @@
 from zoneinfo import available_timezones
 
 from wtforms import PasswordField, SelectField, StringField
-from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
-from zentry_web.web.forms import BaseForm
+from zentry_web.web.forms import BaseForm, SelectChoice
 
 AREAS = (
     "Africa/",
@@ -25,7 +24,11 @@ ZONES = ["UTC", *sorted(name for name in available_timezones() if name.startswit
 
 class ProfileForm(BaseForm):
     name = StringField("Your name", validators=[InputRequired("Tell us your name."), Length(max=100)])
-    time_zone = SelectField("Time zone", choices=[SelectChoice(name, name) for name in ZONES])
+    time_zone = SelectField(
+        "Time zone",
+        validators=[InputRequired("Choose a time zone.")],
+        choices=[SelectChoice(name, name) for name in ZONES],
+    )
 
 
 class PasswordForm(BaseForm):

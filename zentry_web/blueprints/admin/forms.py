@@ -1,11 +1,10 @@
 """Forms of the admin pages."""
 
 from wtforms import BooleanField, HiddenField, RadioField, StringField
-from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, ValidationError
 
 from zentry_web.domain.money import parse_credits
-from zentry_web.web.forms import BaseForm
+from zentry_web.web.forms import BaseForm, SelectChoice
 
 
 class CreditsField(StringField):

@@ -40,7 +40,7 @@ def user(user_id: str) -> ResponseReturnValue:
         change = billing.deduct_credits if form.direction.data == "deduct" else billing.add_credits
         key = form.idempotency_key.data or None
         if form.submit(
-            lambda: change(user_id, form.amount.micro or 0, form.description.data, actor=actor, idempotency_key=key)
+            lambda: change(user_id, form.amount.micro or 0, form.text("description"), actor=actor, idempotency_key=key)
         ):
             success(f"The credits of {person.name} are changed.")
             return go_to(url_for("admin.user", user_id=user_id))

@@ -67,7 +67,7 @@ def rename(project_id: str) -> ResponseReturnValue:
     project = projects.get_project(project_id, actor=actor)
     form = ProjectForm(data={"name": project.name})
     if request.method == "POST" and form.submit(
-        lambda: projects.rename_project(project_id, form.name.data, actor=actor)
+        lambda: projects.rename_project(project_id, form.text("name"), actor=actor)
     ):
         success(f"The project is now called {form.result.name}.")
         return go_to(url_for("projects.show", project_id=project_id))

@@ -1,12 +1,11 @@
 """Forms about virtual machines."""
 
 from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaField
-from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, Optional
 
 from zentry_web.domain.project import ProjectSummary
 from zentry_web.domain.vm import Image, Size
-from zentry_web.web.forms import BaseForm
+from zentry_web.web.forms import BaseForm, SelectChoice
 
 
 class LaunchForm(BaseForm):

@@ -76,7 +76,8 @@ def quote() -> ResponseReturnValue:
 def show(vm_id: str) -> ResponseReturnValue:
     """One machine: state, figures, charts, activity, console."""
     chosen = request.args.get("range", "")
-    return render_template("vms/show.html", **vm_context(vm_id), **metrics_context(vm_id, chosen))
+    context = vm_context(vm_id)
+    return render_template("vms/show.html", **context, **metrics_context(context["vm"], chosen))
 
 
 @blueprint.get("/<vm_id>/status")
@@ -129,7 +130,7 @@ def delete(vm_id: str) -> ResponseReturnValue:
     vms, actor = services().get_vm_service(), current_actor()
     vm = vms.get_vm(vm_id, actor=actor)
     form = DeleteForm()
-    if request.method == "POST" and form.submit(lambda: vms.delete_vm(vm_id, form.confirm_name.data, actor=actor)):
+    if request.method == "POST" and form.submit(lambda: vms.delete_vm(vm_id, form.text("confirm_name"), actor=actor)):
         success(f"{vm.name} is being deleted.")
         return go_to(url_for("vms.index"))
     template = "vms/_delete.html" if is_htmx() else "vms/delete.html"

@@ -6,7 +6,7 @@ from typing import Any
 
 from zentry_web.domain.billing import Quote
 from zentry_web.domain.monitoring import MetricSeries
-from zentry_web.domain.vm import Size, VMState
+from zentry_web.domain.vm import VM, Size, VMState
 from zentry_web.web.activity import activity_lines
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.paging import PAGE_SIZE, last_key, text_argument
@@ -21,6 +21,7 @@ RANGES = {
     "24h": ("24 hours", timedelta(hours=24)),
 }
 DEFAULT_RANGE = "1h"
+NEW = timedelta(minutes=40)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,11 @@ def load_series(vm_id: str, chosen: str, *, after: int | None = None, max_points
     )
 
 
-def metrics_context(vm_id: str, chosen: str) -> dict[str, Any]:
-    """The chosen range, and a coarse series for the tables beside the charts."""
-    active = chosen if chosen in RANGES else DEFAULT_RANGE
-    return {"ranges": RANGES, "active_range": active, "series": load_series(vm_id, active, max_points=TABLE_POINTS)}
+def metrics_context(vm: VM, chosen: str) -> dict[str, Any]:
+    """The chosen range (a new machine's figures would be lost in an hour), and a coarse series for the tables."""
+    is_new = datetime.now(UTC) - vm.created_at < NEW
+    active = chosen if chosen in RANGES else ("15m" if is_new else DEFAULT_RANGE)
+    return {"ranges": RANGES, "active_range": active, "series": load_series(vm.id, active, max_points=TABLE_POINTS)}
 
 
 def vm_context(vm_id: str) -> dict[str, Any]:
