@@ -14,9 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from sqlalchemy import select
+
 from zentry_web.composition import build_container
 from zentry_web.config import Config
-from zentry_web.domain.user import User
+from zentry_web.domain.user import SYSTEM, User
+from zentry_web.models import DbUsageInterval
 from zentry_web.services.service_container import ServiceContainer
 
 PASSWORD = "correct horse battery"
@@ -75,9 +78,7 @@ class Product:
     def zentry(self, *words: str) -> str:
         """What a command of this Zentry prints; fails if it fails."""
         command = [sys.executable, "-m", "zentry_web", *words]
-        done = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=False, timeout=300
-        )
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, f"zentry {' '.join(words)}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -151,6 +152,10 @@ class Product:
         found = wait_until(lambda: re.search(r"/welcome/\S+", self.log()), 30, "the first admin's link is printed")
         return found.group()
 
+    def namespace(self) -> str:
+        """What names this Zentry's domains and networks."""
+        return self._config.get_namespace()
+
     # -- behind its back ------------------------------------------------------------------------
 
     @property
@@ -163,6 +168,17 @@ class Product:
     def make_user(self, name: str, email: str) -> User:
         """An account with PASSWORD and the starting credits."""
         return self.container.get_auth_service().signup({"email": email, "name": name, "password": PASSWORD})
+
+    def find_user(self, email: str) -> User:
+        """The account of that address."""
+        (row,) = self.container.get_user_service().list_users(actor=SYSTEM, search=email)
+        return row.user
+
+    def intervals(self, vm_id: str) -> list[DbUsageInterval]:
+        """A machine's usage intervals, oldest first."""
+        query = select(DbUsageInterval).where(DbUsageInterval.vm_id == vm_id).order_by(DbUsageInterval.start_at)
+        with self.container.database.reading() as session:
+            return list(session.scalars(query))
 
     def make_admin(self, email: str) -> User:
         """An admin with PASSWORD."""

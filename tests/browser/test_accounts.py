@@ -75,7 +75,9 @@ def test_log_out_ends_the_session_and_log_in_leads_back(alice: Person) -> None:
     expect(page).to_have_url(re.compile(r"/vms/new\?project=nowhere$"))
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+)
 def test_a_log_in_never_leads_to_another_site(target: str, alice: Person) -> None:
     page = alice.page
     alice.context.clear_cookies()

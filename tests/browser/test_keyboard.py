@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.browser import Person
 
 MOST_TABS = 60
+REFRESH_ALL = "document.querySelectorAll('[data-live][hx-get]').forEach((el) => htmx.trigger(el, 'live', {}, false))"
 FOCUS_SEEN = """() => {
   const el = document.activeElement;
   if (el === document.body) return true;  // between the page's end and its beginning lies the browser itself
@@ -100,7 +101,9 @@ def test_typing_goes_on_while_a_page_moves(alice: Person) -> None:
     search = page.get_by_role("searchbox")
     search.focus()
     page.keyboard.type("bu", delay=100)
-    page.evaluate("document.querySelectorAll('[data-live][hx-get]').forEach((el) => htmx.trigger(el, 'live', {}, false))")
+    page.evaluate(
+        "document.querySelectorAll('[data-live][hx-get]').forEach((el) => htmx.trigger(el, 'live', {}, false))"
+    )
     page.keyboard.type("sy", delay=100)
     expect(search).to_have_value("busy")
     expect(search).to_be_focused()

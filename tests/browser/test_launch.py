@@ -61,7 +61,7 @@ def test_mistakes_are_named_beside_the_field_and_nothing_is_made(alice: Person) 
 
 
 def test_too_few_credits_is_said_before_and_after(alice: Person, product: Product) -> None:
-    user = alice_user(alice, product)
+    user = product.find_user(alice.email)
     alice.make_project("poor")
     product.container.get_billing_service().deduct_credits(user.id, 4_900_000, "for a test")
     page = alice.page
@@ -77,10 +77,3 @@ def test_too_few_credits_is_said_before_and_after(alice: Person, product: Produc
     page.get_by_role("button", name=re.compile("^Launch")).click()
     alice.vm_id_shown()
     alice.wait_state("Running")
-
-
-def alice_user(person: Person, product: Product):  # noqa: ANN201
-    from zentry_web.domain.user import SYSTEM
-
-    rows = product.container.get_user_service().list_users(actor=SYSTEM, search=person.email)
-    return rows[0].user
