@@ -1,0 +1,171 @@
+"""``verify``: quiet on a ledger with a history, and each check sees the damage it is there for."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+
+from tests.services.billing_world import World
+from zentry_web.adapters.database import Database, make_engine
+from zentry_web.services.base_service import Core
+
+pytestmark = pytest.mark.integration
+
+FIRST_USAGE = "(SELECT id FROM transfer WHERE kind = 'usage' ORDER BY seq LIMIT 1)"
+FIRST_CHARGE = "interval_id = (SELECT MIN(interval_id) FROM charge WHERE kind = 'usage' AND seconds = 3600)"
+OPEN_RUN = "(SELECT id FROM usage_interval WHERE end_at IS NULL AND state = 'running')"
+RUNNING_VM = "(SELECT vm_id FROM usage_interval WHERE end_at IS NULL AND state = 'running')"
+STOPPED_VM = "(SELECT MIN(vm_id) FROM usage_interval WHERE end_at IS NULL AND state = 'stopped')"
+
+DAMAGES = {
+    "an entry's amount": ("L1", "UPDATE entry SET amount = amount + 1 WHERE account_id = 'acc_revenue' AND seq = 1"),
+    "an entry lost": ("L1", "DELETE FROM entry WHERE account_id = 'acc_revenue' AND seq = 2"),
+    "a balance": ("L2", "UPDATE account SET balance = balance + 1 WHERE id = 'wallet_alice'"),
+    "a balance after": (
+        "L2",
+        "UPDATE entry SET balance_after = balance_after + 1 WHERE account_id = 'wallet_alice' AND seq = 2",
+    ),
+    "a gap in the numbers": ("L2", "UPDATE entry SET seq = seq + 100 WHERE account_id = 'wallet_alice' AND seq > 2"),
+    "the last number": ("L2", "UPDATE account SET last_seq = last_seq + 1 WHERE id = 'wallet_alice'"),
+    "a past below zero": ("L3", "UPDATE entry SET balance_after = -1 WHERE account_id = 'held_alice' AND seq = 1"),
+    "a transfer without effect": ("L6", f"DELETE FROM entry WHERE transfer_id = {FIRST_USAGE}"),
+    "a forgotten request": ("L6", f"UPDATE transfer SET body_hash = '' WHERE id = {FIRST_USAGE}"),
+    "a charge lost": ("L8", f"DELETE FROM charge WHERE kind = 'usage' AND {FIRST_CHARGE}"),
+    "a charge of other seconds": (
+        "L8",
+        f"UPDATE charge SET seconds = seconds - 1 WHERE kind = 'usage' AND {FIRST_CHARGE}",
+    ),
+    "seconds charged twice": ("L8", f"UPDATE charge SET to_at = to_at + 5, seconds = seconds + 5 WHERE {FIRST_CHARGE}"),
+    "an end not reached": ("L8", "UPDATE usage_interval SET end_at = end_at + 60 WHERE settled"),
+    "closed but not settled": ("L8", "UPDATE usage_interval SET settled = (1 = 0) WHERE settled"),
+    "intervals that overlap": (
+        "L8",
+        "UPDATE usage_interval SET start_at = start_at - 7 WHERE end_at IS NULL AND state = 'stopped'",
+    ),
+    "a minimum too long": ("L8", "UPDATE charge SET seconds = seconds + 1 WHERE kind = 'minimum'"),
+    "a minimum forgotten": ("L8", "DELETE FROM charge WHERE kind = 'minimum'"),
+    "a dearer charge": ("L13", f"UPDATE charge SET amount = amount + 1 WHERE {FIRST_CHARGE}"),
+    "another rate": (
+        "L13",
+        f"UPDATE usage_interval SET rate_micro_per_hour = rate_micro_per_hour + 1 WHERE id = {OPEN_RUN}",
+    ),
+    "a price changed afterwards": (
+        "L13",
+        "UPDATE price_version SET running_micro_per_hour = 7 WHERE id = 'price_nano_1'",
+    ),
+    "a disk price changed": ("L13", "UPDATE price_version SET disk_micro_per_gib_hour = 70 WHERE id = 'price_nano_1'"),
+    "a price left out": ("L13", "UPDATE price_version SET number = 3 WHERE id = 'price_large_1'"),
+    "a cut at no hour": ("L13", "UPDATE charge SET to_at = to_at - 60 WHERE to_at % 3600 = 0"),
+    "no cut at the hour": ("L13", f"UPDATE charge SET to_at = to_at + 60 WHERE {FIRST_CHARGE}"),
+    "a sum of a month": ("L13", "UPDATE usage_month SET amount = amount + 1 WHERE state = 'running'"),
+    "a month forgotten": ("L13", "DELETE FROM usage_month WHERE state = 'stopped'"),
+    "a running VM unheld": ("L14", f"UPDATE hold SET interval_id = NULL WHERE interval_id = {OPEN_RUN}"),
+    "a hold after the end": ("L14", f"UPDATE hold SET closed_at = NULL WHERE vm_id = {STOPPED_VM}"),
+    "a hold for no start": ("L14", f"UPDATE hold SET closed_at = NULL, interval_id = NULL WHERE vm_id = {STOPPED_VM}"),
+    "a deleted VM that runs": ("L14", f"UPDATE vm SET state = 'deleted' WHERE id = {RUNNING_VM}"),
+    "starting credits twice": (
+        "L15",
+        "UPDATE transfer SET idempotency_key = 'starting:' || id WHERE kind = 'grant' AND owner_id = 'alice'",
+    ),
+    "a grant to another": ("L15", "UPDATE transfer SET owner_id = 'bob' WHERE kind = 'grant' AND owner_id = 'alice'"),
+    "a hold of another size": ("holds", f"UPDATE hold SET remaining = remaining + 1 WHERE interval_id = {OPEN_RUN}"),
+}
+
+
+def history(world):
+    """Two people, VMs that ran, stopped, ran short, went unpaid and still run, over a month's end in Kolkata."""
+    world.clock.set(datetime(2026, 11, 30, 15, 10, tzinfo=UTC))
+    world.person("alice", zone="Asia/Kolkata")
+    world.billing.grant_starting_credits("alice")
+    world.person("bob", credits=20_000)
+    stopped, running, short, poor = world.vm(), world.vm(size="micro"), world.vm(), world.vm("bob", size="micro")
+    world.start(stopped)
+    world.start(running)
+    world.start(poor)
+    world.pass_time(hours=2, seconds=7)
+    world.settle()
+    world.billing.renew_holds()
+    world.stop(stopped)
+    world.start(short)
+    world.pass_time(seconds=22)
+    world.delete(short)
+    world.pass_time(hours=3)
+    world.settle()
+    world.billing.renew_holds()
+    world.delete(poor)
+    return world
+
+
+@pytest.fixture
+def damaged(core):
+    return history(World(core))
+
+
+def failing(world):
+    return {check.id for check in world.billing.verify() if not check.ok}
+
+
+def test_a_ledger_with_a_history_is_in_order(damaged):
+    assert damaged.breaches() == []
+    checks = damaged.billing.verify()
+    assert [check.id for check in checks] == ["L1", "L2", "L3", "L4", "L6", "L8", "L13", "L14", "L15", "holds"]
+    assert all(check.title and check.detail and check.milliseconds >= 0 for check in checks)
+
+
+def test_each_check_sees_its_damage(core):
+    """One database, each damage undone by a rollback: verify looks from inside the damaging transaction."""
+    world = history(World(core))
+    world.damage()
+    missed = []
+    for name, (check_id, statement) in DAMAGES.items():
+        with world.database.writing() as session:
+            assert session.execute(text(statement)).rowcount > 0, name
+            session.info["read_only"] = True
+            token = world.database.open_session.set(session)
+            found = {check.id for check in world.billing.verify() if not check.ok}
+            world.database.open_session.reset(token)
+            session.rollback()
+        if check_id not in found:
+            missed.append(f"{name}: {check_id} not in {found}")
+    assert missed == []
+    assert failing(world) == {"L4"}
+
+
+def test_a_charge_that_crosses_the_month_of_its_account_is_seen(damaged):
+    boundary = "(1796063400)"  # 2026-11-30 18:30 UTC, midnight in Kolkata
+    damaged.damage(
+        f"DELETE FROM charge WHERE from_at = {boundary}",
+        "UPDATE charge SET to_at = to_at + 1800, seconds = seconds + 1800, amount = amount * 2 "
+        f"WHERE to_at = {boundary}",
+    )
+    (check,) = [check for check in damaged.billing.verify() if check.id == "L13"]
+    assert "crosses a month" in check.detail
+
+
+def test_an_account_below_zero_is_seen(damaged):
+    with damaged.database.engine.connect() as connection:
+        if damaged.database.is_sqlite:
+            connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+        else:
+            connection.execute(text("ALTER TABLE account DROP CONSTRAINT ck_account_not_below_zero"))
+        connection.execute(text("UPDATE account SET balance = -5 WHERE id = 'wallet_bob'"))
+        connection.commit()
+    assert "L3: account wallet_bob is at -5" in damaged.breaches()
+
+
+@pytest.mark.parametrize("table", ["entry", "transfer", "charge", "price_version", "event"])
+def test_a_table_without_its_guard_is_seen(sqlite_config, clock, table):
+    core = Core(Database(make_engine(sqlite_config.business_url)), clock)
+    with core.database.engine.begin() as connection:
+        connection.execute(text(f"DROP TRIGGER {table}_no_update"))
+    world = World(core)
+    assert world.breaches() == [f"L4: UPDATE of {table} is not refused"]
+    core.database.dispose()
+
+
+def test_verify_changes_nothing(damaged):
+    with damaged.database.reading() as session:
+        before = session.execute(text("SELECT COUNT(*) FROM entry")).scalar()
+    damaged.billing.verify()
+    with damaged.database.reading() as session:
+        assert session.execute(text("SELECT COUNT(*) FROM entry")).scalar() == before
