@@ -1,7 +1,6 @@
 """Reading the event log: activity lists, the audit trail, and what the live hub follows."""
 
 from dataclasses import replace
-
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
@@ -38,9 +37,7 @@ def for_viewer(events: list[Event], actor: Actor) -> list[Event]:
     if actor.is_admin:
         return events
     own = (actor.id, ANONYMOUS_ID)
-    return [
-        event if event.actor_id in own else replace(event, personal={}, personal_intact=None) for event in events
-    ]
+    return [event if event.actor_id in own else replace(event, personal={}, personal_intact=None) for event in events]
 
 
 def read_events_after(session: Session, seq: int, limit: int = 500) -> list[Event]:
@@ -54,10 +51,7 @@ def latest_seq(session: Session) -> int:
     return session.scalar(select(func.max(DbEvent.seq))) or 0
 
 
-_Columns = tuple[DbEvent, DbEventPersonal, str, str, DbOperation]
-
-
-def _query() -> Select[_Columns]:
+def _query() -> Select[DbEvent, DbEventPersonal, str, str, DbOperation]:
     return (
         select(DbEvent, DbEventPersonal, DbUser.name, DbVM.name, DbOperation)
         .outerjoin(DbEventPersonal, DbEventPersonal.event_id == DbEvent.id)
@@ -67,7 +61,7 @@ def _query() -> Select[_Columns]:
     )
 
 
-def _event(row: Row[_Columns]) -> Event:
+def _event(row: Row[DbEvent, DbEventPersonal, str, str, DbOperation]) -> Event:
     event, personal, actor_name, vm_name, operation = row
     intact = None
     if personal is not None:
