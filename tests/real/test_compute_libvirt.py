@@ -12,7 +12,8 @@ from tests.libvirt_fixture import LibvirtRig, image_dir, libvirt_rig, virsh
 from zentry_web.adapters.compute.accelerator import Accelerator, boots_under, choose_accelerator, find_emulator
 from zentry_web.adapters.compute.base import PowerState
 from zentry_web.adapters.compute.images import get_image
-from zentry_web.adapters.compute.libvirt import LibvirtCompute, answers, free_port
+from zentry_web.adapters.compute.libvirt import LibvirtCompute, answers
+from zentry_web.adapters.compute.libvirt_definitions import free_port
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 

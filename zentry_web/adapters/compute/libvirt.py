@@ -1,10 +1,7 @@
 """The real driver: QEMU guests under libvirt on this machine."""
 
 import logging
-import socket
 import time
-import xml.etree.ElementTree as ET
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +9,7 @@ from typing import Any
 import libvirt
 
 from zentry_web.adapters.compute import host
-from zentry_web.adapters.compute.accelerator import (
-    Accelerator,
-    choose_accelerator,
-    find_emulator,
-    known_accelerator,
-)
+from zentry_web.adapters.compute.accelerator import Accelerator, known_accelerator
 from zentry_web.adapters.compute.base import (
     Capacity,
     ComputeError,
@@ -30,14 +22,15 @@ from zentry_web.adapters.compute.base import (
     MachineSpec,
     MachineStatistics,
 )
-from zentry_web.adapters.compute.images import GuestImage, get_image, list_images
+from zentry_web.adapters.compute.images import list_images
 from zentry_web.adapters.compute.libvirt_connection import LibvirtConnection
 from zentry_web.adapters.compute.libvirt_console import mark_power_on, read_log, trim
+from zentry_web.adapters.compute.libvirt_definitions import LibvirtDefinitions
 from zentry_web.adapters.compute.libvirt_domains import LibvirtDomains
 from zentry_web.adapters.compute.libvirt_events import LibvirtEvents
 from zentry_web.adapters.compute.libvirt_network import LibvirtNetwork
 from zentry_web.adapters.compute.libvirt_storage import MachineStorage
-from zentry_web.adapters.compute.libvirt_xml import Placement, domain_xml, translation_cache_mib
+from zentry_web.adapters.compute.libvirt_xml import translation_cache_mib
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +85,6 @@ class LibvirtCompute:
         self._data_dir = Path(data_dir).absolute()
         self._image_dir = Path(image_dir).absolute()
         self._namespace = namespace
-        self._accelerator = accelerator
-        self._emulator = emulator or find_emulator()
         if user_network is None:
             user_network = uri.partition("?")[0].endswith("/session")
         self._has_network = not user_network
@@ -102,32 +93,31 @@ class LibvirtCompute:
         self._network = LibvirtNetwork(namespace, self._data_dir)
         self._events = LibvirtEvents(self._domains.identify)
         self._connection = LibvirtConnection(uri, on_open=self._events.register)
+        self._definitions = LibvirtDefinitions(
+            namespace,
+            self._data_dir,
+            self._image_dir,
+            self._storage,
+            self._domains,
+            self._connection,
+            accelerator=accelerator,
+            emulator=emulator,
+            has_network=self._has_network,
+        )
 
     def images(self) -> tuple[str, ...]:
         return tuple(image.name for image in list_images(self._image_dir))
 
     def create(self, spec: MachineSpec) -> None:
-        image = get_image(self._image_dir, spec.image)
-        defined = self._connection.call(lambda c: self._domains.find(c, spec.vm_id)) is not None
-        if defined and self._storage.exists(spec.vm_id):
-            return
-        accelerator = self._choose_accelerator(image)
-        is_new = self._storage.create(spec)
-        try:
-            self._define(spec, image, accelerator)
-        except ComputeRefused:
-            if is_new:
-                self._storage.delete(spec.vm_id)
-            raise
+        self._definitions.create(spec)
 
     def start(self, vm_id: str) -> None:
         domain = self._get(vm_id)
         if self._connection.call(lambda _: domain.isActive()):
             return
-        spec = self._spec(vm_id)
-        image = get_image(self._image_dir, spec.image)
+        spec = self._definitions.ordered(vm_id)
         self._check_memory(spec.memory_mib)
-        self._redefine_if_stale(domain, spec, image)
+        self._definitions.renew(domain, spec)
         if self._has_network:
             self._connection.call(self._network.ensure, 30.0, changes=True)
         console = self._storage.console(vm_id)
@@ -255,41 +245,6 @@ class LibvirtCompute:
             raise MachineMissing("The machine does not exist on the host.")
         return domain
 
-    def _choose_accelerator(self, image: GuestImage) -> Accelerator:
-        return self._accelerator or choose_accelerator(self._data_dir, image, self._emulator)
-
-    def _spec(self, vm_id: str) -> MachineSpec:
-        notes = self._storage.notes(vm_id)
-        if not notes or not self._storage.disk(vm_id).is_file():
-            raise ComputeRefused("The machine’s disk is missing on the host.")
-        fields = ("vm_id", "name", "vcpus", "memory_mib", "disk_gib", "image")
-        return MachineSpec(**{field: notes[field] for field in fields})
-
-    def _define(self, spec: MachineSpec, image: GuestImage, accelerator: Accelerator) -> None:
-        place = Placement(
-            emulator=self._emulator,
-            accelerator=accelerator,
-            kernel=image.kernel,
-            initrd=image.initrd,
-            disk=self._storage.disk(spec.vm_id),
-            seed=self._storage.seed(spec.vm_id),
-            console=self._storage.console(spec.vm_id),
-            network=self._network.name if self._has_network else "",
-            ssh_port=0 if self._has_network else free_port(spec.vm_id),
-        )
-        xml = domain_xml(self._namespace, spec, place)
-        self._connection.call(lambda c: c.defineXML(xml), 20.0, changes=True)
-        self._domains.forget(spec.vm_id)
-
-    def _redefine_if_stale(self, domain: Any, spec: MachineSpec, image: GuestImage) -> None:
-        """Define anew what was defined for another accelerator, or with a forwarded port that is now in use."""
-        accelerator = self._choose_accelerator(image)
-        kind = self._connection.call(lambda _: ET.fromstring(domain.XMLDesc()).get("type"))  # noqa: S314
-        facts = self._connection.call(lambda _: self._domains.facts(domain))
-        port = facts.ssh_port if facts is not None else 0
-        if kind != ("kvm" if accelerator is Accelerator.KVM else "qemu") or (port and not _is_free(port)):
-            self._define(spec, image, accelerator)
-
     def _free_memory_mib(self) -> int:
         """Memory for further guests. A young guest has not touched all of its own yet, so it is counted in full."""
         total, available = host.memory_mib()
@@ -331,23 +286,3 @@ def _power_on(domain: Any) -> None:
 
 def _version(number: int) -> str:
     return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
-
-
-def free_port(vm_id: str) -> int:
-    """A loopback port nobody listens on now, tried in an order of the machine's own."""
-    start = zlib.crc32(vm_id.encode())
-    for step in range(10_000):
-        port = 40_000 + (start + step) % 10_000
-        if _is_free(port):
-            return port
-    raise ComputeRefused("The host has no free port to forward to the machine.")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -103,7 +103,7 @@ class LibvirtConnection:
     def close(self) -> None:
         """Close it for good."""
         self._closed = True
-        self._drop(self._connection)
+        self._drop(self._connection, wait=2.0)
 
     def _open(self, seconds: float = OPEN_SECONDS) -> Any:
         connection = self._connection
@@ -142,16 +142,15 @@ class LibvirtConnection:
         if self._closed:
             self._drop(attempt.connection)
 
-    def _drop(self, connection: Any) -> None:
+    def _drop(self, connection: Any, wait: float = 0.2) -> None:
         if connection is None:
             return
         if self._connection is connection:
             self._connection = None
-        try:
-            # Closing may wait for a peer that is gone.
-            self._calls.run(connection.close, 2.0)
-        except (GaveUp, TooManyStuck, libvirt.libvirtError) as error:
-            logger.debug("Closing a dead connection: %s", error)
+        # Closing may wait for a peer that hangs; nobody else need wait for that.
+        thread = threading.Thread(target=_close, args=(connection,), name="libvirt-close", daemon=True)
+        thread.start()
+        thread.join(wait)
 
     def _translate(self, connection: Any, error: Any, changes: bool) -> ComputeError:
         code = error.get_error_code()
@@ -168,6 +167,13 @@ class LibvirtConnection:
         if "Permission denied" in message:
             return ComputeRefused(f"The hypervisor may not use the machine’s files: {message}.")
         return ComputeRefused(f"libvirt refused: {message}.")
+
+
+def _close(connection: Any) -> None:
+    try:
+        connection.close()
+    except libvirt.libvirtError as error:
+        logger.debug("Closing a dead connection: %s", error)
 
 
 def _is_alive(connection: Any) -> bool:

@@ -77,7 +77,10 @@ class LibvirtDomains:
         facts = read_metadata(text)
         if facts is None or facts.namespace != self._namespace:
             return None
-        self._facts[key] = facts
+        with self._lock:
+            # Of earlier runs nothing need be remembered.
+            self._facts = {known: found for known, found in self._facts.items() if known[0] != key[0]}
+            self._facts[key] = facts
         return facts
 
     def forget(self, vm_id: str) -> None:

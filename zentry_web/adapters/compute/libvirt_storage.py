@@ -56,25 +56,22 @@ class MachineStorage:
         self._remove_attempts(spec.vm_id)
         if self.exists(spec.vm_id):
             return False
-        self.machines_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
-        if spec.disk_gib * GIB > self.free_bytes():
-            raise ComputeRefused(f"The host has no room for a disk of {spec.disk_gib} GiB.")
-        attempt = Path(tempfile.mkdtemp(prefix=f".new-{spec.vm_id}-", dir=self.machines_dir))
+        attempt: Path | None = None
         try:
-            attempt.chmod(0o711)  # the hypervisor may run as another user, who then gets the files themselves
-            _make_disk(attempt / "disk.qcow2", spec.disk_gib)
-            (attempt / "seed.iso").write_bytes(build_seed(spec))
-            (attempt / "console.log").touch()
-            notes = asdict(spec) | {"ssh_keys": len(spec.ssh_keys), "user_data": bool(spec.user_data)}
-            (attempt / "machine.json").write_text(json.dumps(notes))
+            self.machines_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
+            if spec.disk_gib * GIB > self.free_bytes():
+                raise ComputeRefused(f"The host has no room for a disk of {spec.disk_gib} GiB.")
+            attempt = Path(tempfile.mkdtemp(prefix=f".new-{spec.vm_id}-", dir=self.machines_dir))
+            _fill(attempt, spec)
             if final.exists():  # without machine.json: left by hand
                 self._discard(final)
             attempt.rename(final)
-            return True
         except OSError as error:
             raise ComputeRefused(f"The machine’s disk could not be made: {error.strerror or error}.") from error
         finally:
-            shutil.rmtree(attempt, ignore_errors=True)
+            if attempt is not None:
+                shutil.rmtree(attempt, ignore_errors=True)
+        return True
 
     def delete(self, vm_id: str) -> None:
         """Remove everything of a machine, also what a crash left; nothing there is fine."""
@@ -125,6 +122,15 @@ class MachineStorage:
             raise ComputeUnavailable(f"The machine’s files cannot be removed: {error.strerror}.") from error
         finally:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _fill(folder: Path, spec: MachineSpec) -> None:
+    folder.chmod(0o711)  # the hypervisor may run as another user, who then is given the files themselves
+    _make_disk(folder / "disk.qcow2", spec.disk_gib)
+    (folder / "seed.iso").write_bytes(build_seed(spec))
+    (folder / "console.log").touch()
+    notes = asdict(spec) | {"ssh_keys": len(spec.ssh_keys), "user_data": bool(spec.user_data)}
+    (folder / "machine.json").write_text(json.dumps(notes))
 
 
 def _make_disk(path: Path, size_gib: int) -> None:
