@@ -24,11 +24,21 @@ class DemoRefused(Exception):
     """Demo data may not be made here. ``str(error)`` says why."""
 
 
-def seed(config: Config, *, users: int, vms: int, days: int, seed: int = 1, now: datetime | None = None) -> str:
+def seed(
+    config: Config,
+    *,
+    users: int,
+    vms: int,
+    days: int,
+    seed: int = 1,
+    now: datetime | None = None,
+    password: str | None = None,
+) -> str:
     """Fill an empty Zentry with ``users`` people who own ``vms`` machines, with ``days`` of history up to ``now``.
 
-    What happens is decided by ``seed`` (ids and the password are random). Returns a summary with the log-in names
-    and the password. Raises DemoRefused unless the hypervisor is the simulator and nobody uses this Zentry yet.
+    What happens is decided by ``seed``; ids and, unless it is given, the password are random. Returns a summary
+    with the log-in names and the password. Raises DemoRefused unless the hypervisor is the simulator and nobody
+    uses this Zentry yet.
     """
     if config.compute != "simulator":
         raise DemoRefused("Demo data is only made on the simulator: set ZENTRY_COMPUTE=simulator.")
@@ -42,7 +52,7 @@ def seed(config: Config, *, users: int, vms: int, days: int, seed: int = 1, now:
     try:
         _refuse_if_used(container, driver)
         _refuse_if_too_large(plan, container, driver)
-        password = secrets.token_urlsafe(12)
+        password = password or secrets.token_urlsafe(12)
         player = Player(container, driver, clock, plan, config, password)
         player.play()
         samples = fill_metrics(container, driver, player.runs(), end, hours=config.metrics_hours)

@@ -1,6 +1,6 @@
 """ProjectService: what VMs are organised in, and what they add up to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
@@ -90,15 +90,17 @@ class ProjectService(BaseService):
         with self.reading() as session:
             return as_project(require_project(session, actor, project_id))
 
+    def list_choices(self, user_id: str, *, actor: Actor = SYSTEM) -> list[Project]:
+        """A person's projects by name, without figures: for forms and filters. One statement."""
+        require_self(actor, user_id)
+        with self.reading() as session:
+            return [as_project(row) for row in _owned(session, user_id)]
+
     def list_projects(self, user_id: str, *, actor: Actor = SYSTEM) -> list[ProjectSummary]:
         """A person's projects with their figures, by name. The number of statements does not depend on how many."""
         require_self(actor, user_id)
         with self.reading() as session:
-            rows = session.scalars(
-                select(DbProject)
-                .where(DbProject.owner_id == user_id, DbProject.deleted_at.is_(None))
-                .order_by(DbProject.name_key)
-            ).all()
+            rows = _owned(session, user_id)
             counts = _count_vms(session, *_living(DbVM.owner_id == user_id))
             rates = _rates(session, user_id)
             spend = self._billing.month_spend_by_project(user_id)
@@ -149,6 +151,11 @@ class ProjectService(BaseService):
             project_id=row.id,
             personal=names,
         )
+
+
+def _owned(session: Session, user_id: str) -> Sequence[DbProject]:
+    query = select(DbProject).where(DbProject.owner_id == user_id, DbProject.deleted_at.is_(None))
+    return session.scalars(query.order_by(DbProject.name_key)).all()
 
 
 def as_project(row: DbProject) -> Project:

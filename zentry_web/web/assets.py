@@ -13,6 +13,7 @@ import gzip
 import hashlib
 import mimetypes
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -66,10 +67,11 @@ class Asset:
 
 
 class AssetStore:
-    """Knows every file under one folder. With ``watch`` a changed file is noticed at the next look."""
+    """Knows every file under one folder, served under ``prefix``. With ``watch`` a changed file is noticed."""
 
-    def __init__(self, root: Path, *, watch: bool = False) -> None:
+    def __init__(self, root: Path, *, prefix: str = "/static", watch: bool = False) -> None:
         self.root = root.resolve()
+        self.prefix = prefix  # kept: Flask works its own out anew at each look, and a page has hundreds of icons
         self.watch = watch
         self._known: dict[str, Asset] = {}
 
@@ -103,21 +105,24 @@ class AssetStore:
 
 def init_assets(app: Flask) -> None:
     """Serve the app's static folder through this module and give templates ``asset_url(name)``."""
-    store = AssetStore(Path(str(app.static_folder)), watch=app.debug)
+    store = AssetStore(Path(str(app.static_folder)), prefix=app.static_url_path or "/static", watch=app.debug)
     app.extensions["assets"] = store
     app.view_functions["static"] = serve
-    app.jinja_env.globals.update(asset_url=asset_url, icon_svg=icon_svg)
+    app.jinja_env.globals.update(asset_url=asset_url, icon_svg=_icons_of(store))
 
 
 def asset_url(name: str) -> str:
     """The address of a static file, safe to cache for good. Raises LookupError when there is no such file."""
     store: AssetStore = current_app.extensions["assets"]
-    return f"{current_app.static_url_path}/{store.url_path(name)}"
+    return f"{store.prefix}/{store.url_path(name)}"
 
 
-def icon_svg(name: str, cls: str = "") -> Markup:
-    """An icon of the sprite, hidden from screen readers. A page has hundreds of them: this is a function for speed."""
-    return _drawn(asset_url(SPRITE), name, cls)
+def _icons_of(store: AssetStore) -> Callable[..., Markup]:
+    """The template's ``icon_svg(name, cls='')``: an icon of the sprite, hidden from screen readers.
+
+    A page has hundreds of them: so it is a function, and one that need not ask which application this is.
+    """
+    return lambda name, cls="": _drawn(f"{store.prefix}/{store.url_path(SPRITE)}", name, cls)
 
 
 @lru_cache(maxsize=1024)

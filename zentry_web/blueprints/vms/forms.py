@@ -3,7 +3,7 @@
 from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
-from zentry_web.domain.project import ProjectSummary
+from zentry_web.domain.project import Project
 from zentry_web.domain.vm import Image, Size
 from zentry_web.web.forms import BaseForm, SelectChoice
 
@@ -21,9 +21,9 @@ class LaunchForm(BaseForm):
     ssh_key = TextAreaField("SSH public key", validators=[Optional(), Length(max=8192)])
     user_data = TextAreaField("User data", validators=[Optional()])
 
-    def offer(self, summaries: list[ProjectSummary], sizes: list[Size], images: list[Image]) -> None:
+    def offer(self, projects: list[Project], sizes: list[Size], images: list[Image]) -> None:
         """Set what can be chosen; the first of each is chosen until the person chooses."""
-        self.project_id.choices = [SelectChoice(item.project.id, item.project.name) for item in summaries]
+        self.project_id.choices = [SelectChoice(project.id, project.name) for project in projects]
         for field, options in ((self.size_id, sizes), (self.image_id, images)):
             if not field.data and options:
                 field.data = options[0].id

@@ -40,7 +40,7 @@ def index() -> ResponseReturnValue:
     """The person's machines: searched, filtered, sorted and paged by the address."""
     view = ListView.from_request()
     found = services().get_vm_service().list_vms(me().id, actor=current_actor(), **view.query())
-    projects = services().get_project_service().list_projects(me().id, actor=current_actor())
+    projects = services().get_project_service().list_choices(me().id, actor=current_actor())
     template = "vms/_table.html" if is_htmx() else "vms/index.html"
     return render_template(
         template, view=view, found=found, projects=projects, this_url=here(), **pages(found.next_before)
@@ -52,7 +52,7 @@ def create() -> ResponseReturnValue:
     """Launch a machine. Answers as soon as the order is written down."""
     actor, vms, projects = current_actor(), services().get_vm_service(), services().get_project_service()
     form = LaunchForm(data={"idempotency_key": secrets.token_hex(16), "project_id": request.args.get("project")})
-    form.offer(projects.list_projects(me().id, actor=actor), vms.list_sizes(), vms.list_images())
+    form.offer(projects.list_choices(me().id, actor=actor), vms.list_sizes(), vms.list_images())
     if request.method == "POST":
         key = form.idempotency_key.data or None
         if form.submit(lambda: vms.create_vm(form.vm_data, me(), actor=actor, idempotency_key=key)):

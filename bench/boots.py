@@ -1,0 +1,151 @@
+"""What Zentry adds to starting a real guest: click to ready line, less ``virsh start`` to ready line."""
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.client import Client
+from bench.figures import Figure, median
+from bench.launches import find_project, launch
+from bench.servers import Process, make_config, web, worker
+from bench.stage import wait_until
+from zentry_web.adapters.compute.base import MachineSpec
+from zentry_web.adapters.compute.libvirt import LibvirtCompute
+from zentry_web.adapters.compute.libvirt_xml import domain_name
+from zentry_web.composition import build_container, default_libvirt_uri, make_compute
+from zentry_web.config import Config
+from zentry_web.migrate import migrate
+
+GOAL_SECONDS = 1.5
+BOOT_SECONDS = 180
+LOOK_SECONDS = 0.004
+IMAGE = "tiny"
+EMAIL, PASSWORD = "bench@example.com", "correct horse battery staple"
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A libvirt driver beside Zentry, for preparing machines that virsh starts."""
+
+    driver: LibvirtCompute
+    folder: Path
+    namespace: str
+
+    def console(self, vm_id: str) -> Path:
+        return self.folder / "machines" / vm_id / "console.log"
+
+    def prepare(self) -> str:
+        """Disk, seed and definition of a machine as Zentry makes them for the smallest size; its id."""
+        vm_id = f"vm_{secrets.token_hex(13)}"
+        name = f"bench-{secrets.token_hex(4)}"
+        self.driver.create(MachineSpec(vm_id, name, vcpus=1, memory_mib=128, disk_gib=1, image=IMAGE))
+        return vm_id
+
+
+def measure(folder: Path, pairs: int) -> Iterator[Figure]:
+    """Alternating pairs on an idle machine; the first pair warms up and is not counted."""
+    uri = os.environ.get("ZENTRY_LIBVIRT_URI") or default_libvirt_uri()
+    config = make_config(folder / "boots", compute="libvirt", libvirt_uri=uri)
+    _prepare(config)
+    bare = _make_bare(folder / "bare", uri, config.image_dir)
+    try:
+        with web(config, folder) as server, worker(config, folder) as background:
+            client = Client(config.port)
+            client.log_in(EMAIL, PASSWORD)
+            project = find_project(client)
+            _warm_up(bare)
+            found = [_pair(client, project, config, bare, [server, background]) for _ in range(pairs + 1)][1:]
+    finally:
+        for driver in (bare.driver, make_compute(config)):
+            driver.remove_everything()  # type: ignore[attr-defined]
+            driver.close()
+    yield _figure(found)
+
+
+def _figure(found: list[tuple[float, float]]) -> Figure:
+    zentry, virsh = ([round(pair[side], 3) for pair in found] for side in (0, 1))
+    print(f"bench: click to ready line, s: {zentry}\nbench: virsh start to ready line, s: {virsh}", file=sys.stderr)
+    overhead = median([by_zentry - by_virsh for by_zentry, by_virsh in found])
+    facts = {"zentry_s": zentry, "virsh_s": virsh, "zentry_median_s": round(median(zentry), 3)}
+    return Figure("launch_boot_overhead_s", overhead, "s", GOAL_SECONDS, median(virsh), facts)
+
+
+def _make_bare(folder: Path, uri: str, image_dir: Path) -> Bare:
+    folder.mkdir()
+    folder.chmod(0o711)  # the hypervisor may run as another user
+    namespace = secrets.token_hex(4)
+    return Bare(LibvirtCompute(uri, folder, namespace, image_dir), folder, namespace)
+
+
+def _warm_up(bare: Bare) -> None:
+    """One boot by the driver: the accelerator is chosen, the network is up, the image is in the page cache."""
+    vm_id = bare.prepare()
+    bare.driver.start(vm_id)
+    _ready_at(bare.console(vm_id), vm_id)
+    bare.driver.delete(vm_id)
+
+
+def _prepare(config: Config) -> None:
+    """Databases, the image, and somebody with a project."""
+    images = os.environ.get("ZENTRY_TEST_IMAGES")
+    if not images or not (Path(images) / IMAGE / "manifest.json").is_file():
+        raise RuntimeError("ZENTRY_TEST_IMAGES must name a folder with the image; scripts/bench sees to that")
+    migrate(config)
+    config.image_dir.symlink_to(Path(images).resolve())
+    container = build_container(config)
+    person = container.get_auth_service().signup({"email": EMAIL, "name": "Bench", "password": PASSWORD})
+    container.get_project_service().create_project({"name": "Bench"}, person)
+    container.close()
+
+
+def _pair(client: Client, project: str, config: Config, bare: Bare, zentry: list[Process]) -> tuple[float, float]:
+    """Seconds of one launch by Zentry, and of one ``virsh start`` of the same with Zentry held still."""
+    by_zentry = _by_zentry(client, project, config)
+    vm_id = bare.prepare()
+    for process in zentry:
+        process.pause()
+    try:
+        by_virsh = _by_virsh(bare, vm_id)
+    finally:
+        for process in zentry:
+            process.go_on()
+    bare.driver.delete(vm_id)
+    return by_zentry, by_virsh
+
+
+def _by_zentry(client: Client, project: str, config: Config) -> float:
+    started = time.perf_counter()
+    vm_id = launch(client, project).location.rpartition("/")[2]
+    console = config.data / "machines" / vm_id / "console.log"
+    ready = _ready_at(console, vm_id)
+    name = re.findall(r"bench-[0-9a-f]{8}", client.get(f"/vms/{vm_id}/delete").body)[0]
+    client.post(f"/vms/{vm_id}/delete", confirm_name=name)
+    wait_until(lambda: not console.parent.exists(), 60, "the machine is deleted")
+    return ready - started
+
+
+def _by_virsh(bare: Bare, vm_id: str) -> float:
+    command = ["virsh", "--connect", bare.driver.uri, "--quiet", "start", domain_name(bare.namespace, vm_id)]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return _ready_at(bare.console(vm_id), vm_id) - started
+
+
+def _ready_at(console: Path, vm_id: str) -> float:
+    """The moment at which the guest's ready line is in its console."""
+    line = f"ZENTRY-READY {vm_id} ".encode()
+    deadline = time.perf_counter() + BOOT_SECONDS
+    while time.perf_counter() < deadline:
+        try:
+            if line in console.read_bytes():
+                return time.perf_counter()
+        except FileNotFoundError:
+            pass
+        time.sleep(LOOK_SECONDS)
+    raise RuntimeError(f"{vm_id} did not get ready within {BOOT_SECONDS} s")

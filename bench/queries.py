@@ -1,0 +1,82 @@
+"""How many SQL statements a page takes, counted inside the process on both databases."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, event
+
+from bench.figures import Figure
+from bench.stage import EMAIL, seeded
+from zentry_web.app import make_app
+from zentry_web.composition import build_container, make_compute
+from zentry_web.config import Config
+from zentry_web.services.service_container import ServiceContainer
+from zentry_web.worker.sampling import Sampler
+
+GOAL = 12
+FEW = 10
+PATHS = {"overview_queries": "/overview", "vm_list_queries": "/vms"}
+_TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
+_NOT_COUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
+
+
+def measure(folder: Path, vms: int) -> Iterator[Figure]:
+    """Statements per page with ``vms`` machines; the baseline is the same page with ten."""
+    few, many = (_count(*seeded(folder / f"queries-{number}", vms=number)) for number in (FEW, vms))
+    for name in PATHS:
+        yield Figure(name, many[name], "statements", GOAL, few[name], {"vms": vms, "baseline_vms": FEW})
+
+
+def _count(config: Config, password: str) -> dict[str, int]:
+    container = build_container(config)
+    _sample(config, container)
+    client = make_app(config, container).test_client()
+    _log_in(client, password)
+    counts = {}
+    with counting(container.database.engine, container.metrics_database.engine) as statements:
+        for name, path in PATHS.items():
+            client.get(path)  # what a process does only once
+            statements.clear()
+            assert client.get(path).status_code == 200
+            counts[name] = len(statements)
+    container.close()
+    return counts
+
+
+def _sample(config: Config, container: ServiceContainer) -> None:
+    """Fresh figures, as the worker would have made them: without any the overview asks less."""
+    driver = make_compute(config)
+    sampler = Sampler(container.get_vm_service(), container.get_monitoring_service(), driver)
+    sampler.run()
+    time.sleep(0.05)
+    sampler.run()
+    driver.close()
+
+
+def _log_in(client: FlaskClient, password: str) -> None:
+    token = _TOKEN.search(client.get("/login").text)
+    assert token is not None
+    answer = client.post("/login", data={"csrf_token": token[1], "email": EMAIL, "password": password})
+    assert answer.status_code == 303, answer.status_code
+
+
+@contextmanager
+def counting(*engines: Engine) -> Iterator[list[str]]:
+    """The statements that these engines execute meanwhile; beginning and ending transactions is not counted."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if not statement.lstrip().upper().startswith(_NOT_COUNTED):
+            statements.append(statement)
+
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
