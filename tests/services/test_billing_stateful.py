@@ -1,0 +1,173 @@
+"""Random lives of people and VMs against a plain model; all invariants about state after every step."""
+
+import shutil
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import select
+
+from tests.services.billing_model import Machine, month_starts, price, seconds
+from tests.services.billing_world import World, sqlite_copy
+from zentry_web.adapters.clock import ManualClock
+from zentry_web.domain.billing import AccountKind
+from zentry_web.models import DbCharge, DbUsageInterval
+from zentry_web.services.base_service import Core
+from zentry_web.services.errors import InsufficientCreditsError
+
+pytestmark = pytest.mark.integration
+
+START = datetime(2026, 11, 30, 16, 40, 30, tzinfo=UTC)  # before a month ends in Kolkata and in UTC
+ZONES = {"alice": "Asia/Kolkata", "bob": "UTC"}
+LAGS = st.integers(-3, 90).map(lambda lag: timedelta(seconds=lag))
+PICK = st.integers(0, 9)
+
+
+class Billing(RuleBasedStateMachine):
+    template = Path()
+
+    @initialize()
+    def begin(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="zentry-model-"))
+        self.world = World(Core(sqlite_copy(self.template, self.folder), ManualClock(START)))
+        self.vms, self.machines = [], []
+        self.given = {"alice": 0, "bob": 0}
+        for owner, zone in ZONES.items():
+            self.world.person(owner, credits=0, zone=zone)
+            self.give(owner, 40_000)
+            self.launch(owner, "micro" if owner == "alice" else "large")
+
+    def teardown(self):
+        self.world.database.dispose()
+        shutil.rmtree(self.folder)
+
+    def _pick(self, number):
+        index = number % len(self.vms)
+        return self.vms[index], self.machines[index]
+
+    # -- what people and drivers do -------------------------------------------------------------
+
+    @rule(owner=st.sampled_from(sorted(ZONES)), size=st.sampled_from(["nano", "micro", "large"]))
+    def launch(self, owner, size):
+        if len(self.vms) < 6:
+            vm = self.world.vm(owner, size=size)
+            rates = {"running": vm.running_micro_per_hour, "stopped": vm.stopped_micro_per_hour}
+            self.vms.append(vm)
+            self.machines.append(Machine(owner, rates, month_starts(ZONES[owner])))
+
+    @rule(number=PICK, lag=LAGS, by_person=st.booleans())
+    def start(self, number, lag, by_person):
+        vm, machine = self._pick(number)
+        moment = self.world.clock.now() - lag
+        running = machine.open is not None and machine.open.state == "running"
+        if not running and self.world.wallet(vm.owner_id) < vm.running_micro_per_hour:
+            with pytest.raises(InsufficientCreditsError):
+                self.world.start(vm, moment, by_person=by_person)
+            return
+        self.world.start(vm, moment, by_person=by_person)
+        machine.change("running", seconds(moment), by_person)
+
+    @rule(number=PICK, lag=LAGS)
+    def stop(self, number, lag):
+        vm, machine = self._pick(number)
+        moment = self.world.clock.now() - lag
+        if machine.stretches:
+            self.world.stop(vm, moment)
+            machine.change("stopped", seconds(moment))
+
+    @rule(number=PICK, lag=LAGS)
+    def delete(self, number, lag):
+        vm, machine = self._pick(number)
+        moment = self.world.clock.now() - lag
+        self.world.delete(vm, moment)
+        machine.finish(seconds(moment))
+
+    @rule(owner=st.sampled_from(sorted(ZONES)), amount=st.integers(1, 500_000))
+    def give(self, owner, amount):
+        self.world.billing.add_credits(owner, amount, "gift")
+        self.given[owner] += amount
+
+    @rule(owner=st.sampled_from(sorted(ZONES)), amount=st.integers(1, 100_000))
+    def take(self, owner, amount):
+        if self.world.wallet(owner) < amount:
+            with pytest.raises(InsufficientCreditsError):
+                self.world.billing.deduct_credits(owner, amount, "taken back")
+            return
+        self.world.billing.deduct_credits(owner, amount, "taken back")
+        self.given[owner] -= amount
+
+    # -- time and the worker --------------------------------------------------------------------
+
+    @rule(step=st.sampled_from([1, 17, 600, 1_800, 3_600, 7_201, 90_000, -1, -4_000]))
+    def pass_time(self, step):
+        self.world.pass_time(seconds=step)
+
+    @rule(times=st.integers(1, 2), behind=st.sampled_from([0, 0, 100, 5_000]))
+    def settle(self, times, behind):
+        confirmed = self.world.clock.now() - timedelta(seconds=behind)
+        for _ in range(times):
+            self.world.settle(confirmed)
+        for machine in self.machines:
+            # A new hour makes an interval due; a month that ends within an hour waits for the hour.
+            if machine.open and machine.settled < seconds(confirmed) // 3600 * 3600:
+                machine.settle(seconds(confirmed))
+
+    @rule()
+    def renew(self):
+        now = self.world.clock.now()
+        stops = self.world.billing.renew_holds()
+        assert stops == self.world.billing.renew_holds()
+        assert all(stop.ends_at < now + timedelta(minutes=30) for stop in stops)
+
+    # -- what must always hold ------------------------------------------------------------------
+
+    @invariant()
+    def charges_are_those_of_the_model(self):
+        query = select(
+            DbUsageInterval.state, DbCharge.kind, DbCharge.from_at, DbCharge.to_at, DbCharge.seconds, DbCharge.amount
+        ).join(DbUsageInterval, DbUsageInterval.id == DbCharge.interval_id)
+        for vm, machine in zip(self.vms, self.machines, strict=True):
+            rows = self.world.rows(query.where(DbCharge.vm_id == vm.vm_id))
+            made = sorted((row[0], row[1], seconds(row[2]), seconds(row[3]), row[4], row[5]) for row in rows)
+            assert made == machine.charged()
+
+    @invariant()
+    def credits_are_given_or_used_or_written_off(self):
+        owed = sum(amount for machine in self.machines for *_, amount in machine.charged())
+        lost = -self.world.account(AccountKind.WRITE_OFF)
+        have = sum(self.world.wallet(owner) + self.world.held(owner) for owner in ZONES)
+        assert have == sum(self.given.values()) - owed + lost
+        assert self.world.account(AccountKind.REVENUE) == owed
+
+    @invariant()
+    def what_is_shown_is_current_to_the_second(self):
+        now = seconds(self.world.clock.now())
+        for owner in ZONES:
+            balance = self.world.billing.get_balance(owner)
+            burning = [machine for machine in self.machines if machine.owner == owner and machine.open]
+            assert balance.burn_micro_per_hour == sum(machine.open.rate for machine in burning)
+            assert balance.accrued_micro == sum(
+                price(machine.open.rate, max(0, now - machine.settled)) for machine in burning
+            )
+
+    @invariant()
+    def nothing_is_breached(self):
+        assert self.world.breaches() == []
+
+
+def test_any_life_of_people_and_vms(migrated_sqlite):
+    Billing.template = migrated_sqlite
+    run_state_machine_as_test(
+        Billing,
+        settings=settings(
+            max_examples=12,
+            stateful_step_count=25,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
