@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from tests.browser.browser import STEP_MS, Person, browser_context, launch_chromium
 from tests.browser.product import Product
@@ -24,13 +24,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="package")
-def chromium() -> Iterator[Browser]:
-    """One Chromium for all browser tests; each person gets a fresh context in it."""
+def playwright_here() -> Iterator[Playwright]:
+    """Playwright itself."""
     expect.set_options(timeout=STEP_MS)
     with sync_playwright() as playwright:
-        browser = launch_chromium(playwright)
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="package")
+def chromium(playwright_here: Playwright) -> Iterator[Browser]:
+    """One Chromium for all browser tests; each person gets a fresh context in it."""
+    browser = launch_chromium(playwright_here)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="package")

@@ -1,6 +1,7 @@
 """MonitoringService: metrics of VMs in a store of their own, console logs, and the health of Zentry's parts."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -144,8 +145,11 @@ class MonitoringService(BaseService):
     # -- health ---------------------------------------------------------------------------------
 
     def get_compute_status(self) -> ComputeStatus:
-        """What the worker last learned of the hypervisor."""
-        return self.processes.get_compute()
+        """What the worker last learned of the hypervisor; not ok when that was too long ago to count on."""
+        status = self.processes.get_compute()
+        if status.ok and status.checked_at and self.now() - status.checked_at > timedelta(seconds=WORKER_LATE_SECONDS):
+            return replace(status, ok=False, detail="The worker has not asked it for a while.")
+        return status
 
     def list_heartbeats(self) -> list[Heartbeat]:
         """Every loop of every worker."""
