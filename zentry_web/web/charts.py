@@ -156,7 +156,7 @@ def _layout(chart: Kind, palette: Palette) -> Any:
     clear = "rgba(0,0,0,0)"
     return go.Layout(
         autosize=True,
-        margin={"l": 56, "r": 12, "t": 12, "b": 32},
+        margin={"l": 44, "r": 12, "t": 12, "b": 44},
         paper_bgcolor=clear,
         plot_bgcolor=clear,
         font={"family": "Inter, system-ui, sans-serif", "size": 12, "color": palette.text},
@@ -172,7 +172,14 @@ def _layout(chart: Kind, palette: Palette) -> Any:
             "tickcolor": clear,
             "hoverformat": "%-d %b" if chart.bars else "%-d %b, %H:%M:%S UTC",
         },
-        yaxis={**axis, **upper, "ticksuffix": chart.suffix, "tickformat": chart.tick_format, "fixedrange": True},
+        yaxis={
+            **axis,
+            **upper,
+            "ticksuffix": chart.suffix,
+            "tickformat": chart.tick_format,
+            "fixedrange": True,
+            "automargin": True,
+        },
         uirevision="keep",
         bargap=0.35 if chart.bars else None,
     )
