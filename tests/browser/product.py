@@ -71,7 +71,7 @@ class Product:
         own = {name: value for name, value in os.environ.items() if not name.startswith("ZENTRY_")}
         self.environment = own | {f"ZENTRY_{name.upper()}": str(value) for name, value in values.items()}
         self.environment["PORT"] = str(self.port)
-        self._config = Config(port=self.port, **values)  # type: ignore[arg-type]
+        self.config = Config(port=self.port, **values)  # type: ignore[arg-type]
 
     # -- the process ----------------------------------------------------------------------------
 
@@ -154,7 +154,7 @@ class Product:
 
     def namespace(self) -> str:
         """What names this Zentry's domains and networks."""
-        return self._config.get_namespace()
+        return self.config.get_namespace()
 
     # -- behind its back ------------------------------------------------------------------------
 
@@ -162,7 +162,7 @@ class Product:
     def container(self) -> ServiceContainer:
         """The services on this Zentry's databases, in the test's process."""
         if self._container is None:
-            self._container = build_container(self._config)
+            self._container = build_container(self.config)
         return self._container
 
     def make_user(self, name: str, email: str) -> User:

@@ -1,0 +1,200 @@
+"""Every page there is, as somebody sees it: what the axe test checks and what ``make screenshots`` pictures."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.browser import Person, browser_context
+from tests.browser.product import PASSWORD, Product, wait_until
+from zentry_web.config import Config
+from zentry_web.demo import seed
+from zentry_web.domain.user import User
+from zentry_web.domain.vm import VM, VMState
+
+USERS, MACHINES, DAYS = 4, 30, 5
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 800}
+SETTLED = """() => document.fonts.status === "loaded" && !document.querySelector("[data-chart].loading, .htmx-request")
+  && [...document.querySelectorAll("[data-chart]")].every((el) => el.querySelector(".main-svg, .z-chart-note"))"""
+
+
+def _press(name: str, page: Page) -> None:
+    page.get_by_role("button", name=re.compile(f"^{name}")).first.click()
+    page.wait_for_load_state()
+
+
+def _open_dialog(menu: str, item: str, page: Page) -> None:
+    page.get_by_role("button", name=menu).first.click()
+    page.locator("[popover]:popover-open").get_by_text(re.compile(f"^{item}")).click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def _open_menu(name: str, page: Page) -> None:
+    page.get_by_role("button", name=name).first.click()
+
+
+def _post(path: str, size: int, page: Page) -> None:
+    """Send a form that is refused: without its token, or too large."""
+    page.evaluate(
+        """([path, size]) => {
+          const form = document.createElement("form");
+          Object.assign(form, {method: "post", action: path});
+          const field = document.createElement("input");
+          Object.assign(field, {name: "text", value: "x".repeat(size)});
+          form.append(field);
+          document.body.append(form);
+          form.submit();
+        }""",
+        [path, size],
+    )
+    page.wait_for_url(f"**{path}")
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One page as ``who`` sees it. ``path`` has names of Furnished's things in braces; ``act`` comes after loading."""
+
+    name: str
+    who: str  # 'visitor', 'newcomer' (has nothing yet), 'owner' or 'admin'
+    path: str
+    act: Callable[[Page], None] | None = None
+
+
+SIGHTS = (
+    Sight("landing", "visitor", "/"),
+    Sight("signup", "visitor", "/signup"),
+    Sight("signup-mistakes", "visitor", "/signup", partial(_press, "Create account")),
+    Sight("login", "visitor", "/login"),
+    Sight("login-needed", "visitor", "/login?next=/vms"),
+    Sight("login-refused", "visitor", "/login", partial(_press, "Log in")),
+    Sight("welcome", "visitor", "/welcome/{link}"),
+    Sight("error-404", "visitor", "/nowhere"),
+    Sight("error-400", "visitor", "/login", partial(_post, "/login", 1)),
+    Sight("error-403", "owner", "/admin"),
+    Sight("error-405", "owner", "/logout"),
+    Sight("error-413", "visitor", "/login", partial(_post, "/login", 600_000)),
+    Sight("error-500", "owner", "/styleguide/broken"),
+    Sight("empty-overview", "newcomer", "/overview"),
+    Sight("empty-projects", "newcomer", "/projects"),
+    Sight("empty-vms", "newcomer", "/vms"),
+    Sight("empty-launch", "newcomer", "/vms/new"),
+    Sight("empty-credits", "newcomer", "/credits"),
+    Sight("overview", "owner", "/overview"),
+    Sight("account-menu", "owner", "/overview", partial(_open_menu, "Account menu")),
+    Sight("projects", "owner", "/projects"),
+    Sight("project", "owner", "/projects/{project}"),
+    Sight("project-empty", "owner", "/projects/{empty_project}"),
+    Sight("project-new", "owner", "/projects/new"),
+    Sight("project-rename", "owner", "/projects/{project}/rename"),
+    Sight("project-rename-dialog", "owner", "/projects/{project}", partial(_open_dialog, "More actions", "Rename")),
+    Sight("project-delete", "owner", "/projects/{empty_project}/delete"),
+    Sight("project-delete-refused", "owner", "/projects/{project}/delete"),
+    Sight("vms", "owner", "/vms"),
+    Sight("vms-menu", "owner", "/vms", partial(_open_menu, "Actions for")),
+    Sight("vms-nothing-found", "owner", "/vms?q=nothing-is-called-this"),
+    Sight("launch", "owner", "/vms/new"),
+    Sight("launch-mistakes", "owner", "/vms/new", partial(_press, "Launch")),
+    Sight("vm-running", "owner", "/vms/{running}?range=6h"),
+    Sight("vm-coming-up", "owner", "/vms/{fresh}"),
+    Sight("vm-stopped", "owner", "/vms/{stopped}"),
+    Sight("vm-failed", "owner", "/vms/{failed}"),
+    Sight("vm-activity", "owner", "/vms/{running}/activity"),
+    Sight("vm-console", "owner", "/vms/{running}/console"),
+    Sight("vm-delete", "owner", "/vms/{stopped}/delete"),
+    Sight("vm-delete-dialog", "owner", "/vms/{stopped}", partial(_open_dialog, "More actions", "Delete")),
+    Sight("credits", "owner", "/credits"),
+    Sight("account", "owner", "/account"),
+    Sight("admin-overview", "admin", "/admin"),
+    Sight("admin-users", "admin", "/admin/users"),
+    Sight("admin-user", "admin", "/admin/users/{user}"),
+    Sight("admin-vms", "admin", "/admin/vms"),
+    Sight("admin-sizes", "admin", "/admin/sizes"),
+    Sight("admin-price", "admin", "/admin/sizes/size_small/price"),
+    Sight("admin-images", "admin", "/admin/images"),
+    Sight("admin-audit", "admin", "/admin/audit"),
+    Sight("admin-system", "admin", "/admin/system"),
+    Sight("styleguide", "visitor", "/styleguide"),
+    Sight("styleguide-console", "admin", "/styleguide"),
+)
+
+
+class Furnished:
+    """A Zentry with demo data and one of everything that a page can show."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.product = Product(folder)
+        config: Config = self.product.config
+        seed(config, users=USERS, vms=MACHINES, days=DAYS, seed=7, password=PASSWORD)
+        self.product.start()
+        self._emails: dict[str, str] = {}
+        self.things: dict[str, str] = {}
+        self._furnish()
+
+    def stop(self) -> None:
+        self.product.stop()
+
+    def path(self, sight: Sight) -> str:
+        return sight.path.format_map(self.things)
+
+    def sign_in(self, browser: Browser) -> "dict[str, dict[str, object]]":
+        """The cookies of everybody a sight is seen by."""
+        states: dict[str, dict[str, object]] = {"visitor": {}}
+        for who, email in self._emails.items():
+            with browser_context(browser, self.product.url) as (context, problems):
+                Person(context, problems, email=email).log_in()
+                states[who] = dict(context.storage_state())
+        return states
+
+    def _furnish(self) -> None:
+        services = self.product.container
+        rows = services.get_user_service().list_users(limit=USERS + 2)
+        owner = max((row for row in rows if not row.user.is_admin), key=lambda row: row.vm_count).user
+        admin = next(row.user for row in rows if row.user.is_admin)
+        newcomer = self.product.make_user("Nora New", "nora@example.com")
+        self._emails = {"newcomer": newcomer.email, "owner": owner.email, "admin": admin.email}
+        vms = services.get_vm_service().list_vms(owner.id).vms
+        services.get_billing_service().add_credits(owner.id, 5_000_000, "For the pictures")
+        project = next(vm for vm in vms if vm.state == VMState.RUNNING).project_id
+        self.things = {
+            "user": owner.id,
+            "project": project,
+            "empty_project": services.get_project_service().create_project({"name": "winter"}, owner).id,
+            "running": next(vm.id for vm in vms if vm.state == VMState.RUNNING),
+            "stopped": next(vm.id for vm in vms if vm.state == VMState.STOPPED),
+            "link": services.get_auth_service().create_admin("keeper@example.com", "Kit Keeper"),
+            "failed": self._launch(owner, project, "unlucky", ("fault", "create", "refuse"), is_failed).id,
+            "fresh": self._launch(owner, project, "fresh", ("delay", "boot", "7200"), is_running).id,
+        }
+        self.product.zentry("simulator", "clear")
+
+    def _launch(
+        self, owner: User, project_id: str, name: str, trouble: tuple[str, ...], done: Callable[[VM], bool]
+    ) -> VM:
+        """Launch a machine with which the simulator makes trouble, and wait until it is as wanted."""
+        self.product.zentry("simulator", *trouble)
+        vms = self.product.container.get_vm_service()
+        chosen = {"project_id": project_id, "name": name, "size_id": "size_nano", "image_id": "img_tiny"}
+        vm = vms.create_vm(chosen, owner)
+        wait_until(lambda: done(vms.get_vm(vm.id)), 60, f"{name} is there")
+        return vm
+
+
+def is_failed(vm: VM) -> bool:
+    return vm.state == VMState.ERROR
+
+
+def is_running(vm: VM) -> bool:
+    return vm.state == VMState.RUNNING
+
+
+def look_at(page: Page, furnished: Furnished, sight: Sight) -> None:
+    """Go there, do what is to be done, and wait until nothing is loading any more."""
+    page.goto(furnished.path(sight))
+    if sight.act:
+        sight.act(page)
+    page.wait_for_function(SETTLED)
