@@ -19,7 +19,7 @@ from zentry_web.domain.billing import (
     run_out,
 )
 from zentry_web.domain.money import cost, per_month
-from zentry_web.domain.usage import SECOND, BilledVM, UsageState, whole_second
+from zentry_web.domain.usage import SECOND, BilledVM, OpenHold, UsageState, whole_second
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import Size
 from zentry_web.models import DbProject, DbUser, DbVM
@@ -313,14 +313,20 @@ class BillingService(BaseService):
         return sorted(stops, key=lambda stop: (stop.ends_at, stop.vm_id))
 
     def _renew_wallets(self, owner_ids: list[str], now: datetime, enough: datetime) -> list[CreditStop]:
+        stops: list[CreditStop] = []
+        last: OpenHold | None = None
+        limit = settlement.INTERVALS_PER_TRANSACTION
         while True:
             with self.transaction() as session:
                 ledger.lock_accounts(session, owner_ids)
-                plans = holds.plan(session, now, self._window, owner_ids)
-                whole = holds.apply(session, plans, now, most=settlement.INTERVALS_PER_TRANSACTION)
+                plans = holds.plan(session, now, self._window, owner_ids, after=last, limit=limit)
+                holds.apply(session, plans, now)
                 self._core.checkpoint("renew.written")
-            if whole:
-                return [stop for plan in plans for stop in plan.stops(enough)]
+            stops += [stop for plan in plans for stop in plan.stops(enough)]
+            renewals = [renewal for plan in plans for renewal in plan.renewals]
+            if len(renewals) < limit or len(owner_ids) > 1:  # only a wallet on its own has more than one slice
+                return stops
+            last = renewals[-1].hold
 
     def verify(self) -> list[Check]:
         """Check the ledger's invariants on the live database, in one consistent snapshot. Changes nothing."""

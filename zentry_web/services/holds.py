@@ -140,9 +140,18 @@ class WalletPlan:
 
 
 def plan(
-    session: Session, now: datetime, window: timedelta, owner_ids: Collection[str] | None = None
+    session: Session,
+    now: datetime,
+    window: timedelta,
+    owner_ids: Collection[str] | None = None,
+    *,
+    after: OpenHold | None = None,
+    limit: int | None = None,
 ) -> list[WalletPlan]:
-    """How holds with less than half a window left would be renewed now, per wallet. Only reads; two statements."""
+    """How holds with less than half a window left would be renewed now, per wallet. Only reads; one statement.
+
+    ``after`` and ``limit`` go through the holds of one wallet in slices, the one that ends first first.
+    """
     query = (
         select(
             HOLD.c.owner_id,
@@ -158,10 +167,14 @@ def plan(
         .join(INTERVAL, INTERVAL.c.id == HOLD.c.interval_id)
         .join(ACCOUNT, (ACCOUNT.c.owner_id == HOLD.c.owner_id) & (ACCOUNT.c.kind == AccountKind.WALLET))
         .where(HOLD.c.closed_at.is_(None), HOLD.c.paid_until < now + window // 2, INTERVAL.c.end_at.is_(None))
-        .order_by(HOLD.c.owner_id)
+        .order_by(HOLD.c.owner_id, HOLD.c.paid_until, HOLD.c.id)
+        .limit(limit)
     )
     if owner_ids is not None:
         query = query.where(HOLD.c.owner_id.in_(owner_ids))
+    if after is not None:
+        same = (HOLD.c.paid_until == after.paid_until) & (HOLD.c.id > after.id)
+        query = query.where((HOLD.c.paid_until > after.paid_until) | same)
     plans = []
     for owner_id, rows in groupby(session.execute(query), key=lambda row: row.owner_id):
         found = list(rows)
@@ -177,17 +190,12 @@ _EXTEND = (
 )
 
 
-def apply(session: Session, plans: Iterable[WalletPlan], now: datetime, *, most: int) -> bool:
-    """Carry out what was planned under the wallets' locks: one transfer per wallet, in bulk.
-
-    At most ``most`` holds at once; False when there are more to do, after planning anew.
-    """
+def apply(session: Session, plans: Iterable[WalletPlan], now: datetime) -> None:
+    """Carry out what was planned under the wallets' locks: one transfer per wallet, in bulk."""
     drafts: list[Draft] = []
     rows: list[dict[str, Any]] = []
-    whole = True
     for wallet in plans:
-        changes = wallet.changes[: most - len(rows)]
-        whole = whole and len(changes) == len(wallet.changes)
+        changes = wallet.changes
         rows += [_extension(renewal) for renewal in changes]
         total = sum(renewal.move for renewal in changes)
         if total:
@@ -198,7 +206,6 @@ def apply(session: Session, plans: Iterable[WalletPlan], now: datetime, *, most:
     if rows:
         session.execute(_EXTEND, rows)
     post(session, drafts, now)
-    return whole
 
 
 def _extension(renewal: Renewal) -> dict[str, Any]:

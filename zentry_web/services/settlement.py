@@ -35,8 +35,8 @@ MONTH = cast(Table, DbUsageMonth.__table__)
 # As the partial indexes spell it; ``~column`` becomes ``column = 0`` on SQLite, which they do not serve.
 UNSETTLED = text("NOT usage_interval.settled")
 
-INTERVALS_PER_TRANSACTION = 200  # what keeps a write transaction well under 100 ms
-LINES_PER_TRANSACTION = 400
+INTERVALS_PER_TRANSACTION = 100  # what keeps a write transaction well under 100 ms
+LINES_PER_TRANSACTION = 200
 
 
 @dataclass(frozen=True, slots=True)
