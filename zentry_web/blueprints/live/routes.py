@@ -12,9 +12,9 @@ blueprint = Blueprint("live", __name__)
 @blueprint.get("/events")
 def events() -> ResponseReturnValue:
     """Topics of what changes for this person. Holds no database session while it is open."""
-    user = me()
-    subscriber = hub().subscribe(user.id, user.is_admin)
-    response = Response(hub().stream(subscriber), mimetype="text/event-stream")
+    user, found = me(), hub()
+    subscriber = found.subscribe(user.id, user.is_admin)
+    response = Response(found.stream(subscriber), mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # a proxy must pass each event on at once
-    response.call_on_close(lambda: hub().unsubscribe(subscriber))
+    response.call_on_close(lambda: found.unsubscribe(subscriber))  # after the request: no current_app then
     return response
