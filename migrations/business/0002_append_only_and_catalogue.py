@@ -10,7 +10,14 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ("event", "transfer", "entry", "charge", "price_version")
+# Tables that only grow, with their unique columns.
+APPEND_ONLY = {
+    "event": (("seq",), ("id",)),
+    "transfer": (("seq",), ("id",), ("idempotency_key",)),
+    "entry": (("account_id", "seq"),),
+    "charge": (("interval_id", "from_at", "kind"),),
+    "price_version": (("id",), ("size_id", "number")),
+}
 
 # name, vCPU, memory MiB, disk GiB, running micro-credits per hour
 SIZES = (
@@ -29,6 +36,14 @@ def _refuse_changes(table: str) -> None:
             op.execute(
                 f'CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON "{table}" '
                 f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+        # INSERT OR REPLACE would delete the old row without any DELETE trigger being asked.
+        for number, columns in enumerate(APPEND_ONLY[table]):
+            same = " AND ".join(f"{column} = NEW.{column}" for column in columns)
+            exists = f'EXISTS (SELECT 1 FROM "{table}" WHERE {same})'  # noqa: S608 - names of our own
+            op.execute(
+                f'CREATE TRIGGER {table}_no_replace_{number} BEFORE INSERT ON "{table}" WHEN {exists} '
+                f"BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: {table} is append-only'); END"
             )
         return
     op.execute(

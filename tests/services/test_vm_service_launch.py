@@ -210,7 +210,7 @@ def in_threads(count, action):
         gate.wait(30)
         try:
             outcomes.append(action(number))
-        except Exception as error:  # noqa: BLE001 - the test looks at it
+        except Exception as error:
             outcomes.append(error)
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
