@@ -59,6 +59,7 @@ def test_every_refusal_reads_the_same(auth, container, admin, alice, bob):
         {"email": None, "password": None},
         {"email": "alice@example.com", "password": "x" * 100_000},
         {"email": "a" * 100_000, "password": PASSWORD},
+        {"email": "a\x00b@example.com", "password": "\x00" * 9},
         {},
     ):
         error = refused(auth, credentials)
@@ -121,6 +122,11 @@ def test_one_address_cannot_try_a_hundred_accounts(auth, alice):
     with pytest.raises(RateLimitedError):
         auth.login({"email": "user100@example.com", "password": PASSWORD}, actor=visitor())
     assert auth.login(RIGHT, actor=visitor(ELSEWHERE)).user == alice
+
+
+def test_an_office_behind_one_address_logs_in_all_day(auth, alice):
+    for _ in range(110):
+        auth.login(RIGHT, actor=visitor())
 
 
 def test_raised_parameters_rehash_at_the_next_log_in(container, core, alice):

@@ -75,6 +75,7 @@ def test_the_list_pages_by_id_and_searches(users, auth, admin, clock):
     assert len(found("Ünal")) == 7
     assert found("nal 4") == ["u4@example.com"]
     assert found(made[0].id) == [made[0].email]
+    assert found("\x00u3@") == ["u3@example.com"]
     assert found("100%") == found("_") == found("u3@example.com' OR '1'='1") == []
 
 
@@ -236,7 +237,7 @@ def test_the_trail_is_searched_by_everything_together(users, auth, container, al
     assert found(resource_id=lab.id) == [("project.create", "succeeded")]
     assert ("project.create", "succeeded") in found(actor_id="ALICE@example.com")
     assert found(actor_id=alice.id) == found(actor_id=alice.email)
-    assert found(actor_id="nobody@example.com") == found(action="nothing") == []
+    assert found(actor_id="nobody@example.com") == found(action="no\x00thing") == []
     every = users.search_audit(actor=acting(admin), limit=500)
     paged, before = [], None
     while page := users.search_audit(actor=acting(admin), limit=4, before=before):

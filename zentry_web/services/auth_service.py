@@ -124,14 +124,15 @@ class AuthService(BaseService):
         """Open a session for ``email`` and ``password``; ``replaces`` is an older session's token to end.
 
         Raises AuthenticationRequiredError, in the same words and time whether the account is unknown, disabled or
-        the password is wrong; RateLimitedError after 10 attempts in 15 minutes on one account from one address,
-        or 100 from one address, so that nobody can lock the owner out who comes from elsewhere.
+        the password is wrong; RateLimitedError after 10 refusals in 15 minutes on one account from one address, or
+        100 from one address, so that nobody can lock the owner out who comes from elsewhere.
         """
         typed = credentials.get("email")
-        key = email_key(typed)[:254] if isinstance(typed, str) else ""
+        key = email_key(typed) if isinstance(typed, str) else ""
         network = network_of(actor.address)
         pair = Limit("login", f"{key}|{network}", 10, QUARTER_HOUR)
-        self._limits.check(pair, Limit("login_network", network, 100, QUARTER_HOUR))
+        crowd = Limit("login_network", network, 100, QUARTER_HOUR)
+        self._limits.check(pair, crowd)
         password = credentials.get("password")
         with self.reading() as session:
             row = session.scalar(select(DbUser).where(DbUser.email_key == key))
@@ -144,7 +145,10 @@ class AuthService(BaseService):
         rehashed = None
         if self._passwords.needs_rehash(row.password_hash):
             rehashed = self._passwords.hash(str(password))
-        return self._begin(row, rehashed, pair, replaces, actor)
+        with self.transaction():
+            self._limits.clear(pair)
+            self._limits.give_back(crowd)  # an office behind one address may log in all day
+            return self._begin(row, rehashed, replaces, actor)
 
     def get_session_user(self, session_token: str) -> User | None:
         """Whose session it is; None once it was ended, has expired, or the account is disabled. One query."""
@@ -263,7 +267,7 @@ class AuthService(BaseService):
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _begin(self, found: DbUser, rehashed: str | None, pair: Limit, replaces: str | None, actor: Actor) -> SignedIn:
+    def _begin(self, found: DbUser, rehashed: str | None, replaces: str | None, actor: Actor) -> SignedIn:
         with self.transaction() as session:
             row = require_user_row(session, found.id, lock=True)
             if row.password_hash != found.password_hash or row.disabled_at is not None:
@@ -272,7 +276,6 @@ class AuthService(BaseService):
                 row.password_hash = rehashed
             if replaces:
                 self._sessions.end([replaces])
-            self._limits.clear(pair)
             self._accounts.log("auth.login", row.id, actor)
             return self._sessions.open(to_user(row), actor)
 

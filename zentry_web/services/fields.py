@@ -64,7 +64,12 @@ def parse_local_email(value: object) -> str:
 
 def email_key(email: str) -> str:
     """What decides whether two addresses are the same account: case does not matter, ``+tags`` do."""
-    return folded(email.strip())
+    return folded(storable(email.strip()[: 2 * MAX_EMAIL]))
+
+
+def storable(text: str) -> str:
+    """Text to look something up by, without NUL: PostgreSQL takes none, and nothing stored has any."""
+    return text.replace("\x00", "")
 
 
 def parse_person(value: object) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 from typing import cast
 
-from sqlalchemy import CursorResult, delete, select
+from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -97,6 +97,20 @@ class RateLimiter(BaseService):
         """Forget the attempts of a subject; in the caller's transaction if there is one."""
         with self.transaction() as session:
             session.execute(delete(DbRateCounter).where(DbRateCounter.key == limit.key))
+
+    def give_back(self, limit: Limit) -> None:
+        """Take back the attempt just counted: it was none to be slowed down. In the caller's transaction, if any."""
+        with self.transaction() as session:
+            session.execute(
+                update(DbRateCounter)
+                .where(
+                    DbRateCounter.key == limit.key,
+                    DbRateCounter.window_start == limit.bucket(self.now()),
+                    DbRateCounter.count > 0,
+                )
+                .values(count=DbRateCounter.count - 1)
+                .execution_options(synchronize_session=False)
+            )
 
     def prune(self) -> int:
         """Delete counters too old to matter; returns how many."""

@@ -18,7 +18,7 @@ from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, NotFoundError
 from zentry_web.services.event_log import for_viewer, latest_seq, read_events, read_events_after
-from zentry_web.services.fields import email_key
+from zentry_web.services.fields import email_key, storable
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.project_service import ProjectService, as_project
 from zentry_web.services.usage_reports import month_spend
@@ -72,7 +72,7 @@ class UserService(BaseService):
         query = select(DbUser).order_by(DbUser.id.desc()).limit(limit)
         if before is not None:
             query = query.where(DbUser.id < before)
-        if search := search.strip():
+        if search := storable(search).strip():
             query = query.where(_matches(search))
         with self.reading() as session:
             users = [to_user(row) for row in session.scalars(query)]
@@ -189,6 +189,7 @@ class UserService(BaseService):
         of the last row seen. Raises PermissionDeniedError.
         """
         require_admin(actor)
+        action, actor_id, resource_id, outcome = map(storable, (action, actor_id, resource_id, outcome))
         conditions: list[ColumnElement[bool]] = []
         if action.endswith("."):  # all that begin with it; '/' is the character after '.'
             conditions += [DbEvent.action >= action, DbEvent.action < f"{action[:-1]}/"]
