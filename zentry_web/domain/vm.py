@@ -19,6 +19,14 @@ class VMState(StrEnum):
     ERROR = "error"
 
 
+class VMOrder(StrEnum):
+    """How a list of VMs is ordered."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    NAME = "name"
+
+
 IN_TRANSITION = frozenset({VMState.CREATING, VMState.STARTING, VMState.REBOOTING, VMState.STOPPING, VMState.DELETING})
 
 

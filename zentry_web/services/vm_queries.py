@@ -1,11 +1,12 @@
 """Reading VMs: rows to dataclasses, lists with filters, a constant number of statements."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from zentry_web.domain.vm import VM, VMState
+from zentry_web.domain.vm import VM, VMOrder, VMState
 from zentry_web.models import DbImage, DbProject, DbSize, DbUser, DbVM
 
 
@@ -34,15 +35,39 @@ def read_vm(session: Session, vm_id: str) -> VM:
     return as_vm(session.execute(vm_query().where(DbVM.id == vm_id)).one())
 
 
-def read_page(session: Session, conditions: list[ColumnElement[bool]], before: str | None, limit: int) -> VMList:
-    """The newest first, ``limit`` at a time, after the VM with id ``before``. Two statements."""
+def read_page(
+    session: Session,
+    conditions: list[ColumnElement[bool]],
+    before: str | None,
+    limit: int,
+    order: VMOrder = VMOrder.NEWEST,
+) -> VMList:
+    """``limit`` VMs in ``order``, those after the VM with id ``before``. Two statements."""
     total = session.scalar(select(func.count()).select_from(DbVM).where(*conditions)) or 0
-    query = vm_query().where(*conditions).order_by(DbVM.id.desc()).limit(limit + 1)
+    query = vm_query().where(*conditions).order_by(*_ORDERS[order]).limit(limit + 1)
     if before:
-        query = query.where(DbVM.id < before)
+        query = query.where(_beyond(before, order))
     rows = session.execute(query).all()
     vms = [as_vm(row) for row in rows[:limit]]
     return VMList(vms, total, vms[-1].id if len(rows) > limit else None)
+
+
+_ORDERS: dict[VMOrder, tuple[Any, ...]] = {
+    VMOrder.NEWEST: (DbVM.id.desc(),),
+    VMOrder.OLDEST: (DbVM.id,),
+    VMOrder.NAME: (DbVM.name, DbVM.id),
+}
+
+
+def _beyond(vm_id: str, order: VMOrder) -> ColumnElement[bool]:
+    """What comes after that VM in ``order``."""
+    if order == VMOrder.NEWEST:
+        return DbVM.id < vm_id
+    if order == VMOrder.OLDEST:
+        return DbVM.id > vm_id
+    other = aliased(DbVM)
+    name = select(other.name).where(other.id == vm_id).scalar_subquery()
+    return (DbVM.name > name) | ((DbVM.name == name) & (DbVM.id > vm_id))
 
 
 def as_vm(row: Row[DbVM, str, str, str, str]) -> VM:

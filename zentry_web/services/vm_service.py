@@ -19,6 +19,7 @@ from zentry_web.domain.vm import (
     Operation,
     OperationKind,
     Size,
+    VMOrder,
     VMPage,
     VMState,
     launch_steps,
@@ -206,8 +207,9 @@ class VMService(BaseService):
         search: str = "",
         before: str | None = None,
         limit: int = 50,
+        order: VMOrder = VMOrder.NEWEST,
     ) -> VMList:
-        """One page of a person's VMs (``user_id`` None: everyone's, admins only), newest first."""
+        """One page of a person's VMs (``user_id`` None: everyone's, admins only); ``before`` is the last one seen."""
         conditions: list[ColumnElement[bool]] = [DbVM.deleted_at.is_(None)]
         if user_id is None:
             require_admin(actor)
@@ -222,7 +224,7 @@ class VMService(BaseService):
             text = search.strip().lower()
             conditions.append(or_(DbVM.name.contains(text, autoescape=True), DbVM.address == text, DbVM.id == text))
         with self.reading() as session:
-            return read_page(session, conditions, before, limit)
+            return read_page(session, conditions, before, limit, order)
 
     def list_attention(self, user_id: str, *, actor: Actor = SYSTEM, limit: int = 5) -> list[VM]:
         """The person's VMs that need a look: in error, or stopped for a reason that is not theirs."""

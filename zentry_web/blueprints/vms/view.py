@@ -6,7 +6,7 @@ from typing import Any
 
 from zentry_web.domain.billing import Quote
 from zentry_web.domain.monitoring import MetricSeries
-from zentry_web.domain.vm import VM, Size, VMState
+from zentry_web.domain.vm import VM, Size, VMOrder, VMState
 from zentry_web.web.activity import activity_lines
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.paging import PAGE_SIZE, last_key, text_argument
@@ -31,19 +31,20 @@ class ListView:
     search: str
     project_id: str
     state: VMState | None
-    sort: str
+    sort: VMOrder
     before: str
 
     @classmethod
     def from_request(cls) -> "ListView":
         """Read the query; what makes no sense is left out."""
         state = text_argument("state")
+        sort = text_argument("sort")
         known = state in {item.value for item in VMState if item != VMState.DELETED}
         return cls(
             search=text_argument("q"),
             project_id=text_argument("project"),
             state=VMState(state) if known else None,
-            sort="oldest" if text_argument("sort") == "oldest" else "newest",
+            sort=VMOrder(sort) if sort in list(VMOrder) else VMOrder.NEWEST,
             before=text_argument("before"),
         )
 
@@ -55,6 +56,7 @@ class ListView:
             "search": self.search,
             "before": self.before or None,
             "limit": PAGE_SIZE,
+            "order": self.sort,
         }
 
     @property

@@ -1,0 +1,148 @@
+"""Every URL rule and who may call it. A rule that is not listed here fails; so does one that lets somebody else in."""
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+ANYONE, SIGNED_IN, OWNER, ADMIN = "anyone", "signed in", "owner", "admin"
+
+# endpoint: (who may call it, its methods)
+RULES = {
+    "static": (ANYONE, "GET"),
+    "public.landing": (ANYONE, "GET"),
+    "auth.signup": (ANYONE, "GET POST"),
+    "auth.login": (ANYONE, "GET POST"),
+    "auth.welcome": (ANYONE, "GET POST"),
+    "auth.logout": (SIGNED_IN, "POST"),
+    "account.profile": (SIGNED_IN, "GET POST"),
+    "account.change_password": (SIGNED_IN, "POST"),
+    "account.set_theme": (ANYONE, "POST"),
+    "dashboard.overview": (SIGNED_IN, "GET"),
+    "projects.index": (SIGNED_IN, "GET"),
+    "projects.create": (SIGNED_IN, "GET POST"),
+    "projects.show": (OWNER, "GET"),
+    "projects.rename": (OWNER, "GET POST"),
+    "projects.delete": (OWNER, "GET POST"),
+    "vms.index": (SIGNED_IN, "GET"),
+    "vms.create": (SIGNED_IN, "GET POST"),
+    "vms.quote": (SIGNED_IN, "GET"),
+    "vms.show": (OWNER, "GET"),
+    "vms.status": (OWNER, "GET"),
+    "vms.activity": (OWNER, "GET"),
+    "vms.console": (OWNER, "GET"),
+    "vms.metrics": (OWNER, "GET"),
+    "vms.act": (OWNER, "POST"),
+    "vms.delete": (OWNER, "GET POST"),
+    "billing.index": (SIGNED_IN, "GET"),
+    "billing.balance_chip": (SIGNED_IN, "GET"),
+    "admin.overview": (ADMIN, "GET"),
+    "admin.users": (ADMIN, "GET"),
+    "admin.user": (ADMIN, "GET POST"),
+    "admin.disable_user": (ADMIN, "POST"),
+    "admin.enable_user": (ADMIN, "POST"),
+    "admin.vms": (ADMIN, "GET"),
+    "admin.sizes": (ADMIN, "GET"),
+    "admin.offer_size": (ADMIN, "POST"),
+    "admin.price": (ADMIN, "GET POST"),
+    "admin.images": (ADMIN, "GET"),
+    "admin.offer_image": (ADMIN, "POST"),
+    "admin.audit": (ADMIN, "GET"),
+    "admin.system": (ADMIN, "GET"),
+    "live.events": (SIGNED_IN, "GET"),
+    "health.alive": (ANYONE, "GET"),
+    "health.ready": (ANYONE, "GET"),
+    "health.metrics": (ANYONE, "GET"),
+}
+CALLS = [(endpoint, method) for endpoint, (_, methods) in RULES.items() for method in methods.split()]
+GUARDED = [(endpoint, method) for endpoint, method in CALLS if RULES[endpoint][0] != ANYONE]
+
+
+def address(web, endpoint, **ids):
+    """The address of an endpoint, with ids of things that exist."""
+    values = {
+        "project_id": ids["project"].id,
+        "vm_id": ids["machine"].id,
+        "user_id": ids["alice"].id,
+        "size_id": "size_nano",
+        "image_id": "img_tiny",
+        "action": "stop",
+        "token": "no-such-link",
+        "filename": "img/icons.svg",
+    }
+    rule = next(rule for rule in web.url_map.iter_rules() if rule.endpoint == endpoint)
+    with web.test_request_context():
+        return web.url_for(endpoint, **{name: values[name] for name in rule.arguments})
+
+
+@pytest.fixture
+def where(web, project, machine, alice):
+    return lambda endpoint: address(web, endpoint, project=project, machine=machine, alice=alice)
+
+
+def test_every_rule_is_listed_with_its_methods(web):
+    found = {rule.endpoint: " ".join(sorted(rule.methods - {"HEAD", "OPTIONS"})) for rule in web.url_map.iter_rules()}
+    assert found == {endpoint: methods for endpoint, (_, methods) in RULES.items()}
+
+
+def test_visitors_are_led_to_the_log_in(visitor, where):
+    for endpoint, method in GUARDED:
+        url = where(endpoint)
+        call = visitor.get if method == "GET" else visitor.post
+        answer = call(url)
+        if url.endswith(".json"):
+            assert answer.status_code == 401, url
+            continue
+        assert answer.status_code == 303, url
+        assert answer.headers["Location"].startswith("/login"), url
+        fragment = call(url, htmx=True)
+        assert (fragment.status_code, fragment.text) == (204, ""), url
+        assert fragment.headers["HX-Redirect"].startswith("/login"), url
+
+
+def test_programs_get_401_instead_of_the_log_in(visitor, where):
+    for endpoint, method in GUARDED:
+        call = visitor.get if method == "GET" else visitor.post
+        answer = call(where(endpoint), headers={"Accept": "application/json"})
+        assert answer.status_code == 401, endpoint
+        assert answer.json["code"] == "AUTHENTICATION_REQUIRED"
+
+
+def test_strangers_are_told_that_there_is_nothing(as_charlie, where):
+    for endpoint, method in GUARDED:
+        if RULES[endpoint][0] == OWNER:
+            call = as_charlie.get if method == "GET" else as_charlie.post
+            for htmx in (False, True):
+                answer = call(where(endpoint), htmx=htmx)
+                assert answer.status_code == 404, (endpoint, method)
+                assert "web-1" not in answer.text
+
+
+def test_people_who_are_no_admins_are_refused(as_alice, where):
+    for endpoint, method in GUARDED:
+        if RULES[endpoint][0] == ADMIN:
+            call = as_alice.get if method == "GET" else as_alice.post
+            for htmx in (False, True):
+                assert call(where(endpoint), htmx=htmx).status_code == 403, (endpoint, method)
+
+
+def test_no_post_works_without_its_token(as_admin, where):
+    for endpoint, method in CALLS:
+        if method == "POST":
+            answer = as_admin.post(where(endpoint), csrf=False)
+            assert answer.status_code == 400, endpoint
+            assert "reload it" in answer.text, endpoint
+
+
+def test_no_address_takes_a_method_it_does_not_have(as_admin, where):
+    for endpoint, (_, methods) in RULES.items():
+        wrong = "POST" if "POST" not in methods else "DELETE"
+        answer = as_admin.client.open(where(endpoint), method=wrong, headers={"X-CSRFToken": as_admin.token()})
+        assert answer.status_code == 405, (endpoint, wrong)
+
+
+def test_signed_in_pages_are_never_stored(as_admin, where):
+    for endpoint, method in GUARDED:
+        if method == "GET" and endpoint != "live.events":
+            answer = as_admin.get(where(endpoint))
+            assert answer.headers["Cache-Control"] == "no-store", endpoint
+            assert "HX-Request" in answer.headers["Vary"], endpoint

@@ -1,0 +1,110 @@
+"""/vms/<id> and its parts."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_running_machine(as_alice, machine):
+    text = as_alice.page(f"/vms/{machine.id}").text()
+    for words in ("Running", machine.address, "nano", "0.005", "Zentry Tiny Linux", "Stop: then 0.0001/h"):
+        assert words in text
+    assert "Coming up" not in text
+
+
+def test_a_machine_that_comes_up_shows_its_steps(as_alice, ordered):
+    page = as_alice.page(f"/vms/{ordered.id}")
+    assert [item.get("class") for item in page.find("//ol[contains(@class, 'z-steps')]/li")] == [
+        "z-step current", "z-step waiting", "z-step waiting", "z-step waiting", "z-step waiting"
+    ]  # fmt: skip
+
+
+def test_a_machine_that_runs_but_has_not_answered_says_so(as_alice, cloud, alice, project):
+    machine = cloud.launch(alice, project, "web-2", answered=False)
+    page = as_alice.page(f"/vms/{machine.id}")
+    assert [item.get("class") for item in page.find("//ol[contains(@class, 'z-steps')]/li")][-2:] == [
+        "z-step done",
+        "z-step current",
+    ]
+
+
+def test_a_launch_that_fails_says_why(as_alice, cloud, ordered):
+    cloud.control.fault("create", kind="refuse", message="The disk is full.")
+    cloud.worker.work()
+    page = as_alice.page(f"/vms/{ordered.id}")
+    assert "The disk is full" in page.text()
+    assert "Error" in page.text()
+
+
+def test_the_last_known_state_carries_its_age_when_nobody_answers(as_alice, container, machine, clock):
+    container.get_monitoring_service().processes.record_compute(ok=False, detail="no answer")
+    text = as_alice.page(f"/vms/{machine.id}").text()
+    assert "The hypervisor does not answer" in text
+    assert "last known state" in text
+
+
+def test_the_moving_parts_come_in_one_answer(as_alice, machine):
+    answer = as_alice.get(f"/vms/{machine.id}/status", htmx=True)
+    for part in ('id="vm-status"', 'id="vm-state"', 'id="vm-actions"'):
+        assert answer.text.count(part) == 1
+
+
+def test_activity_says_who_and_from_where(as_alice, machine):
+    as_alice.post(f"/vms/{machine.id}/stop")
+    page = as_alice.page(f"/vms/{machine.id}/activity")
+    assert "Stopping web-1" in page.text()
+    assert "you from 127.0.0.1" in page.text()
+
+
+def test_older_activity_has_a_page(as_alice, machine, monkeypatch):
+    monkeypatch.setattr("zentry_web.blueprints.vms.view.ACTIVITY_ROWS", 1)
+    page = as_alice.page(f"/vms/{machine.id}/activity")
+    older = as_alice.page(page.one("//a[@rel='next']").get("href"))
+    assert len(older.find("//li[@class='z-act']")) == 1
+    assert older.find("//a[contains(text(), 'First page') or contains(., 'First page')]")
+
+
+def test_the_console_shows_what_was_collected_and_how_old_it_is(as_alice, container, machine):
+    assert "Nothing printed yet" in as_alice.page(f"/vms/{machine.id}/console").text()
+    container.get_monitoring_service().record_console(machine.id, "<b>login:</b>", 13)
+    page = as_alice.page(f"/vms/{machine.id}/console", htmx=True)
+    assert page.one("//pre").text == "<b>login:</b>"
+    assert page.find("//*[contains(@class, 'z-age')]")
+
+
+def test_metrics_are_compact_columns(as_alice, container, machine, clock):
+    monitoring = container.get_monitoring_service()
+    figures = {
+        "cpu_percent": 12.345, "memory_used_bytes": 1, "memory_total_bytes": 2, "disk_read_bytes_per_s": 0,
+        "disk_write_bytes_per_s": 0, "net_rx_bytes_per_s": 0, "net_tx_bytes_per_s": 0,
+    }  # fmt: skip
+    clock.set(datetime.now(UTC))
+    monitoring.record_vm_metrics(machine.id, figures, machine.owner_id)
+    answer = as_alice.get(f"/vms/{machine.id}/metrics.json?range=1h").json
+    assert answer["columns"]["cpu_percent"][0] == pytest.approx(12.345, abs=0.01)
+    later = as_alice.get(f"/vms/{machine.id}/metrics.json?range=1h&after={answer['start'] + answer['times'][-1]}").json
+    assert later["times"] == []
+
+
+@pytest.mark.parametrize("query", ["range=nonsense", "range=1h&after=nonsense", "after=-5", "after=99999999999999"])
+def test_metrics_shrug_at_nonsense(as_alice, machine, query):
+    assert as_alice.get(f"/vms/{machine.id}/metrics.json?{query}").status_code == 200
+
+
+def test_an_unknown_machine_is_not_there_in_any_shape(as_alice):
+    assert "There is nothing here" in as_alice.page("/vms/vm_unknown", status=404).text()
+    assert 'id="toasts"' not in as_alice.get("/vms/vm_unknown/status", htmx=True).text
+    problem = as_alice.get("/vms/vm_unknown/metrics.json")
+    assert (problem.status_code, problem.mimetype) == (404, "application/problem+json")
+    assert problem.json["code"] == "NOT_FOUND"
+
+
+def test_somebody_else_s_machine_is_seen_by_admins(as_admin, machine):
+    assert machine.name in as_admin.page(f"/vms/{machine.id}").text()
+
+
+def test_user_text_is_escaped(as_alice, container, machine):
+    container.get_monitoring_service().record_console(machine.id, "</pre><script>alert(1)</script>", 30)
+    assert "<script>alert" not in as_alice.get(f"/vms/{machine.id}").text
