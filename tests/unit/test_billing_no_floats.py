@@ -16,6 +16,7 @@ MODULES = (
     "domain/billing.py",
     "models/billing.py",
     "services/billing_service.py",
+    "services/billing_runs.py",
     "services/ledger.py",
     "services/ledger_checks.py",
     "services/settlement.py",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 
@@ -10,8 +10,6 @@ from zentry_web.domain.billing import (
     SYSTEM_ACCOUNTS,
     AccountKind,
     Balance,
-    Check,
-    CreditStop,
     Quote,
     Transaction,
     TransferKind,
@@ -19,13 +17,14 @@ from zentry_web.domain.billing import (
     run_out,
 )
 from zentry_web.domain.money import cost, per_month
-from zentry_web.domain.usage import SECOND, BilledVM, OpenHold, UsageState, whole_second
+from zentry_web.domain.usage import SECOND, BilledVM, UsageState, whole_second
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import Size
 from zentry_web.models import DbProject, DbUser, DbVM
-from zentry_web.services import holds, ledger, ledger_checks, prices, settlement, usage_reports
+from zentry_web.services import holds, ledger, prices, usage_reports
 from zentry_web.services.access import require_admin, require_self
-from zentry_web.services.base_service import BaseService, Core, body_hash
+from zentry_web.services.base_service import Core, body_hash
+from zentry_web.services.billing_runs import BillingRuns
 from zentry_web.services.errors import NotFoundError, ValidationError
 from zentry_web.services.usage import UsageRecorder
 
@@ -35,15 +34,14 @@ _LONGEST_DESCRIPTION = 500
 _LONGEST_KEY = 100
 
 
-class BillingService(BaseService):
+class BillingService(BillingRuns):
     """Credits that can never fall below zero, and bills that can be recomputed to the second."""
 
     name = "billing"
 
     def __init__(self, core: Core, *, starting_micro: int, hold_window_seconds: int) -> None:
-        super().__init__(core)
+        super().__init__(core, hold_window_seconds=hold_window_seconds)
         self._starting_micro = starting_micro
-        self._window = timedelta(seconds=hold_window_seconds)
 
     # -- credits --------------------------------------------------------------------------------
 
@@ -270,69 +268,6 @@ class BillingService(BaseService):
         with self._recording(vm_id) as recorder:
             recorder.close(vm_id, at, event_id)
 
-    # -- the worker's part ----------------------------------------------------------------------
-
-    def settle(self, confirmed_until: datetime) -> int:
-        """Charge open intervals up to the last fixed cut by now and by the last confirmed moment.
-
-        Returns the number of charges made. Short transactions of a few wallets each; running it again, late or
-        in parallel changes nothing. Raises nothing of its own.
-        """
-        until = whole_second(min(self.now(), confirmed_until))
-        with self.reading() as session:
-            due = settlement.due_owners(session, until)
-        return sum(self._settle_wallets(owners, until) for owners in _batches(due))
-
-    def _settle_wallets(self, owner_ids: list[str], until: datetime) -> int:
-        charges = 0
-        while True:
-            with self.transaction() as session:
-                funds = ledger.lock_accounts(session, owner_ids)
-                items = settlement.due_items(session, owner_ids, until)
-                most = settlement.lines_each(items)
-                done = settlement.settle_items(session, items, funds, until, self.now(), most=most)
-                self._core.checkpoint("settle.written")
-            self._core.checkpoint("settle.committed")
-            charges += done.charges
-            if not done.more and len(items) < settlement.INTERVALS_PER_TRANSACTION:
-                return charges
-
-    def renew_holds(self) -> list[CreditStop]:
-        """Extend every hold with less than half a window left to a whole window from now.
-
-        A wallet that cannot pays as many whole seconds as it can. Returns the VMs whose hold still ends within
-        half a window, with that second, the soonest first: the worker stops those in time, nothing else.
-        """
-        now = self.now()
-        enough = now + self._window // 2
-        with self.reading() as session:
-            plans = holds.plan(session, now, self._window)
-        stops = [stop for plan in plans if not plan.changes for stop in plan.stops(enough)]
-        for owners in _batches([(plan.owner_id, len(plan.renewals)) for plan in plans if plan.changes]):
-            stops += self._renew_wallets(owners, now, enough)
-        return sorted(stops, key=lambda stop: (stop.ends_at, stop.vm_id))
-
-    def _renew_wallets(self, owner_ids: list[str], now: datetime, enough: datetime) -> list[CreditStop]:
-        stops: list[CreditStop] = []
-        last: OpenHold | None = None
-        limit = settlement.INTERVALS_PER_TRANSACTION
-        while True:
-            with self.transaction() as session:
-                ledger.lock_accounts(session, owner_ids)
-                plans = holds.plan(session, now, self._window, owner_ids, after=last, limit=limit)
-                holds.apply(session, plans, now)
-                self._core.checkpoint("renew.written")
-            stops += [stop for plan in plans for stop in plan.stops(enough)]
-            renewals = [renewal for plan in plans for renewal in plan.renewals]
-            if len(renewals) < limit or len(owner_ids) > 1:  # only a wallet on its own has more than one slice
-                return stops
-            last = renewals[-1].hold
-
-    def verify(self) -> list[Check]:
-        """Check the ledger's invariants on the live database, in one consistent snapshot. Changes nothing."""
-        with self.reading() as session:
-            return ledger_checks.run_checks(session)
-
     # -- prices ---------------------------------------------------------------------------------
 
     def publish_price(
@@ -369,17 +304,3 @@ class BillingService(BaseService):
                 raise NotFoundError("There is no such virtual machine.")
             ledger.lock_accounts(session, [owner_id])
             yield UsageRecorder(session, self.now(), self._window)
-
-
-def _batches(counted: list[tuple[str, int]]) -> Iterator[list[str]]:
-    """Owners in groups with about as many rows as one transaction takes."""
-    batch: list[str] = []
-    rows = 0
-    for owner_id, count in counted:
-        if batch and rows + count > settlement.INTERVALS_PER_TRANSACTION:
-            yield batch
-            batch, rows = [], 0
-        batch.append(owner_id)
-        rows += count
-    if batch:
-        yield batch
