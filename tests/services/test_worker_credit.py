@@ -25,7 +25,7 @@ def seconds_run(cloud, vm):
 
 
 def live_until_stopped(cloud, vm, *, at_most=3 * 3600):
-    """Rounds of 5 s, each looking that nothing runs past its hold."""
+    """Rounds of 5 s when it matters (else of two minutes), each looking that nothing runs past its hold."""
     until = cloud.clock.now() + timedelta(seconds=at_most)
     while cloud.vm(vm).state != VMState.STOPPED:
         assert cloud.clock.now() < until, "it was never stopped"
@@ -33,7 +33,8 @@ def live_until_stopped(cloud, vm, *, at_most=3 * 3600):
         if hold is not None and hold.paid_until is not None:
             machine = cloud.driver.machine(vm.id)
             assert machine.power is PowerState.OFF or cloud.clock.now() <= hold.paid_until
-        cloud.round(5)
+        calm = hold is not None and hold.paid_until - cloud.clock.now() > timedelta(seconds=300)
+        cloud.round(120 if calm else 5)
         cloud.worker.work()
 
 
@@ -46,9 +47,9 @@ def launched_with(cloud, alice, project, micro, size="size_large"):
 def test_a_hold_is_renewed_when_half_of_it_is_left(cloud, alice, project, clock):
     vm = cloud.launch(alice, project)
     first = cloud.hold(vm).paid_until
-    cloud.live(1700, step=50)
+    cloud.live(1700, step=340)
     assert cloud.hold(vm).paid_until == first
-    cloud.live(200, step=50)
+    cloud.live(200, step=100)
     assert cloud.hold(vm).paid_until > first + timedelta(minutes=25)
     assert cloud.vm(vm).state == VMState.RUNNING
     cloud.assert_sound()
@@ -66,7 +67,7 @@ def test_a_vm_is_off_by_the_end_of_what_can_be_paid(cloud, alice, project, micro
     assert cloud.written_off() == 0
     stop = [one for one in cloud.operations(vm) if one.kind == OperationKind.STOP]
     assert [(one.state, one.reason) for one in stop] == [(OperationState.SUCCEEDED, "credit")]
-    cloud.live(7200, step=60)
+    cloud.live(7200, step=600)
     assert cloud.wallet(alice) == 0
     assert cloud.written_off() > 0, "the disk of a stopped VM goes on costing; nobody owes it"
     cloud.assert_sound()
@@ -84,7 +85,7 @@ def test_a_guest_that_ignores_the_credit_stop_is_forced_off_in_time(cloud, alice
 
 
 @pytest.mark.error
-@pytest.mark.parametrize("when", [100, 66, 61, 40])
+@pytest.mark.parametrize("when", [100, 75, 66, 61])
 def test_an_owners_stop_that_the_guest_ignores_does_not_outlast_the_credits(cloud, alice, project, when):
     vm = launched_with(cloud, alice, project, 205_000)
     cloud.control.fault("shutdown", "ignore", times=None)
@@ -110,7 +111,7 @@ def test_an_owners_stop_that_the_guest_ignores_does_not_outlast_the_credits(clou
     cloud.meanwhile = meanwhile
     while cloud.vm(vm).state != VMState.STOPPED:
         assert cloud.clock.now() < ends_at + timedelta(seconds=60)
-        cloud.round(5)
+        cloud.round(5 if cloud.clock.now() > ends_at - timedelta(seconds=150) else 60)
         every_five_seconds()
         cloud.worker.work(most=1)
     assert asked
@@ -124,7 +125,7 @@ def test_a_restart_does_not_outlast_the_credits(cloud, alice, project):
     vm = launched_with(cloud, alice, project, 205_000)
     ends_at = cloud.run_seconds(vm)[0][0] + timedelta(seconds=205_000 * 3600 // LARGE)
     while cloud.clock.now() < ends_at - timedelta(seconds=65):
-        cloud.round(5)
+        cloud.round(5 if cloud.clock.now() > ends_at - timedelta(seconds=150) else 60)
     cloud.vms.reboot_vm(vm.id, actor=acting(alice))
     assert cloud.worker.runner.claim().kind == OperationKind.REBOOT, "and it hangs"
     cloud.round(5)
@@ -142,9 +143,9 @@ def test_a_restart_does_not_outlast_the_credits(cloud, alice, project):
 
 def test_a_top_up_in_time_keeps_it_running(cloud, alice, project):
     vm = launched_with(cloud, alice, project, 205_000)
-    cloud.live(3000, step=50)
+    cloud.live(3000, step=300)
     cloud.billing.add_credits(alice.id, 400_000, "top-up")
-    cloud.live(3600, step=50)
+    cloud.live(3600, step=300)
     assert cloud.vm(vm).state == VMState.RUNNING
     assert [one.kind for one in cloud.operations(vm)] == [OperationKind.CREATE]
     cloud.assert_sound()
@@ -161,7 +162,7 @@ def test_only_what_cannot_be_paid_is_stopped(cloud, alice, bob, project):
 def test_of_two_machines_on_one_wallet_both_end_paid(cloud, alice, project):
     cloud.set_wallet(alice, 450_000)
     first = cloud.launch(alice, project, "one", "size_large")
-    cloud.live(600, step=50)
+    cloud.live(600, step=300)
     second = cloud.launch(alice, project, "two", "size_large")
     for vm in (first, second):
         live_until_stopped(cloud, vm)
@@ -229,7 +230,7 @@ def test_one_stop_that_fails_does_not_hold_up_the_others(cloud, alice, project, 
         stop_for_credit(stop)
 
     monkeypatch.setattr(cloud.vms, "stop_for_credit", stumble)
-    cloud.live(3700, step=20)
+    cloud.live(3700, step=50)
     assert cloud.vm(vms[1]).state == VMState.STOPPED
 
 
@@ -242,7 +243,7 @@ def test_a_settlement_that_fails_does_not_keep_unpaid_machines_running(cloud, al
 
     monkeypatch.setattr(cloud.billing, "settle", broken)
     while cloud.vm(vm).state == VMState.RUNNING:
-        cloud.clock.advance(5)
+        cloud.clock.advance(20)
         cloud.pump()
         cloud.worker.reconciler.run()
         with pytest.raises(OSError, match="disk"):

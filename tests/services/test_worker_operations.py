@@ -124,7 +124,7 @@ def test_an_absent_host_is_tried_again_with_growing_pauses(cloud, alice, project
 def test_an_absent_host_is_given_up_after_ten_minutes(cloud, alice, project):
     cloud.control.fault("*", "unavailable", times=None)
     vm = cloud.ask(alice, project)
-    cloud.live(660, step=10)
+    cloud.live(690, step=30)
     failed = cloud.vm(vm)
     assert failed.state == VMState.ERROR
     assert "does not answer" in failed.state_reason
@@ -210,7 +210,7 @@ def test_time_to_stop_counts_from_the_asking_not_from_the_click(cloud, alice, pr
     vm = cloud.launch(alice, project)
     cloud.control.fault("*", "unavailable", times=None)
     cloud.vms.stop_vm(vm.id, actor=acting(alice))
-    cloud.live(300, step=10)
+    cloud.live(300, step=30)
     cloud.control.clear()
     cloud.live(70, step=5)
     stopped = cloud.vm(vm)
@@ -395,7 +395,7 @@ def test_a_delete_is_never_given_up(cloud, alice, project):
     vm = cloud.launch(alice, project)
     cloud.control.fault("delete", "refuse", times=20)
     cloud.vms.delete_vm(vm.id, vm.name, actor=acting(alice))
-    cloud.live(900, step=10)
+    cloud.live(900, step=45)
     assert cloud.vm(vm).state == VMState.DELETING
     assert cloud.operations(vm)[-1].error
     assert len(cloud.run_seconds(vm)) == 1
