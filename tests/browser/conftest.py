@@ -21,6 +21,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(180))
+    items.sort(key=_waits_longest)  # stable: all else stays in order
+
+
+def _waits_longest(item: pytest.Item) -> bool:
+    return "test_credit_end" in item.nodeid
 
 
 @pytest.fixture(scope="package")
@@ -45,6 +50,26 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     running = Product(tmp_path_factory.mktemp("zentry")).start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="package")
+def poor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Product, str, str]]:
+    """A Zentry with the shortest hold, somebody with credits for just that, and the id of their machine."""
+    settings = {"hold_window_seconds": 120, "starting_credits": "0.000167", "stop_timeout_seconds": 10}
+    running = Product(tmp_path_factory.mktemp("poor"), **settings).start()
+    user = running.make_user("Poor Paul", "paul@example.com")
+    project = running.container.get_project_service().create_project({"name": "short"}, user)
+    chosen = {"project_id": project.id, "name": "brief", "size_id": "size_nano", "image_id": "img_tiny"}
+    vm = running.container.get_vm_service().create_vm(chosen, user)
+    yield running, user.email, vm.id
+    running.stop()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _begin_early(request: pytest.FixtureRequest) -> None:
+    """What takes minutes begins with the first test and is looked at in the last."""
+    if any(_waits_longest(item) for item in request.session.items):
+        request.getfixturevalue("poor")
 
 
 @pytest.fixture

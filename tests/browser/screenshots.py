@@ -5,17 +5,26 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.browser import browser_context, launch_chromium
 from tests.browser.sights import DESKTOP, PHONE, SIGHTS, Furnished, look_at
 
 OUTPUT = Path(__file__).resolve().parent.parent.parent / "screenshots"
+TALLEST = 6000
 MODES: dict[str, dict[str, object]] = {
     "light": {"viewport": DESKTOP, "color_scheme": "light"},
     "dark": {"viewport": DESKTOP, "color_scheme": "dark"},
     "phone": {"viewport": PHONE, "color_scheme": "light", "is_mobile": True, "has_touch": True},
 }
+
+
+def show_whole(page: Page) -> None:
+    """Make the window as high as the page, so that what sticks to the window's edges is where it belongs."""
+    size = page.viewport_size
+    height = page.evaluate("document.documentElement.scrollHeight")
+    if size and height > size["height"]:
+        page.set_viewport_size({"width": size["width"], "height": min(height, TALLEST)})
 
 
 def main(wanted: list[str]) -> None:
@@ -37,7 +46,8 @@ def main(wanted: list[str]) -> None:
                         page = context.new_page()
                         look_at(page, furnished, sight)
                         path = OUTPUT / mode / f"{sight.name}.png"
-                        page.screenshot(path=path, full_page="dialog" not in sight.name and "menu" not in sight.name)
+                        show_whole(page)
+                        page.screenshot(path=path)
         finally:
             browser.close()
             furnished.stop()

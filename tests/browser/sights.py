@@ -164,7 +164,7 @@ class Furnished:
             "user": owner.id,
             "project": project,
             "empty_project": services.get_project_service().create_project({"name": "winter"}, owner).id,
-            "running": next(vm.id for vm in vms if vm.state == VMState.RUNNING),
+            "running": min((vm for vm in vms if vm.state == VMState.RUNNING), key=lambda vm: vm.started_at).id,
             "stopped": next(vm.id for vm in vms if vm.state == VMState.STOPPED),
             "link": services.get_auth_service().create_admin("keeper@example.com", "Kit Keeper"),
             "failed": self._launch(owner, project, "unlucky", ("fault", "create", "refuse"), is_failed).id,

@@ -1,0 +1,46 @@
+"""Credits run out: the machine is stopped in time, nothing is owed, and the page says why."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, expect
+from sqlalchemy import func, select
+
+from tests.browser.browser import Person, browser_context
+from tests.browser.product import Product, wait_until
+from zentry_web.models import DbAccount, DbEntry
+
+HOLD_SECONDS = 120
+
+
+@pytest.mark.timeout(300)
+def test_a_machine_is_stopped_when_its_credits_end(poor: tuple[Product, str, str], chromium: Browser) -> None:
+    """``poor`` launched a machine, when the first browser test began, with credits for its first hold and no more."""
+    product, email, vm_id = poor
+    billing = product.container.get_billing_service()
+    user_id = product.find_user(email).id
+    with browser_context(chromium, product.url) as (context, problems):
+        person = Person(context, problems, email=email)
+        person.log_in()
+        page = person.page
+        page.goto(f"/vms/{vm_id}")
+        person.wait_state("Stopped", HOLD_SECONDS + 60)
+        expect(page.locator("#vm-status .z-alert")).to_contain_text(re.compile("credit", re.IGNORECASE))
+        page.get_by_role("button", name=re.compile("^Start")).click()
+        expect(page.locator("#toasts")).to_contain_text("more are needed")
+        expect(person.state).to_have_text("Stopped")
+
+    (running, *_) = product.intervals(vm_id)
+    assert running.end_at is not None
+    seconds = (running.end_at - running.start_at).total_seconds()
+    assert HOLD_SECONDS - 30 <= seconds <= HOLD_SECONDS
+    wait_until(lambda: product.intervals(vm_id)[0].settled, 30, "the run is settled")
+    assert billing.get_balance(user_id).total_micro >= 0
+    lowest = (
+        select(func.min(DbEntry.balance_after))
+        .join(DbAccount, DbAccount.id == DbEntry.account_id)
+        .where(DbAccount.owner_id == user_id)
+    )
+    with product.container.database.reading() as session:
+        assert session.scalar(lowest) >= 0
+    assert [check for check in billing.verify() if not check.ok] == []
