@@ -1,7 +1,7 @@
 """The base of all forms. Forms check shape; services check truth, and their verdict comes back onto the fields."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from flask import Response, after_this_request
 from flask_wtf import FlaskForm
@@ -34,6 +34,7 @@ class BaseForm(FlaskForm):
 
     status = 200
     result: Any = None
+    fields_of_service: ClassVar[dict[str, str]] = {}  # the service's name of a field: the form's
     shown: tuple[type[ServiceError], ...] = SHOWN_IN_FORM
     error: ServiceError | None = None
 
@@ -73,7 +74,8 @@ class BaseForm(FlaskForm):
 
     def _place(self, details: dict[str, Any]) -> bool:
         placed = False
-        for name, message in details.items():
+        for key, message in details.items():
+            name = self.fields_of_service.get(key, key)
             if name in self._fields:
                 self._fields[name].errors = [*self._fields[name].errors, str(message)]
                 placed = True

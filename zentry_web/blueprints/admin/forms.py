@@ -1,5 +1,7 @@
 """Forms of the admin pages."""
 
+from typing import ClassVar
+
 from wtforms import BooleanField, HiddenField, RadioField, StringField
 from wtforms.validators import InputRequired, Length, ValidationError
 
@@ -34,6 +36,8 @@ class OfferForm(BaseForm):
 
 
 class PriceForm(BaseForm):
+    fields_of_service: ClassVar = {"running_micro_per_hour": "running", "disk_micro_per_gib_hour": "disk"}
+
     running = CreditsField("Running, per hour", validators=[InputRequired("Enter a price.")])
     disk = CreditsField("Disk, per GiB and hour", validators=[InputRequired("Enter a price.")])
 

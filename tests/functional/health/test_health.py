@@ -1,0 +1,47 @@
+"""/healthz, /readyz, /metrics."""
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+pytestmark = pytest.mark.integration
+
+
+def test_alive_asks_nothing(visitor):
+    assert visitor.get("/healthz").json == {"status": "alive"}
+
+
+def test_not_ready_names_what_is_missing(visitor):
+    answer = visitor.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json["status"] == "not ready"
+    assert answer.json["database"]["ok"]
+    assert not answer.json["worker"]["ok"]
+    assert not answer.json["compute"]["ok"]
+
+
+def test_ready_when_everything_is(visitor, container, cloud):
+    container.get_monitoring_service().processes.record_heartbeat("worker-1", "bill", 1, "")
+    cloud.worker.reconciler.run()
+    answer = visitor.get("/readyz")
+    assert answer.status_code == 200, answer.json
+    assert {"database", "compute", "worker"} < set(answer.json)
+
+
+def test_not_ready_without_a_database(visitor, container, monkeypatch):
+    def gone(*_):
+        raise OperationalError("SELECT 1", {}, Exception("gone"))
+
+    monkeypatch.setattr(container.database, "reading", gone)
+    answer = visitor.get("/readyz")
+    assert answer.status_code == 503
+    assert [answer.json[name]["ok"] for name in ("database", "compute", "worker")] == [False, False, False]
+
+
+def test_metrics_need_their_token(visitor, web, monkeypatch):
+    assert visitor.get("/metrics").status_code == 404
+    monkeypatch.setitem(web.config, "ZENTRY_METRICS_TOKEN", "secret")
+    assert visitor.get("/metrics").status_code == 404
+    assert visitor.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 404
+    answer = visitor.get("/metrics", headers={"Authorization": "Bearer secret"})
+    assert answer.status_code == 200
+    assert "zentry_http_requests_total" in answer.text

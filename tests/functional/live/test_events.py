@@ -1,0 +1,106 @@
+"""/events: the stream of topics."""
+
+import threading
+import time
+
+import pytest
+
+from tests.services.people import acting
+from zentry_web.web import live
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def stream(web, monkeypatch):
+    """Open a person's stream and read it in a thread; gives a function that waits for a topic."""
+    monkeypatch.setattr(live, "POLL_SECONDS", 0.02)
+    opened = []
+
+    def open_for(browser):
+        answer = browser.client.get("/events", buffered=False)
+        assert answer.status_code == 200
+        lines = []
+
+        def read():
+            for chunk in answer.iter_encoded():
+                lines.append(chunk.decode())
+
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        opened.append((answer, thread))
+
+        def wait_for(topic, seconds=10):
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                if any(f'"{topic}"' in line for line in lines):
+                    return True
+                time.sleep(0.02)
+            return False
+
+        wait_for.lines = lines
+        return wait_for
+
+    yield open_for
+    web.extensions[live.EXTENSION].close()
+    for answer, thread in opened:
+        thread.join(5)
+        answer.close()
+
+
+def test_it_is_an_event_stream_that_nobody_stores(as_alice, stream):
+    answer = as_alice.client.get("/events", buffered=False)
+    assert answer.mimetype == "text/event-stream"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Accel-Buffering"] == "no"
+    answer.close()
+
+
+def test_what_happens_to_one_s_machine_is_told(as_alice, cloud, machine, stream):
+    wait_for = stream(as_alice)
+    cloud.vms.stop_vm(machine.id, actor=acting(cloud.container.get_user_service().get_user(machine.owner_id)))
+    for topic in (f"vm:{machine.id}", "vms", "balance"):
+        assert wait_for(topic), wait_for.lines
+
+
+def test_a_stranger_hears_nothing_of_it(as_charlie, as_admin, cloud, machine, stream):
+    stranger, admin = stream(as_charlie), stream(as_admin)
+    cloud.vms.stop_vm(machine.id)
+    assert admin(f"vm:{machine.id}")
+    assert not any(machine.id in line for line in stranger.lines)
+
+
+def test_a_stream_holds_no_database_connection(as_alice, container, stream):
+    pool = container.database.engine.pool
+    before = pool.checkedout()
+    opened = [stream(as_alice) for _ in range(5)]
+    deadline = time.monotonic() + 5
+    while pool.checkedout() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert pool.checkedout() <= before
+    assert len(opened) == 5
+
+
+def test_one_person_cannot_open_streams_without_end(as_alice, stream):
+    for _ in range(live.STREAMS_PER_USER):
+        stream(as_alice)
+    answer = as_alice.client.get("/events")
+    assert answer.status_code == 429
+    assert answer.headers["Retry-After"] == "60"
+
+
+def test_a_stream_that_is_left_is_forgotten(web, as_alice):
+    hub = web.extensions[live.EXTENSION]
+    for _ in range(live.STREAMS_PER_USER + 5):
+        answer = as_alice.client.get("/events", buffered=False)
+        assert answer.status_code == 200
+        answer.close()
+    assert not hub._subscribers
+
+
+def test_streams_end_when_the_process_stops(web, as_alice, stream):
+    answer = as_alice.client.get("/events", buffered=False)
+    web.extensions[live.EXTENSION].close()
+    started = time.monotonic()
+    assert list(answer.iter_encoded())
+    assert time.monotonic() - started < 3
