@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 _TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 TIMEOUT_SECONDS = 30
+IDLE_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Client:
 
     def __post_init__(self) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
+        self._used = 0.0
 
     def twin(self) -> "Client":
         """Another connection of the same signed-in browser."""
@@ -57,11 +59,14 @@ class Client:
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self._connection.close()  # the server gives up idle connections; the next request opens a new one
         started = time.perf_counter()
         self._connection.request(method, path, body, headers)
         response = self._connection.getresponse()
         raw = response.read()
         took = (time.perf_counter() - started) * 1000
+        self._used = time.monotonic()
         for cookie in response.headers.get_all("Set-Cookie") or []:
             name, _, value = cookie.partition(";")[0].partition("=")
             self.cookies[name] = value

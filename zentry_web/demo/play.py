@@ -221,8 +221,9 @@ class Player:
         machine.runs[-1].ended = self._clock.now()
 
     def _work(self) -> None:
-        """Do all operations that are due, as the worker does them."""
-        while (claim := self._runner.claim()) is not None:
+        """Do the operation that was just asked for, as the worker does it."""
+        claim = self._runner.claim()
+        if claim is not None:
             self._step()
             self._runner.run(claim)
 
