@@ -60,14 +60,20 @@ class ServiceContainer:
             core, starting_micro=settings.starting_micro, hold_window_seconds=settings.hold_window_seconds
         )
         monitoring = MonitoringService(
-            core, parts.metrics_database, keep_hours=settings.metrics_hours,
-            compute_driver=settings.compute_driver, compute_simulated=settings.compute_simulated,
+            core,
+            parts.metrics_database,
+            keep_hours=settings.metrics_hours,
+            compute_driver=settings.compute_driver,
+            compute_simulated=settings.compute_simulated,
         )
         vm = VMService(core, billing, monitoring, stop_timeout_seconds=settings.stop_timeout_seconds)
         project = ProjectService(core, billing)
         auth = AuthService(
-            core, billing, session_days=settings.session_days,
-            memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost,
+            core,
+            billing,
+            session_days=settings.session_days,
+            memory_kib=settings.argon2_memory_kib,
+            time_cost=settings.argon2_time_cost,
         )
         user = UserService(core, auth, billing, project, vm, monitoring)
         for service in (billing, monitoring, vm, project, auth, user):
