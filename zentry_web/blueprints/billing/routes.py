@@ -1,6 +1,6 @@
 """Credits: balance and run-out, this month's usage, transactions."""
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from zentry_web.web.actor import current_actor, me
@@ -11,6 +11,8 @@ from zentry_web.web.services import services
 
 blueprint = Blueprint("billing", __name__, url_prefix="/credits")
 
+USAGE_LINES = 20
+
 
 @blueprint.get("")
 def index() -> ResponseReturnValue:
@@ -19,12 +21,12 @@ def index() -> ResponseReturnValue:
     balance = billing.get_balance(actor.id, actor=actor)
     use_balance(balance)
     usage = billing.get_usage_summary(actor.id, actor=actor)
+    shown = len(usage.lines) if request.args.get("all") else USAGE_LINES
     before = text_argument("before") or None
     transactions = billing.list_transactions(actor.id, actor=actor, before=before, limit=PAGE_SIZE)
     template = "billing/_index.html" if is_htmx() else "billing/index.html"
-    return render_template(
-        template, usage=usage, transactions=transactions, this_url=here(), **pages(last_key(transactions, "id"))
-    )
+    context = {"usage": usage, "shown_lines": shown, "all_url": here(all="y"), "this_url": here()}
+    return render_template(template, transactions=transactions, **context, **pages(last_key(transactions, "id")))
 
 
 @blueprint.get("/balance")
