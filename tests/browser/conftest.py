@@ -1,7 +1,6 @@
 """Fixtures of the browser tests: the real product as its own processes, and people with browsers of their own."""
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,8 +9,6 @@ from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from tests.browser.browser import STEP_MS, Person, browser_context, launch_chromium
 from tests.browser.product import Product
-
-_numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -89,7 +86,7 @@ def sign_in(visit: Callable[..., Person], product: Product) -> Callable[..., Per
     """``sign_in("alice", admin=False, **context_options)``: somebody with a new account, signed in."""
 
     def come(name: str, *, admin: bool = False, at: Product = product, **options: Any) -> Person:
-        email = f"{name}-{next(_numbers)}@example.com"
+        email = at.new_email(name)
         if admin:
             at.make_admin(email)
         else:

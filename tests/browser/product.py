@@ -1,5 +1,6 @@
 """A whole Zentry as people run it: ``zentry up`` with a data folder, a port and settings of its own."""
 
+import itertools
 import json
 import os
 import re
@@ -27,6 +28,7 @@ START_SECONDS = 60
 STOP_SECONDS = 40
 PAUSE = 0.1
 Found = TypeVar("Found")
+_numbers = itertools.count(1)
 
 
 def wait_until(look: Callable[[], Found], seconds: float, what: str) -> Found:
@@ -164,6 +166,10 @@ class Product:
         if self._container is None:
             self._container = build_container(self.config)
         return self._container
+
+    def new_email(self, name: str) -> str:
+        """An address nobody has used in this test run."""
+        return f"{name}-{next(_numbers)}@example.com"
 
     def make_user(self, name: str, email: str) -> User:
         """An account with PASSWORD and the starting credits."""

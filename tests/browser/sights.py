@@ -117,8 +117,8 @@ SIGHTS = (
     Sight("admin-images", "admin", "/admin/images"),
     Sight("admin-audit", "admin", "/admin/audit"),
     Sight("admin-system", "admin", "/admin/system"),
-    Sight("styleguide", "visitor", "/styleguide"),
-    Sight("styleguide-console", "admin", "/styleguide"),
+    Sight("styleguide", "visitor", "/styleguide/"),
+    Sight("styleguide-console", "admin", "/styleguide/"),
 )
 
 

@@ -134,7 +134,7 @@ def test_the_worker_away_is_named_and_healed(alice: Person, admin: Person, produ
         assert parts["database"]["ok"]
         admin.page.goto("/admin/system")
         readiness = admin.page.get_by_role("region", name="Readiness")
-        expect(readiness.get_by_role("row", name=re.compile("worker"))).to_contain_text("Not ready")
+        expect(readiness.get_by_role("row", name=re.compile("^worker"))).to_contain_text("Not ready")
         alice.launch("waits")
         expect(alice.page.locator("#vm-status")).to_contain_text("does not answer")
         expect(alice.state).to_have_text("Creating")
