@@ -21,7 +21,7 @@ COLUMNS = (
     "memory_total_bytes",
 )
 BASE_STEP_SECONDS = 10
-PRUNED_AT_ONCE = 5000
+PRUNED_AT_ONCE = 2000
 
 
 class MetricsStore(BaseService):

@@ -18,7 +18,7 @@ from zentry_web.services.processes import Processes
 
 WORKER_LATE_SECONDS = 30
 _AHEAD = timedelta(seconds=60)  # how far a sender's clock may be ahead of ours
-_CHUNK = 500  # rows per statement: below every database's limit on parameters
+_CHUNK = 250  # samples per transaction: a short one, and few enough parameters for every database
 
 
 class MonitoringService(BaseService):

@@ -1,0 +1,213 @@
+"""kill -9 at any point: no VM is lost, none is made twice, nothing is charged twice.
+
+Each step in order: the worker is held at the step, killed there, and the next one goes on from what it finds. The
+steps of one action are killed one after the other, so that every kill also meets the traces of the one before.
+"""
+
+import random
+import threading
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.conftest import make_config
+from tests.libvirt_fixture import image_dir, libvirt_uri
+from tests.real.worker_process import Rig, rig_on
+from tests.services.vm_world import Cloud
+from zentry_web.adapters.clock import ManualClock
+from zentry_web.adapters.compute.libvirt import LibvirtCompute
+from zentry_web.composition import build_container, make_compute
+from zentry_web.domain.vm import VMState
+from zentry_web.migrate import migrate
+from zentry_web.models import DbCharge, DbHold, DbTransfer, DbUsageInterval
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
+UP = ("claimed", "disk", "boot", "running")
+DOWN = ("claimed", "asked", "off")
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    config = make_config(tmp_path / "data")
+    migrate(config)
+    with rig_on(config) as rig:
+        yield rig
+
+
+@pytest.fixture
+def real(tmp_path):
+    """On real guests; all of them are gone afterwards."""
+    config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=libvirt_uri(tmp_path / "libvirtd-notes"))
+    migrate(config)
+    config.image_dir.symlink_to(image_dir())
+    with rig_on(config) as rig:
+        assert isinstance(rig.driver, LibvirtCompute)
+        try:
+            yield rig
+        finally:
+            rig.worker.kill()
+            rig.driver.remove_everything()
+
+
+class Moments:
+    """Moments of a seeded chance at which the worker is killed."""
+
+    def __init__(self, seed, count):
+        chance = random.Random(seed)
+        self._seconds = [chance.uniform(0.5, 4.0) for _ in range(count)]
+        self._never = threading.Event()
+
+    def __iter__(self):
+        return iter(self._seconds)
+
+    def wait(self, seconds):
+        """Any moment is as good as another: here time itself is what is waited for."""
+        self._never.wait(seconds)
+
+
+@pytest.fixture(params=[20261123])
+def random_moments(request):
+    return Moments(request.param, 8)
+
+
+def kill_at_each(rig, action, steps):
+    for step in steps:
+        rig.worker.kill_at(f"{action}.{step}")
+
+
+def answered(rig, vm):
+    return lambda: rig.vms.get_vm(vm.id).answered_at
+
+
+# -- the simulator: every step ------------------------------------------------------------------
+
+
+def test_every_step_of_coming_up(simulated: Rig):
+    vm = simulated.launch("web")
+    kill_at_each(simulated, "create", UP)
+    simulated.settle()
+    assert simulated.state(vm) == VMState.RUNNING
+    simulated.vms.force_off_vm(vm.id, actor=simulated.me)
+    simulated.settle()
+    simulated.vms.start_vm(vm.id, actor=simulated.me)
+    kill_at_each(simulated, "start", UP)
+    simulated.settle()
+    assert simulated.state(vm) == VMState.RUNNING
+    spans = simulated.rows(select(DbUsageInterval).where(DbUsageInterval.state == "running"))
+    assert len(spans) == 2
+    holds = simulated.rows(select(DbHold).where(DbHold.closed_at.is_(None)))
+    assert len(holds) == 1
+
+
+def test_every_step_of_going_down(simulated: Rig):
+    vm = simulated.launch("web")
+    simulated.settle()
+    simulated.vms.reboot_vm(vm.id, actor=simulated.me)
+    kill_at_each(simulated, "reboot", ("claimed", "asked"))
+    simulated.settle()
+    assert simulated.state(vm) == VMState.RUNNING
+    simulated.vms.stop_vm(vm.id, actor=simulated.me)
+    kill_at_each(simulated, "stop", DOWN)
+    simulated.settle()
+    assert simulated.state(vm) == VMState.STOPPED
+    simulated.vms.start_vm(vm.id, actor=simulated.me)
+    simulated.settle()
+    simulated.vms.force_off_vm(vm.id, actor=simulated.me)
+    kill_at_each(simulated, "force_off", DOWN)
+    simulated.settle()
+    assert simulated.state(vm) == VMState.STOPPED
+    simulated.vms.delete_vm(vm.id, vm.name, actor=simulated.me)
+    kill_at_each(simulated, "delete", ("claimed", "gone"))
+    simulated.settle()
+    assert simulated.state(vm) == VMState.DELETED
+    assert simulated.rows(select(DbHold).where(DbHold.closed_at.is_(None))) == []
+
+
+def test_every_step_of_settling_and_renewing(tmp_path):
+    """A VM that ran for three and a half hours while no worker did: charged once, its hold renewed once."""
+    config = make_config(tmp_path / "data")
+    migrate(config)
+    clock = ManualClock(datetime.now(UTC) - timedelta(hours=3, minutes=30))
+    past = build_container(config, clock=clock)
+    driver = make_compute(config, clock=clock)
+    cloud = Cloud(past, driver, clock, config)
+    with rig_on(config) as rig:
+        vm = rig.launch("unused")  # of the present: nothing is due of it
+        rig.vms.delete_vm(vm.id, vm.name, actor=rig.me)
+        old = cloud.launch(rig.alice, rig.project, "old")
+        cloud.close()
+        driver.close()
+        past.close()
+        kill_at_each(rig, "renew", ("written",))  # the first thing that a worker does after its return
+        kill_at_each(rig, "settle", ("written", "committed"))
+        rig.worker.start()
+        rig.worker.wait_for(lambda: hold_of(rig, old).paid_until > datetime.now(UTC), 60, "the hold to be renewed")
+        rig.settle()
+        rows = rig.rows(select(DbCharge).where(DbCharge.vm_id == old.id).order_by(DbCharge.from_at))
+        assert len(rows) in (3, 4)
+        for earlier, later in pairwise(rows):
+            assert earlier.to_at == later.from_at
+        assert rows[0].from_at == rig.rows(select(DbUsageInterval.start_at))[0]
+        renewals = rig.rows(
+            select(func.count()).select_from(DbTransfer).where(DbTransfer.idempotency_key.like("renew:%"))
+        )
+        assert renewals == [1]
+
+
+def hold_of(rig, vm):
+    return rig.rows(select(DbHold).where(DbHold.vm_id == vm.id, DbHold.closed_at.is_(None)))[0]
+
+
+# -- libvirt: real guests -----------------------------------------------------------------------
+
+
+def test_every_step_on_a_real_guest(real: Rig):
+    vm = real.launch("web")
+    kill_at_each(real, "create", UP)
+    real.worker.start()
+    real.worker.wait_for(answered(real, vm), 180, "the guest's answer")
+    real.settle()
+    run_id = real.driver.machine(vm.id).run_id
+    real.vms.stop_vm(vm.id, actor=real.me)
+    kill_at_each(real, "stop", DOWN)
+    real.settle()
+    assert real.state(vm) == VMState.STOPPED
+    real.vms.start_vm(vm.id, actor=real.me)
+    kill_at_each(real, "start", UP)
+    real.settle()
+    assert real.driver.machine(vm.id).run_id != run_id
+    real.vms.force_off_vm(vm.id, actor=real.me)
+    kill_at_each(real, "force_off", DOWN)
+    real.settle()
+    real.vms.delete_vm(vm.id, vm.name, actor=real.me)
+    kill_at_each(real, "delete", ("claimed", "gone"))
+    real.settle()
+    assert real.state(vm) == VMState.DELETED
+    assert real.driver.machines() == []
+
+
+def test_five_vms_and_kills_at_random(real: Rig, random_moments):
+    vms = [real.launch(f"web-{number}") for number in range(5)]
+    for number, moment in enumerate(random_moments):
+        real.worker.start()
+        random_moments.wait(moment)
+        if number == 3:
+            act(real, vms)
+        real.worker.kill()
+    real.settle(180)
+    states = sorted(str(real.state(vm)) for vm in vms)
+    assert states == ["deleted", "running", "running", "running", "stopped"]
+    assert len(real.driver.machines()) == 4
+    created = real.rows(select(DbUsageInterval).where(DbUsageInterval.state == "running"))
+    assert len({row.vm_id for row in created}) == len(created), "no VM was started twice"
+
+
+def act(rig, vms):
+    """What the owner does meanwhile: one VM off, one away."""
+    first, second = vms[0], vms[1]
+    rig.worker.wait_for(lambda: rig.state(first) == VMState.RUNNING, 60, "the first VM to run")
+    rig.vms.force_off_vm(first.id, actor=rig.me)
+    rig.vms.delete_vm(second.id, second.name, actor=rig.me)
