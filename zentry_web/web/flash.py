@@ -14,8 +14,15 @@ def warning(message: str) -> None:
 
 
 def append_flashes(response: Response) -> Response:
-    """Put waiting messages into an htmx answer. Left alone when the browser is about to load a page."""
-    if not is_htmx() or response.is_streamed or response.mimetype != "text/html" or response.status_code == 204:
+    """Put waiting messages into an htmx answer. Kept for later when the answer is not shown or leads to a page."""
+    unshown = "HX-Redirect" in response.headers or response.headers.get("HX-Reswap") == "none"
+    if (
+        not is_htmx()
+        or unshown
+        or response.status_code == 204
+        or response.is_streamed
+        or response.mimetype != "text/html"
+    ):
         return response
     messages = get_flashed_messages(with_categories=True)
     if messages:

@@ -101,6 +101,16 @@ def test_an_unknown_machine_is_not_there_in_any_shape(as_alice):
     assert problem.json["code"] == "NOT_FOUND"
 
 
+def test_a_page_whose_machine_is_deleted_leads_to_the_list_and_keeps_quiet(as_alice, cloud, machine):
+    as_alice.post(f"/vms/{machine.id}/delete", {"confirm_name": machine.name})
+    cloud.worker.work()
+    moving = as_alice.get(f"/vms/{machine.id}/status", htmx=True)
+    assert (moving.status_code, moving.headers["HX-Redirect"], moving.text) == (404, "/vms", "")
+    for part in ("activity", "console"):
+        answer = as_alice.get(f"/vms/{machine.id}/{part}", htmx=True)
+        assert (answer.status_code, answer.headers["HX-Reswap"], answer.text) == (404, "none", "")
+
+
 def test_somebody_else_s_machine_is_seen_by_admins(as_admin, machine):
     assert machine.name in as_admin.page(f"/vms/{machine.id}").text()
 

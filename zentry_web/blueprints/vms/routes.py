@@ -2,7 +2,7 @@
 
 import secrets
 
-from flask import Blueprint, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.vms.forms import DeleteForm, LaunchForm
@@ -20,6 +20,7 @@ from zentry_web.blueprints.vms.view import (
 from zentry_web.services.errors import NotFoundError
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.charts import payload
+from zentry_web.web.errors import on_service_error
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to, is_htmx
 from zentry_web.web.paging import here, pages
@@ -27,12 +28,22 @@ from zentry_web.web.services import services
 
 blueprint = Blueprint("vms", __name__, url_prefix="/vms")
 
+LIVE_PARTS = ("vms.status", "vms.activity", "vms.console")
 ORDERED = {
     "start": "The start is ordered.",
     "stop": "The guest is asked to shut down.",
     "reboot": "The reboot is ordered.",
     "force_off": "The power is being cut.",
 }
+
+
+@blueprint.errorhandler(NotFoundError)
+def gone(error: NotFoundError) -> ResponseReturnValue:
+    """A machine deleted while its page is open: the page leads to the list; its other parts keep quiet."""
+    if not is_htmx() or request.endpoint not in LIVE_PARTS:
+        return on_service_error(error)
+    leave = {"HX-Redirect": url_for("vms.index")} if request.endpoint == "vms.status" else {"HX-Reswap": "none"}
+    return Response(status=404, headers=leave)
 
 
 @blueprint.get("")
