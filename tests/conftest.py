@@ -62,7 +62,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
+def postgres_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> str:
     """A real PostgreSQL of this run's own with a migrated template database per worker; its maintenance URL."""
     folder = _shared(tmp_path_factory, worker_id) / "postgres"
     printed = subprocess.run(
@@ -72,8 +72,16 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> It
     template = f"template_{worker_id}"
     _execute(url, f'DROP DATABASE IF EXISTS "{template}"', f'CREATE DATABASE "{template}"')
     migrate(make_config(tmp_path_factory.mktemp("pg"), database_url=_database(url, template)))
-    yield url
-    if worker_id == "master":
+    return url  # pytest_sessionfinish stops it: other workers of this run may still need it
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The run is over for all its workers: stop its PostgreSQL, if one was started."""
+    if hasattr(session.config, "workerinput"):
+        return
+    base: Path = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    folder = base / "postgres"
+    if (folder / "home").exists():
         subprocess.run([ROOT / "scripts" / "postgres-down", folder], check=True, capture_output=True)
 
 
