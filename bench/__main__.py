@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench import boots, launches, pages, queries
@@ -12,10 +12,7 @@ from bench.figures import Figure
 from bench.stage import stage
 from zentry_web.logs import configure_logs
 
-NAMES = (
-    "vm_list_queries", "overview_queries", "launch_response_ms", "launch_response_busy_ms",
-    "overview_p95_ms", "vm_list_p95_ms", "vm_list_rps", "launch_boot_overhead_s",
-)  # fmt: skip
+NAMES = (*queries.PATHS, *pages.AT_REST, *launches.NAMES, *pages.BUSY, boots.NAME)
 
 
 def main() -> int:
@@ -42,26 +39,23 @@ def main() -> int:
 
 
 def _figures(wanted: set[str], folder: Path, chosen: argparse.Namespace) -> Iterator[Figure]:
-    parts: list[tuple[set[str], Callable[[], Iterator[Figure]]]] = [
-        (set(queries.PATHS), lambda: queries.measure(folder, chosen.vms)),
-        (
-            {"launch_response_ms", "launch_response_busy_ms", "overview_p95_ms", "vm_list_p95_ms", "vm_list_rps"},
-            lambda: _staged(wanted, folder, chosen),
-        ),
-        ({"launch_boot_overhead_s"}, lambda: boots.measure(folder, chosen.pairs)),
-    ]
-    for names, measure in parts:
-        if names & wanted:
-            yield from measure()
+    if wanted.intersection(queries.PATHS):
+        yield from queries.measure(folder, chosen.vms)
+    if wanted.intersection((*pages.AT_REST, *launches.NAMES, *pages.BUSY)):
+        yield from _staged(wanted, folder, chosen)
+    if boots.NAME in wanted:
+        yield from boots.measure(folder, chosen.pairs)
 
 
 def _staged(wanted: set[str], folder: Path, chosen: argparse.Namespace) -> Iterator[Figure]:
     """What needs a Zentry with many machines, seeded once."""
     with stage(folder, vms=chosen.vms) as zentry:
-        if {"launch_response_ms", "launch_response_busy_ms"} & wanted:
-            yield from launches.measure(zentry)
-        if {"overview_p95_ms", "vm_list_p95_ms", "vm_list_rps"} & wanted:
+        if wanted.intersection(pages.AT_REST):
             yield from pages.measure(zentry, chosen.requests)
+        if wanted.intersection(launches.NAMES):
+            yield from launches.measure(zentry)
+        if wanted.intersection(pages.BUSY):
+            yield from pages.measure_busy(zentry, chosen.requests)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from zentry_web.composition import build_container, default_libvirt_uri, make_co
 from zentry_web.config import Config
 from zentry_web.migrate import migrate
 
+NAME = "launch_boot_overhead_s"
 GOAL_SECONDS = 1.5
 BOOT_SECONDS = 180
 LOOK_SECONDS = 0.004
@@ -73,7 +74,7 @@ def _figure(found: list[tuple[float, float]]) -> Figure:
     print(f"bench: click to ready line, s: {zentry}\nbench: virsh start to ready line, s: {virsh}", file=sys.stderr)
     overhead = median([by_zentry - by_virsh for by_zentry, by_virsh in found])
     facts = {"zentry_s": zentry, "virsh_s": virsh, "zentry_median_s": round(median(zentry), 3)}
-    return Figure("launch_boot_overhead_s", overhead, "s", GOAL_SECONDS, median(virsh), facts)
+    return Figure(NAME, overhead, "s", GOAL_SECONDS, median(virsh), facts)
 
 
 def _make_bare(folder: Path, uri: str, image_dir: Path) -> Bare:

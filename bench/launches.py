@@ -10,6 +10,7 @@ from bench.figures import Figure, median, p95
 from bench.servers import plain, worker
 from bench.stage import Stage, wait_until
 
+NAMES = ("launch_response_ms", "launch_response_busy_ms")
 GOAL_MS = 150
 LAUNCHES = 60
 BUSY_SECONDS = 60

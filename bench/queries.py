@@ -1,7 +1,6 @@
 """How many SQL statements a page takes, counted inside the process on both databases."""
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +9,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 
 from bench.figures import Figure
-from bench.stage import EMAIL, seeded
+from bench.stage import EMAIL, seeded, take_samples
 from zentry_web.app import make_app
-from zentry_web.composition import build_container, make_compute
+from zentry_web.composition import build_container
 from zentry_web.config import Config
-from zentry_web.services.service_container import ServiceContainer
-from zentry_web.worker.sampling import Sampler
 
 GOAL = 12
 FEW = 10
@@ -33,7 +30,7 @@ def measure(folder: Path, vms: int) -> Iterator[Figure]:
 
 def _count(config: Config, password: str) -> dict[str, int]:
     container = build_container(config)
-    _sample(config, container)
+    take_samples(config, container)  # without fresh figures the overview asks less
     client = make_app(config, container).test_client()
     _log_in(client, password)
     counts = {}
@@ -45,16 +42,6 @@ def _count(config: Config, password: str) -> dict[str, int]:
             counts[name] = len(statements)
     container.close()
     return counts
-
-
-def _sample(config: Config, container: ServiceContainer) -> None:
-    """Fresh figures, as the worker would have made them: without any the overview asks less."""
-    driver = make_compute(config)
-    sampler = Sampler(container.get_vm_service(), container.get_monitoring_service(), driver)
-    sampler.run()
-    time.sleep(0.05)
-    sampler.run()
-    driver.close()
 
 
 def _log_in(client: FlaskClient, password: str) -> None:

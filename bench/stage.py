@@ -13,12 +13,13 @@ from sqlalchemy import func, select
 
 from bench.client import Client
 from bench.servers import make_config, web
-from zentry_web.composition import build_container
+from zentry_web.composition import build_container, make_compute
 from zentry_web.config import Config
 from zentry_web.demo import seed
 from zentry_web.domain.vm import IN_TRANSITION, VMState
 from zentry_web.models import DbCharge, DbSample, DbUser
 from zentry_web.services.service_container import ServiceContainer
+from zentry_web.worker.sampling import Sampler
 
 EMAIL = "alice@example.com"
 BACKLOG = timedelta(hours=3)  # what the worker still has to charge when it starts
@@ -38,6 +39,14 @@ class Stage:
     def counts(self) -> dict[VMState, int]:
         """The machines by state, as the services count them now."""
         return self.container.get_vm_service().count_by_state(self.user_id)
+
+    def total(self) -> int:
+        """How many machines there are."""
+        return sum(self.counts().values())
+
+    def sample(self) -> None:
+        """Two readings of all running machines, as the worker takes them: the overview has fresh figures then."""
+        take_samples(self.config, self.container)
 
     def charges(self) -> int:
         """How many charges there are."""
@@ -61,6 +70,16 @@ class Stage:
             return same and not busy and bool(self.container.get_monitoring_service().get_busiest(self.user_id))
 
         wait_until(caught_up, 180, "the worker has caught up", every=6)
+
+
+def take_samples(config: Config, container: ServiceContainer) -> None:
+    """Record one fresh sample of every running machine."""
+    driver = make_compute(config)
+    sampler = Sampler(container.get_vm_service(), container.get_monitoring_service(), driver)
+    sampler.run()
+    time.sleep(0.1)  # rates need a stretch of time
+    sampler.run()
+    driver.close()
 
 
 def wait_until(look: Callable[[], bool], seconds: float, what: str, *, every: float = POLL_SECONDS) -> None:
