@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import pytest
 from sqlalchemy import select
 
 from tests.compute_contract import wait_for
@@ -121,14 +122,19 @@ class Rig:
             self.worker.start()
         try:
             self.worker.wait_for(self.is_settled, seconds, "everything to settle")
-        except BaseException:
-            print("differences:", self.differences(), "\nin error:", self.rows(select(DbVM.state_reason)))
-            for row in self.rows(select(DbOperation)):
-                print(row.vm_id, row.kind, row.state, row.step, row.attempts, row.error, row.run_at, row.lease_until)
-            print(self.worker.log())
-            raise
+        except pytest.fail.Exception as error:
+            raise AssertionError(f"{error}\n{self.describe()}") from error
         self.worker.end()
         self.assert_sound()
+
+    def describe(self):
+        """What a person needs to see why nothing settles."""
+        operations = [
+            f"{row.vm_id} {row.kind} {row.state} at {row.step}, attempt {row.attempts}: {row.error}"
+            for row in self.rows(select(DbOperation).order_by(DbOperation.created_at))
+        ]
+        reasons = [f"{vm.name}: {vm.state_reason}" for vm in self.rows(select(DbVM)) if vm.state_reason]
+        return "\n".join([f"not as recorded: {self.differences()}", *reasons, *operations, self.worker.log()])
 
     def differences(self):
         """What the hypervisor and the database do not agree on."""

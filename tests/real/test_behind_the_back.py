@@ -1,0 +1,73 @@
+"""What somebody does to a real guest with virsh is noticed within ten seconds and billed to the second."""
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+
+from tests.conftest import make_config
+from tests.libvirt_fixture import image_dir, libvirt_uri, virsh
+from tests.real.worker_process import Rig, rig_on
+from zentry_web.adapters.compute.libvirt_xml import domain_uuid
+from zentry_web.domain.vm import VMState
+from zentry_web.migrate import migrate
+from zentry_web.models import DbUsageInterval
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
+
+
+@pytest.fixture
+def rig(tmp_path):
+    config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=libvirt_uri(tmp_path / "libvirtd-notes"))
+    migrate(config)
+    config.image_dir.symlink_to(image_dir())
+    with rig_on(config, ZENTRY_RECONCILE_SECONDS="3") as made:
+        try:
+            yield made
+        finally:
+            made.worker.kill()
+            made.driver.remove_everything()
+
+
+def running_spans(rig: Rig, vm):
+    query = select(DbUsageInterval).where(DbUsageInterval.vm_id == vm.id, DbUsageInterval.state == "running")
+    return rig.rows(query.order_by(DbUsageInterval.start_at))
+
+
+def test_destroyed_started_and_undefined_by_others(rig: Rig):
+    vm = rig.launch("web")
+    rig.worker.start()
+
+    def wait_state(state, seconds):
+        rig.worker.wait_for(lambda: rig.state(vm) == state, seconds, f"the VM to be {state}")
+
+    wait_state(VMState.RUNNING, 120)
+    rig.worker.wait_for(lambda: rig.vms.get_compute_status().answered_at, 60, "the first listing")
+    uuid = domain_uuid(rig.config.get_namespace(), vm.id)
+    uri = rig.config.libvirt_uri
+
+    virsh(uri, "destroy", uuid)
+    went, seen = datetime.now(UTC), time.monotonic()
+    wait_state(VMState.STOPPED, 10)
+    assert time.monotonic() - seen < 10
+    (span,) = running_spans(rig, vm)
+    assert abs((span.end_at - went).total_seconds()) <= 2
+
+    virsh(uri, "start", uuid)
+    wait_state(VMState.RUNNING, 10)
+    assert running_spans(rig, vm)[-1].minimum_seconds == 0
+
+    virsh(uri, "destroy", uuid)
+    virsh(uri, "undefine", uuid)
+    went = datetime.now(UTC)
+    wait_state(VMState.ERROR, 10)
+    span = running_spans(rig, vm)[-1]
+    assert abs((span.end_at - went).total_seconds()) <= 2
+    assert rig.disks() == {vm.id}
+
+    rig.vms.start_vm(vm.id, actor=rig.me)
+    wait_state(VMState.RUNNING, 60)
+    rig.vms.delete_vm(vm.id, "web", actor=rig.me)
+    rig.settle()
+    assert rig.disks() == set()
