@@ -60,6 +60,7 @@ def fresh(migrated_sqlite, tmp_path):
 
 @given(runs=st.lists(st.integers(0, END), max_size=12))
 @settings(max_examples=12, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(300)
 def test_the_bill_does_not_depend_on_when_the_biller_ran(fresh, runs):
     punctual, other = fresh(), None
     expected = live(punctual, range(0, END, 10))
