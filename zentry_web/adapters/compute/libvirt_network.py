@@ -1,6 +1,7 @@
 """The NAT network of one Zentry: made when first needed, its range chosen so that it meets no other."""
 
 import json
+import threading
 import zlib
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -28,20 +29,30 @@ class LibvirtNetwork:
         self.name = network_name(namespace)
         self._namespace = namespace
         self._notes = data_dir / "network.json"
+        self._one_at_a_time = threading.Lock()
 
     def ensure(self, connection: Any) -> None:
         """Define and start the network unless it is there and active. Raises ComputeRefused if no range is free."""
-        network = self._find(connection)
-        if network is None:
-            subnet = self._choose(connection)
+        with self._one_at_a_time:  # several first machines may be started at once
+            network = self._find(connection) or self._define(connection)
+            if not network.isActive():
+                try:
+                    network.create()
+                except libvirt.libvirtError:
+                    if not network.isActive():  # another process was quicker
+                        raise
+
+    def _define(self, connection: Any) -> Any:
+        subnet = self._choose(connection)
+        try:
             network = connection.networkDefineXML(network_xml(self._namespace, subnet))
-            self._notes.write_text(json.dumps({"subnet": str(subnet)}))
-        if not network.isActive():
-            try:
-                network.create()
-            except libvirt.libvirtError:
-                if not network.isActive():  # another process was quicker
-                    raise
+        except libvirt.libvirtError:
+            network = self._find(connection)
+            if network is None:  # else another process was quicker
+                raise
+            return network
+        self._notes.write_text(json.dumps({"subnet": str(subnet)}))
+        return network
 
     def leases(self, connection: Any) -> dict[str, Lease]:
         """The newest valid lease of each MAC address; empty while the network is off."""
