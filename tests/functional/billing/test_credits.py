@@ -7,7 +7,7 @@ pytestmark = pytest.mark.integration
 
 def test_a_new_account_has_its_starting_credits(as_alice):
     text = as_alice.page("/credits").text()
-    for words in ("5.000000", "Starting credits", "+5.00", "For ever"):
+    for words in ("5.0000", "Starting credits", "+5.00", "For ever"):
         assert words in text
 
 

@@ -66,6 +66,11 @@ def test_older_activity_has_a_page(as_alice, machine, monkeypatch):
     assert older.find("//a[contains(text(), 'First page') or contains(., 'First page')]")
 
 
+@pytest.mark.parametrize("before", ["9" * 30, "-1", "0", "x", "%00"])
+def test_activity_shrugs_at_nonsense(as_alice, machine, before):
+    as_alice.page(f"/vms/{machine.id}/activity?before={before}")
+
+
 def test_the_console_shows_what_was_collected_and_how_old_it_is(as_alice, container, machine):
     assert "Nothing printed yet" in as_alice.page(f"/vms/{machine.id}/console").text()
     container.get_monitoring_service().record_console(machine.id, "<b>login:</b>", 13)
