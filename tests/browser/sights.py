@@ -34,7 +34,10 @@ def _open_dialog(menu: str, item: str, page: Page) -> None:
 
 
 def _open_menu(name: str, page: Page) -> None:
-    page.get_by_role("button", name=name).first.click()
+    button = page.get_by_role("button", name=name).first
+    if not button.is_visible():  # a phone's sidebar is behind the menu
+        page.get_by_role("button", name="Menu", exact=True).click()
+    button.click()
 
 
 def _post(path: str, size: int, page: Page) -> None:
@@ -194,6 +197,7 @@ def is_running(vm: VM) -> bool:
 
 def look_at(page: Page, furnished: Furnished, sight: Sight) -> None:
     """Go there, do what is to be done, and wait until nothing is loading any more."""
+    page.goto("about:blank")  # leave no dialog, menu or event stream of the page before
     page.goto(furnished.path(sight))
     if sight.act:
         sight.act(page)

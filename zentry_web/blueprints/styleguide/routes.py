@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import InternalServerError
 
 from zentry_web.domain.billing import Balance
 from zentry_web.domain.monitoring import MetricSeries
@@ -85,4 +84,4 @@ def spend() -> ResponseReturnValue:
 @blueprint.get("/broken")
 def broken() -> ResponseReturnValue:
     """Fails, to see what a failed panel looks like."""
-    raise InternalServerError()
+    raise RuntimeError("broken on purpose")
