@@ -51,6 +51,7 @@ class LibvirtNetwork:
             if network is None:  # else another process was quicker
                 raise
             return network
+        self._notes.parent.mkdir(parents=True, exist_ok=True)
         self._notes.write_text(json.dumps({"subnet": str(subnet)}))
         return network
 
