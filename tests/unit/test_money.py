@@ -29,6 +29,8 @@ pytestmark = pytest.mark.unit
         ("0.000001", 1),
         ("1000000000", MAX_AMOUNT),
         ("2.5000000", 2_500_000),
+        ("0,125", 125_000),
+        (".5", 500_000),
     ],
 )
 def test_what_is_typed_becomes_micro_credits(typed, micro):
@@ -46,6 +48,10 @@ def test_what_is_typed_becomes_micro_credits(typed, micro):
         "nan",
         "-inf",
         "1e999999",
+        "1e9",
+        "1_000",
+        "1,000",
+        "٣",
         "9" * 200,
         "1000000000." + "0" * 30 + "1",
     ],

@@ -1,6 +1,7 @@
 """Credits are integers: micro-credits (1 credit = 1 000 000). Decimal at the edges, float nowhere."""
 
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+import re
+from decimal import ROUND_HALF_EVEN, Decimal
 
 MICRO = 1_000_000
 SECONDS_PER_HOUR = 3600
@@ -8,22 +9,26 @@ HOURS_PER_MONTH = 730  # 365 days × 24 h ÷ 12: the figure behind every price "
 MAX_AMOUNT = 10**15  # a thousand million credits: beyond any real amount, far inside 64 bits
 _LONGEST = 25  # characters of a typed amount: few enough that Decimal rounds nothing away
 _SIX = 6  # decimals of a credit
+# Decimal itself would also take 1e9, 1_000 and digits of every script: slips of the hand, where money is given out.
+_AMOUNT = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)")
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 
 
 def parse_credits(text: str) -> int:
     """Micro-credits in a typed amount such as ``2.5`` or ``-0,25``.
 
     Raises ValueError with a sentence for the person when it is no number, has more than six
-    decimals, or is out of range.
+    decimals, is out of range, or could mean two amounts (``1,000``).
     """
-    text = text.strip().replace(",", ".")
+    text = text.strip()
     if len(text) > _LONGEST:
         raise ValueError("That amount is out of range.")
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        raise ValueError("Enter an amount in credits, such as 2.50.") from None
-    if not amount.is_finite() or abs(amount) > MAX_AMOUNT // MICRO:
+    if not _AMOUNT.fullmatch(text):
+        raise ValueError("Enter an amount in credits, such as 2.50.")
+    if _THOUSANDS.fullmatch(text):
+        raise ValueError("Write thousands without a comma, and decimals behind a point, such as 1000.50.")
+    amount = Decimal(text.replace(",", "."))
+    if abs(amount) > MAX_AMOUNT // MICRO:
         raise ValueError("That amount is out of range.")
     micro = amount * MICRO
     if micro != micro.to_integral_value():

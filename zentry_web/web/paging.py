@@ -5,6 +5,7 @@ from typing import Any
 from flask import request, url_for
 
 PAGE_SIZE = 50
+_LARGEST_KEY = 2**63 - 1  # what a database's integer holds
 
 
 def here(**changes: Any) -> str:
@@ -17,6 +18,12 @@ def here(**changes: Any) -> str:
 def text_argument(name: str, limit: int = 100) -> str:
     """A query argument, trimmed and cut to a sane length; '' when absent."""
     return request.args.get(name, "").strip()[:limit]
+
+
+def number_argument(name: str) -> int | None:
+    """A query argument that is the number of a row; None when absent or none that a row could have."""
+    number = request.args.get(name, type=int)
+    return number if number is not None and 0 < number <= _LARGEST_KEY else None
 
 
 def pages(next_before: object) -> dict[str, str | None]:

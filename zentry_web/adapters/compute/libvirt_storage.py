@@ -128,6 +128,8 @@ def _fill(folder: Path, spec: MachineSpec) -> None:
     folder.chmod(0o711)  # the hypervisor may run as another user, who then is given the files themselves
     _make_disk(folder / "disk.qcow2", spec.disk_gib)
     (folder / "seed.iso").write_bytes(build_seed(spec))
+    for name in ("disk.qcow2", "seed.iso"):  # user data may hold secrets; libvirt gives both to the hypervisor's user
+        (folder / name).chmod(0o600)
     (folder / "console.log").touch()
     notes = asdict(spec) | {"ssh_keys": len(spec.ssh_keys), "user_data": bool(spec.user_data)}
     (folder / "machine.json").write_text(json.dumps(notes))

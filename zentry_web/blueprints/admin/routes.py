@@ -1,6 +1,6 @@
 """For admins: overview, machines of all, images, the audit trail, health."""
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.admin.forms import OfferForm
@@ -10,7 +10,7 @@ from zentry_web.web.activity import activity_lines
 from zentry_web.web.actor import current_actor, require_admin_page
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import is_htmx
-from zentry_web.web.paging import PAGE_SIZE, here, last_key, pages, text_argument
+from zentry_web.web.paging import PAGE_SIZE, here, last_key, number_argument, pages, text_argument
 from zentry_web.web.services import services
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
@@ -61,7 +61,7 @@ def offer_image(image_id: str) -> ResponseReturnValue:
 def audit() -> ResponseReturnValue:
     """Who did what: filtered by action, person, thing and outcome."""
     filters = {name: text_argument(name) for name in ("action", "actor_id", "resource_id", "outcome")}
-    before = request.args.get("before", type=int)
+    before = number_argument("before")
     found = services().get_user_service().search_audit(actor=current_actor(), before=before, limit=PAGE_SIZE, **filters)
     lines = activity_lines(found)
     template = "admin/_audit.html" if is_htmx() else "admin/audit.html"

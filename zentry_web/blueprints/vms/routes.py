@@ -23,7 +23,7 @@ from zentry_web.web.charts import payload
 from zentry_web.web.errors import on_service_error
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to, is_htmx
-from zentry_web.web.paging import here, pages
+from zentry_web.web.paging import here, number_argument, pages
 from zentry_web.web.services import services
 
 blueprint = Blueprint("vms", __name__, url_prefix="/vms")
@@ -100,7 +100,7 @@ def status(vm_id: str) -> ResponseReturnValue:
 @blueprint.get("/<vm_id>/activity")
 def activity(vm_id: str) -> ResponseReturnValue:
     """Who did what with it, newest first. A page of its own for what is older."""
-    before = request.args.get("before", type=int)
+    before = number_argument("before")
     context = activity_context(vm_id, before=before)
     template = "vms/_activity.html" if is_htmx() else "vms/activity.html"
     return render_template(template, **context, **pages(context["older_before"]))
