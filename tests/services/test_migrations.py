@@ -269,3 +269,12 @@ def test_an_event_s_number_is_never_given_twice(used, core, alice):
     seqs = [event.seq for event in events_of(core, "vm.create")]
     used.ask(alice, used.project(alice, "other"), "second")
     assert all(event.seq > seqs[-1] for event in events_of(core, "vm.create")[len(seqs) :])
+
+
+def test_sqlite_files_are_for_their_owner_only(tmp_path):
+    engine = make_engine(f"sqlite:///{tmp_path / 'zentry.sqlite'}")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE thing (id INTEGER)"))
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    engine.dispose()
+    assert modes == dict.fromkeys(("zentry.sqlite", "zentry.sqlite-wal", "zentry.sqlite-shm"), 0o600)

@@ -5,6 +5,7 @@ overwrite each other), a reader with a deferred BEGIN so that it never queues be
 PostgreSQL: writers run in READ COMMITTED and lock the rows they decide on; readers see one snapshot.
 """
 
+import os
 import sqlite3
 import time
 from contextvars import ContextVar
@@ -28,6 +29,13 @@ def make_engine(url: str, *, schema: str | None = None) -> Engine:
 
 def _sqlite_engine(url: str) -> Engine:
     engine = create_engine(url, connect_args={"check_same_thread": False})
+    path = make_url(url).database
+
+    @event.listens_for(engine, "do_connect")
+    def keep_private(*_arguments: object) -> None:
+        # SQLite would make the file readable by all; its journal files take over the mode of the file.
+        if path and path != ":memory:" and not path.startswith("file:"):
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
