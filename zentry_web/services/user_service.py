@@ -124,7 +124,13 @@ class UserService(BaseService):
             zone, projects = _projects(session, user_id)
             spend = month_spend(session, user_id, self.now(), zone)
             dearest = sorted(projects, key=lambda row: (-spend.get(row.id, 0), row.name_key))[:DEAREST_PROJECTS]
-            recent = read_events(session, DbEvent.owner_id == user_id, limit=RECENT_EVENTS, endings=False)
+            recent = read_events(
+                session,
+                DbEvent.owner_id == user_id,
+                DbEvent.action != "vm.answered",
+                limit=RECENT_EVENTS,
+                endings=False,
+            )
             samples = self._monitoring.get_busiest(user_id, BUSIEST_VMS)
             attention, busy = _striking_vms(session, user_id, [sample.vm_id for sample in samples])
             lines = self._monitoring.get_sparklines(list(busy)) if busy else {}
