@@ -5,8 +5,10 @@ overwrite each other), a reader with a deferred BEGIN so that it never queues be
 PostgreSQL: writers run in READ COMMITTED and lock the rows they decide on; readers see one snapshot.
 """
 
+import contextlib
 import os
 import sqlite3
+import stat
 import time
 from contextvars import ContextVar
 from typing import Any
@@ -33,9 +35,11 @@ def _sqlite_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def keep_private(*_arguments: object) -> None:
-        # SQLite would make the file readable by all; its journal files take over the mode of the file.
+        # SQLite would make the file readable by all; its journal files take over the mode of the file. Never opened
+        # here: closing any descriptor of it drops the locks that SQLite holds on it in this process.
         if path and path != ":memory:" and not path.startswith("file:"):
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            with contextlib.suppress(FileExistsError):
+                os.mknod(path, 0o600 | stat.S_IFREG)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:

@@ -55,6 +55,11 @@ def test_the_trail_is_paged(as_admin, cloud, alice):
     assert "First page" in second.text()
 
 
+@pytest.mark.parametrize("before", ["9" * 30, "-1", "x"])
+def test_the_trail_shrugs_at_nonsense(as_admin, before):
+    as_admin.page(f"/admin/audit?before={before}")
+
+
 def test_the_system_page_says_what_does_not_work(as_admin):
     words = as_admin.page("/admin/system").text()
     assert "Not ready" in words
