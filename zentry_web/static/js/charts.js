@@ -4,6 +4,7 @@
 (() => {
   "use strict";
   const charts = new Map(); // element -> {times, columns, start, end, step}
+  const loading = new Map(); // address -> answer on its way
   const theme = () => document.documentElement.dataset.bsTheme
     || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 
@@ -52,6 +53,18 @@
     note(el, data.times.length ? "" : "No samples yet");
   }
 
+  // Charts of one machine ask for the same figures at the same moment: one request serves them all.
+  function load(url) {
+    if (!loading.has(url)) {
+      const answer = fetch(url, {headers: {Accept: "application/json"}}).then((response) => {
+        if (!response.ok) throw new Error(String(response.status));
+        return response.json();
+      });
+      loading.set(url, answer.finally(() => loading.delete(url)));
+    }
+    return loading.get(url);
+  }
+
   async function fetchInto(el) {
     const data = charts.get(el);
     if (!data || data.busy) return;
@@ -59,11 +72,10 @@
     const url = new URL(el.dataset.src, location.href);
     if (data.times?.length) url.searchParams.set("after", data.times.at(-1));
     try {
-      const answer = await fetch(url, {headers: {Accept: "application/json"}});
-      if (!answer.ok) throw new Error(String(answer.status));
+      const answer = await load(url.href);
       data.times ??= [];
       data.columns ??= {};
-      absorb(data, await answer.json());
+      absorb(data, answer);
       el.classList.remove("loading");
       draw(el);
     } catch {
