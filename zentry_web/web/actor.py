@@ -11,7 +11,7 @@ from flask import Flask, current_app, g, request, session
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 
 from zentry_web.domain.user import Actor, Role, SignedIn, User
-from zentry_web.services.errors import AuthenticationRequiredError, PermissionDeniedError
+from zentry_web.services.errors import AuthenticationRequiredError, NotFoundError, PermissionDeniedError
 from zentry_web.web.request_id import request_id
 from zentry_web.web.services import services
 
@@ -112,6 +112,8 @@ def public(view: View) -> View:
 
 def require_login() -> None:
     """Before every request: refuse visitors unless the view is public."""
+    if "\x00" in request.path:  # no id has one, and PostgreSQL would not even look for it
+        raise NotFoundError("There is nothing here.")
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None or getattr(view, "is_public", False) or request.endpoint == "static":
         return

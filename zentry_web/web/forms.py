@@ -17,7 +17,7 @@ from zentry_web.services.errors import (
 )
 from zentry_web.web.errors import error_text, find_answer
 
-__all__ = ["SHOWN_IN_FORM", "BaseForm", "SelectChoice"]
+__all__ = ["SHOWN_IN_FORM", "BaseForm", "SelectChoice", "without_nul"]
 
 # Refusals that belong beside what was typed. Others (not found, not allowed, log-in expired) end the request.
 SHOWN_IN_FORM = (
@@ -27,6 +27,11 @@ SHOWN_IN_FORM = (
     RateLimitedError,
     ProviderUnavailableError,
 )
+
+
+def without_nul(value: object) -> object:
+    """A filter of fields that hold an id or a key: things are looked up by them, and PostgreSQL takes no NUL."""
+    return value.replace("\x00", "") if isinstance(value, str) else value
 
 
 class BaseForm(FlaskForm):

@@ -16,8 +16,8 @@ def here(**changes: Any) -> str:
 
 
 def text_argument(name: str, limit: int = 100) -> str:
-    """A query argument, trimmed and cut to a sane length; '' when absent."""
-    return request.args.get(name, "").strip()[:limit]
+    """A query argument, trimmed and cut to a sane length; '' when absent. Without NUL: PostgreSQL takes none."""
+    return request.args.get(name, "").replace("\x00", "").strip()[:limit]
 
 
 def number_argument(name: str) -> int | None:

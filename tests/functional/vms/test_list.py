@@ -102,3 +102,7 @@ def test_the_number_of_statements_does_not_grow(as_alice, container, cloud, alic
     assert cloud.vms.count_by_state(alice.id)[VMState.RUNNING] == 13
     assert count() <= max(few, 12)
     assert count() <= 12
+
+
+def test_nul_in_the_address_is_left_out(as_alice, machine):
+    assert "web-1" in as_alice.page("/vms?q=web%00-1&before=%00&project=%00&sort=%00").text()

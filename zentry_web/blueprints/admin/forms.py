@@ -6,7 +6,7 @@ from wtforms import BooleanField, HiddenField, RadioField, StringField
 from wtforms.validators import InputRequired, Length, ValidationError
 
 from zentry_web.domain.money import parse_credits
-from zentry_web.web.forms import BaseForm, SelectChoice
+from zentry_web.web.forms import BaseForm, SelectChoice, without_nul
 
 
 class CreditsField(StringField):
@@ -28,7 +28,7 @@ class CreditForm(BaseForm):
     direction = RadioField(choices=[SelectChoice("add", "Add"), SelectChoice("deduct", "Deduct")], default="add")
     amount = CreditsField("Amount", validators=[InputRequired("Enter an amount.")])
     description = StringField("Reason", validators=[InputRequired("Say why: it is written down."), Length(max=200)])
-    idempotency_key = HiddenField(validators=[Length(max=100)])
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
 
 
 class OfferForm(BaseForm):

@@ -5,19 +5,35 @@ from wtforms.validators import InputRequired, Length, Optional
 
 from zentry_web.domain.project import Project
 from zentry_web.domain.vm import Image, Size
-from zentry_web.web.forms import BaseForm, SelectChoice
+from zentry_web.web.forms import BaseForm, SelectChoice, without_nul
 
 
 class LaunchForm(BaseForm):
     """Choices are not checked here: a size withdrawn meanwhile is VMService's to refuse, with its reason."""
 
-    idempotency_key = HiddenField(validators=[Length(max=100)])
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
     name = StringField("Name", validators=[InputRequired("Give the machine a name."), Length(max=63)])
     project_id = SelectField(
-        "Project", validators=[InputRequired("Choose a project.")], choices=[], validate_choice=False
+        "Project",
+        validators=[InputRequired("Choose a project.")],
+        choices=[],
+        validate_choice=False,
+        filters=[without_nul],
     )
-    size_id = RadioField("Size", validators=[InputRequired("Choose a size.")], choices=[], validate_choice=False)
-    image_id = RadioField("Image", validators=[InputRequired("Choose an image.")], choices=[], validate_choice=False)
+    size_id = RadioField(
+        "Size",
+        validators=[InputRequired("Choose a size.")],
+        choices=[],
+        validate_choice=False,
+        filters=[without_nul],
+    )
+    image_id = RadioField(
+        "Image",
+        validators=[InputRequired("Choose an image.")],
+        choices=[],
+        validate_choice=False,
+        filters=[without_nul],
+    )
     ssh_key = TextAreaField("SSH public key", validators=[Optional(), Length(max=8192)])
     user_data = TextAreaField("User data", validators=[Optional()])
 
