@@ -150,6 +150,21 @@ def test_an_image_that_is_not_on_the_host(cloud, alice, project):
 
 
 @pytest.mark.error
+def test_a_size_that_no_host_could_hold(cloud, alice, project):
+    cloud.monitoring.processes.record_compute(
+        ok=True, detail="ok", images=("tiny",), capacity={"vcpus": 1, "memory_mib": 127}
+    )
+    with pytest.raises(ValidationError) as caught:
+        cloud.ask(alice, project)
+    assert set(caught.value.details) == {"size_id"}
+    assert nothing_made(cloud)
+    cloud.monitoring.processes.record_compute(
+        ok=True, detail="ok", images=("tiny",), capacity={"vcpus": 1, "memory_mib": 128}
+    )
+    cloud.ask(alice, project)
+
+
+@pytest.mark.error
 def test_too_few_credits_make_nothing_and_name_what_is_missing(cloud, alice, project):
     cloud.set_wallet(alice, 4_999)
     with pytest.raises(InsufficientCreditsError) as caught:

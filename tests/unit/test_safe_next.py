@@ -15,7 +15,8 @@ def test_addresses_of_this_site_are_kept(target):
 @pytest.mark.parametrize(
     "target",
     ["", "vms", "//evil.example", "///evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)",
-     "\t//evil.example", "/\t/evil.example", "/\n/evil.example", "http:/evil.example"],
+     "\t//evil.example", "/\t/evil.example", "/\n/evil.example", "http:/evil.example",
+     "/logout", "/logout?again=1", "/account/theme", "/events"],
 )  # fmt: skip
 def test_anything_else_is_not(target):
     assert safe_next(target, "/home") == "/home"

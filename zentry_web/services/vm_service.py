@@ -323,6 +323,8 @@ class VMService(BaseService):
             errors["image_id"] = "This image is not on the host at present. Choose another."
         elif size is not None and size.memory_mib < image.min_memory_mib:
             errors["size_id"] = f"This image needs at least {image.min_memory_mib} MiB of memory."
+        elif size is not None and not self._fits_host(size):
+            errors["size_id"] = "No host here is large enough for this size. Choose a smaller one."
         taken = select(DbVM.id).where(
             DbVM.project_id == request.project_id, DbVM.name == request.name, DbVM.deleted_at.is_(None)
         )
@@ -335,6 +337,13 @@ class VMService(BaseService):
     def _is_on_host(self, image: DbImage) -> bool:
         status = self.get_compute_status()
         return not status.ok or image.driver_name in status.images
+
+    def _fits_host(self, size: Size) -> bool:
+        """Whether the host could hold it if it were empty; what is free now is the worker's to find out."""
+        capacity = self.get_compute_status().capacity
+        return size.vcpus <= capacity.get("vcpus", size.vcpus) and size.memory_mib <= capacity.get(
+            "memory_mib", size.memory_mib
+        )
 
     def _new_vm(self, request: LaunchRequest, size: Size, image: DbImage, owner_id: str) -> DbVM:
         return DbVM(

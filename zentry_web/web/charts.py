@@ -53,6 +53,7 @@ class Kind:
     tick_format: str = ""
     hover_format: str = ".1f"
     maximum: float | None = None
+    at_least: float = 0  # the axis reaches up to here even when all values are tiny
     bars: bool = False
 
 
@@ -81,12 +82,14 @@ KINDS = {
         suffix="B/s",
         tick_format=".3~s",
         hover_format=".3s",
+        at_least=1000,
     ),
     "network": Kind(
         (Line("net_rx_bytes_per_s", "Received"), Line("net_tx_bytes_per_s", "Sent", 2)),
         suffix="B/s",
         tick_format=".3~s",
         hover_format=".3s",
+        at_least=1000,
     ),
     "spend": Kind((Line("amount_micro", "Spent", scale=1e-6),), suffix="", hover_format=".4f", bars=True),
 }
@@ -152,7 +155,9 @@ def _trace(chart: Kind, line: Line, palette: Palette) -> Any:
 
 def _layout(chart: Kind, palette: Palette) -> Any:
     axis = {"gridcolor": palette.grid, "linecolor": palette.grid, "zeroline": False, "fixedrange": False}
-    upper = {"range": [0, chart.maximum]} if chart.maximum else {"rangemode": "tozero"}
+    upper: dict[str, Any] = {"range": [0, chart.maximum]} if chart.maximum else {"rangemode": "tozero"}
+    if chart.at_least:
+        upper["autorangeoptions"] = {"include": chart.at_least}
     clear = "rgba(0,0,0,0)"
     return go.Layout(
         autosize=True,

@@ -36,7 +36,7 @@ def price(size_id: str) -> ResponseReturnValue:
     if size is None:
         raise NotFoundError("There is no such size.")
     now = {"running": size.running_micro_per_hour, "disk": size.disk_micro_per_gib_hour}
-    form = PriceForm(data={name: format_credits(micro) for name, micro in now.items()})
+    form = PriceForm(data={name: format_credits(micro).replace(",", "") for name, micro in now.items()})
     if request.method == "POST":
         billing, actor = services().get_billing_service(), current_actor()
         if form.submit(

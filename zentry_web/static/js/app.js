@@ -152,7 +152,13 @@
     const body = document.getElementById("z-dialog-body");
     if (body?.childElementCount) openDialog(document.getElementById("z-dialog"));
   });
-  document.addEventListener("htmx:finally:request", () => setTimeout(keepFocus)); // after hx-disable has let go
+  // Refused: on to the first field that has a message. Otherwise the focus stays where it was.
+  const focusError = () => all('main [aria-invalid="true"], dialog [aria-invalid="true"]', document)
+    .find((el) => el.matches(CAN_FOCUS) && el.checkVisibility())?.focus();
+  document.addEventListener("htmx:finally:request", (event) => {
+    const refused = event.detail.ctx?.response?.status === 400;
+    setTimeout(refused ? focusError : keepFocus); // after hx-disable has let go
+  });
   document.addEventListener("htmx:response:error", (event) => {
     const {status, headers} = event.detail.ctx.response;
     if (status < 500 || status === 503) return; // these carry a fragment that says what is wrong
@@ -168,6 +174,7 @@
 
   function start() {
     ready();
+    focusError();
     const region = document.getElementById("toasts");
     new MutationObserver((changes) => changes.forEach((c) => c.addedNodes.forEach(leaveLater))).observe(region, {childList: true});
   }
