@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 _TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 TIMEOUT_SECONDS = 30
 IDLE_SECONDS = 3
+WARM_UP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -92,26 +93,33 @@ def run_load(client: Client, path: str, check: Callable[[str], bool], *, request
     """GET ``path`` so many times over keep-alive connections at once; every body must pass ``check``."""
     times: list[list[float]] = [[] for _ in range(connections)]
     wrong: list[str] = []
-    gate = threading.Barrier(connections + 1)
+    begun = [threading.Event() for _ in range(connections)]
+    go = threading.Event()
+
+    def ask(browser: Client) -> float:
+        answer = browser.get(path)
+        if answer.status != 200 or not check(answer.body):
+            wrong.append(f"{path} answered {answer.status}: {answer.body[:200]}")
+        return answer.milliseconds
 
     def work(number: int) -> None:
         browser = client.twin()
-        for _ in range(8):  # the connection, the server's caches
-            browser.get(path)
-        gate.wait(TIMEOUT_SECONDS * 4)
-        for _ in range(-(-requests // connections)):
-            answer = browser.get(path)
-            times[number].append(answer.milliseconds)
-            if answer.status != 200 or not check(answer.body):
-                wrong.append(f"{path} answered {answer.status}: {answer.body[:200]}")
-                break
+        while not go.is_set():  # warms up the connection and the server's caches
+            ask(browser)
+            begun[number].set()
+        while len(times[number]) < -(-requests // connections) and not wrong:
+            times[number].append(ask(browser))
         browser.close()
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(connections)]
-    for thread in threads:
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(connections)]
+    for number, thread in enumerate(threads):
+        # One after the other, as people come: connections opened in the same millisecond may all be taken by one
+        # of the server's processes, and they stay with it.
         thread.start()
-    gate.wait(TIMEOUT_SECONDS * 4)
+        assert begun[number].wait(TIMEOUT_SECONDS), f"{path} does not answer"
+    time.sleep(WARM_UP_SECONDS)
     started = time.perf_counter()
+    go.set()
     for thread in threads:
         thread.join()
     took = time.perf_counter() - started
