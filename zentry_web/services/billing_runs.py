@@ -40,6 +40,7 @@ class BillingRuns(BaseService):
             charges += done.charges
             if not done.more and len(items) < settlement.INTERVALS_PER_TRANSACTION:
                 return charges
+            self.give_way()
 
     def renew_holds(self) -> list[CreditStop]:
         """Extend every hold with less than half a window left to a whole window from now.
@@ -71,6 +72,7 @@ class BillingRuns(BaseService):
             if len(renewals) < limit or len(owner_ids) > 1:  # only a wallet on its own has more than one slice
                 return stops
             last = renewals[-1].hold
+            self.give_way()
 
     def verify(self) -> list[Check]:
         """Check the ledger's invariants on the live database, in one consistent snapshot. Changes nothing."""
