@@ -61,6 +61,8 @@ def _flask_settings(config: Config, container: ServiceContainer) -> dict[str, ob
         "SESSION_COOKIE_SECURE": config.is_https,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
+        # An answer still under way must not put an older cookie back over that of a log-in or log-out.
+        "SESSION_REFRESH_EACH_REQUEST": False,
         "THEME_COOKIE_NAME": f"{prefix}zentry_theme",
         "PERMANENT_SESSION_LIFETIME": timedelta(days=config.session_days),
         "WTF_CSRF_TIME_LIMIT": None,  # as long as the session

@@ -65,7 +65,7 @@ def test_launch_stop_and_delete_by_keyboard(alice: Person) -> None:
     tab_to(page, page.get_by_role("button", name=re.compile("^Launch")))
     page.keyboard.press("Space")
     alice.vm_id_shown()
-    alice.wait_step("Running")
+    alice.wait_state("Running")
 
     tab_to(page, page.get_by_role("button", name=re.compile("^Stop")))
     page.keyboard.press("Space")

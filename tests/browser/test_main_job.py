@@ -169,6 +169,8 @@ def reboot_and_force_off(person: Person) -> None:
 
 def delete(person: Person, vm_id: str) -> None:
     page = person.page
+    for done in ("Launched", "first answered", "Stopped", "Started", "Rebooted", "Forced off"):
+        expect(page.locator("#vm-activity")).to_contain_text(done)
     page.get_by_role("button", name="More actions").click()
     page.get_by_role("link", name=re.compile("^Delete")).click()
     dialog = page.get_by_role("dialog")
