@@ -35,6 +35,10 @@ RULES = {
     "vms.delete": (OWNER, "GET POST"),
     "billing.index": (SIGNED_IN, "GET"),
     "billing.balance_chip": (SIGNED_IN, "GET"),
+    "billing.bill": (SIGNED_IN, "GET"),
+    "billing.bill_file": (SIGNED_IN, "GET"),
+    "billing.interval": (OWNER, "GET"),
+    "billing.transaction": (OWNER, "GET"),
     "admin.overview": (ADMIN, "GET"),
     "admin.users": (ADMIN, "GET"),
     "admin.user": (ADMIN, "GET POST"),
@@ -67,6 +71,8 @@ def address(web, endpoint, **ids):
         "image_id": "img_tiny",
         "action": "stop",
         "token": "no-such-link",
+        "interval_id": "use_none",
+        "transfer_id": "tr_none",
         "filename": "img/icons.svg",
     }
     rule = next(rule for rule in web.url_map.iter_rules() if rule.endpoint == endpoint)

@@ -25,7 +25,9 @@ from zentry_web.services import holds, ledger, prices, usage_reports
 from zentry_web.services.access import require_admin, require_self
 from zentry_web.services.base_service import Core, body_hash
 from zentry_web.services.billing_runs import BillingRuns
+from zentry_web.services.bills import Bills
 from zentry_web.services.errors import NotFoundError, ValidationError
+from zentry_web.services.notices import MailSettings, Notices
 from zentry_web.services.usage import UsageRecorder
 
 _SIGNS = {TransferKind.GRANT: 1, TransferKind.DEDUCTION: -1}
@@ -39,9 +41,13 @@ class BillingService(BillingRuns):
 
     name = "billing"
 
-    def __init__(self, core: Core, *, starting_micro: int, hold_window_seconds: int) -> None:
+    def __init__(
+        self, core: Core, *, starting_micro: int, hold_window_seconds: int, mail: MailSettings | None = None
+    ) -> None:
         super().__init__(core, hold_window_seconds=hold_window_seconds)
         self._starting_micro = starting_micro
+        self.notices = Notices(core, mail)
+        self.bills = Bills(core)
 
     # -- credits --------------------------------------------------------------------------------
 
