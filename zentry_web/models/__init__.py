@@ -12,6 +12,7 @@ from zentry_web.models.billing import (
 )
 from zentry_web.models.event import DbEvent, DbEventPersonal
 from zentry_web.models.metrics import DbConsole, DbLatest, DbSample
+from zentry_web.models.notice import DbLanding, DbNotice, DbOutbox
 from zentry_web.models.project import DbProject
 from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader
 from zentry_web.models.user import DbAuthSession, DbOneTimeLink, DbRateCounter, DbUser
@@ -29,10 +30,13 @@ __all__ = [
     "DbHeartbeat",
     "DbHold",
     "DbImage",
+    "DbLanding",
     "DbLatest",
     "DbLeader",
+    "DbNotice",
     "DbOneTimeLink",
     "DbOperation",
+    "DbOutbox",
     "DbPriceVersion",
     "DbProject",
     "DbRateCounter",
