@@ -88,6 +88,10 @@ KINDS = {
         tick_format=".3~s",
         hover_format=".3s",
     ),
+    "balance": Kind(
+        (Line("total_micro", "Balance", scale=1e-6), Line("projected_micro", "Projected", 2, 1e-6, dashed=True)),
+        hover_format=".4f",
+    ),
     "spend": Kind((Line("amount_micro", "Spent", scale=1e-6),), suffix="", hover_format=".4f", bars=True),
 }
 
