@@ -31,6 +31,7 @@ from zentry_web.services.errors import NotFoundError, ValidationError
 from zentry_web.services.landing import Landing
 from zentry_web.services.notices import MailSettings, Notices
 from zentry_web.services.spending import Spending
+from zentry_web.services.statements import Statements
 from zentry_web.services.usage import UsageRecorder
 
 _SIGNS = {TransferKind.GRANT: 1, TransferKind.DEDUCTION: -1}
@@ -45,7 +46,13 @@ class BillingService(BillingRuns):
     name = "billing"
 
     def __init__(
-        self, core: Core, *, starting_micro: int, hold_window_seconds: int, mail: MailSettings | None = None, policy: Policy | None = None
+        self,
+        core: Core,
+        *,
+        starting_micro: int,
+        hold_window_seconds: int,
+        mail: MailSettings | None = None,
+        policy: Policy | None = None,
     ) -> None:
         super().__init__(core, hold_window_seconds=hold_window_seconds)
         self._starting_micro = starting_micro
@@ -53,6 +60,7 @@ class BillingService(BillingRuns):
         self.landing = Landing(core, self.notices, policy or default_policy(hold_window_seconds))
         self.bills = Bills(core)
         self.spending = Spending(core, self.bills, window=self._window)
+        self.statements = Statements(core, self.notices)
 
     # -- credits --------------------------------------------------------------------------------
 

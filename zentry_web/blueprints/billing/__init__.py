@@ -1,6 +1,6 @@
-"""billing: see routes.py (credits), bills.py (charges, opened), spending.py (spend, projections, what-if)."""
+"""billing: routes.py (credits), bills.py (charges, opened), landing.py, spending.py (spend, what-if), statements.py."""
 
-from . import bills, spending
+from . import bills, landing, spending, statements
 from .routes import blueprint
 
-__all__ = ["bills", "blueprint", "spending"]
+__all__ = ["bills", "blueprint", "landing", "spending", "statements"]
