@@ -14,6 +14,7 @@ from zentry_web.models.event import DbEvent, DbEventPersonal
 from zentry_web.models.metrics import DbConsole, DbLatest, DbSample
 from zentry_web.models.notice import DbLanding, DbNotice, DbOutbox
 from zentry_web.models.project import DbProject
+from zentry_web.models.statement import DbStatement
 from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader
 from zentry_web.models.user import DbAuthSession, DbOneTimeLink, DbRateCounter, DbUser
 from zentry_web.models.vm import DbImage, DbOperation, DbSize, DbVM
@@ -42,6 +43,7 @@ __all__ = [
     "DbRateCounter",
     "DbSample",
     "DbSize",
+    "DbStatement",
     "DbTransfer",
     "DbUsageInterval",
     "DbUsageMonth",

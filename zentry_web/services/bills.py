@@ -93,7 +93,7 @@ class Bills(BaseService):
             ).one_or_none()
             if row is None:
                 raise NotFoundError("There is no such line.")
-            charges = tuple(_read_charges(session, *conditions))
+            charges = tuple(read_charges(session, *conditions))
             events = _events(session, [row.opened_by, row.closed_by], actor)
         seconds = sum(each.line.seconds for each in charges if each.line.kind == ChargeKind.USAGE)
         bill = _bill_interval(row, seconds, sum(each.line.amount for each in charges))
@@ -108,7 +108,7 @@ class Bills(BaseService):
             transfer = session.execute(
                 select(TRANSFER.c.at).where(TRANSFER.c.id == transfer_id, TRANSFER.c.owner_id == user_id)
             ).one_or_none()
-            charges = tuple(_read_charges(session, CHARGE.c.transfer_id == transfer_id, CHARGE.c.owner_id == user_id))
+            charges = tuple(read_charges(session, CHARGE.c.transfer_id == transfer_id, CHARGE.c.owner_id == user_id))
             if transfer is None or not charges:
                 raise NotFoundError("There is no such payment for usage.")
             entries = dict(
@@ -133,7 +133,7 @@ class Bills(BaseService):
         if vm_id:
             conditions.append(CHARGE.c.vm_id == vm_id)
         with self.reading() as session:
-            return list(_read_charges(session, *conditions))
+            return list(read_charges(session, *conditions))
 
 
 def _facts_query() -> Select[Any]:
@@ -184,7 +184,7 @@ def _bill_interval(row: Row[Any], seconds: int = 0, amount: int = 0, accrued: in
     )  # fmt: skip
 
 
-def _read_charges(session: Session, *conditions: ColumnElement[bool]) -> Iterator[BillCharge]:
+def read_charges(session: Session, *conditions: ColumnElement[bool]) -> Iterator[BillCharge]:
     """Charges in order of time, each with its interval; what belongs to one interval is built once."""
     line = (CHARGE.c.kind, CHARGE.c.from_at, CHARGE.c.to_at, CHARGE.c.seconds, CHARGE.c.amount, CHARGE.c.transfer_id)
     query: Select[Any] = _with_names(

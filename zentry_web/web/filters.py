@@ -47,9 +47,9 @@ def moment(at: datetime) -> str:
     return f"{at.astimezone(viewer_zone()):%-d %b %Y, %H:%M %Z}"
 
 
-def second(at: datetime) -> str:
-    """``2026-11-23 14:05:07 UTC``, in the viewer's zone: where the second matters."""
-    return f"{at.astimezone(viewer_zone()):%Y-%m-%d %H:%M:%S %Z}"
+def second(at: datetime, zone: str | None = None) -> str:
+    """``2026-11-23 14:05:07 UTC``, in the viewer's zone or the one given: where the second matters."""
+    return f"{at.astimezone(ZoneInfo(zone) if zone else viewer_zone()):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def clock_time(epoch: int) -> str:
