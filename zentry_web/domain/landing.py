@@ -13,6 +13,7 @@ RUNWAY_NOTICES = (3600, 86400, 3 * 86400, 7 * 86400)  # seconds of runway at whi
 DISK_NOTICES = (1, 3, 7)  # days before a disk is deleted
 _FALL_BACK = 1.5  # runway must grow so far beyond what was told before it is told again on the way down
 _LONGEST = timedelta(days=3650)
+_TO_THE_SECOND = 50  # running VMs; a larger fleet is played in steps of a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ class _Fleet:
 def make_plan(vms: Iterable[Lander], wallet: int, now: datetime, policy: Policy) -> LandingPlan:
     """Play credits through to their end: every hold renewed as the worker will, every stop at its second.
 
-    It reckons that each guest takes the whole stop time-out; one that is faster leaves its last seconds to the others.
+    Exact for the last hours, if the worker looks every second; what lies further ahead may shift by as much as renewals
+    come late, and a large fleet is played by the minute. It reckons that each guest takes the whole stop time-out; one
+    that is faster leaves its last seconds to the others.
     """
     order = sorted(vms, key=lambda vm: (-vm.importance, vm.name, vm.vm_id))
     names = {vm.vm_id: vm.name for vm in order}
@@ -115,6 +118,7 @@ def _run_dry(fleet: _Fleet, now: datetime, policy: Policy) -> tuple[dict[str, da
     if fleet.burn <= 0:
         return {}, None
     half = policy.window // 2
+    step = SECOND if len(fleet.holds) <= _TO_THE_SECOND else timedelta(seconds=60)
     ends: dict[str, datetime] = {}
     disks_end: datetime | None = None
     last = now + _LONGEST
@@ -123,7 +127,7 @@ def _run_dry(fleet: _Fleet, now: datetime, policy: Policy) -> tuple[dict[str, da
         waiting = [hold.paid_until for hold in fleet.holds if hold.vm_id not in ends]
         if not waiting:
             break
-        due = max(now, min(waiting) - half + SECOND)
+        due = max(now, min(waiting) - half + step)
         cut = hour_start(now) + HOUR
         now = min(due, cut)
         if now == cut and fleet.disks:
@@ -131,6 +135,8 @@ def _run_dry(fleet: _Fleet, now: datetime, policy: Policy) -> tuple[dict[str, da
             fleet.charged = now
         if now == due:
             _renew(fleet, now, policy.window, ends)
+            if step > SECOND:
+                fleet.holds = [hold for hold in fleet.holds if hold.vm_id not in ends]
         if fleet.disks and disks_end is None and fleet.accrued(now) >= fleet.wallet:
             disks_end, fleet.disks = now, []
     if fleet.disks and disks_end is None and now < last:
@@ -159,7 +165,7 @@ def _renew(fleet: _Fleet, now: datetime, window: timedelta, ends: dict[str, date
 def _skip(fleet: _Fleet, now: datetime, half: timedelta) -> datetime:
     """Leap over the renewals that the wallet can surely pay, so that a plan months ahead costs no more than one hours
     ahead. Only whole hours are leapt over; what they cost is known without rounding."""
-    hours = fleet.wallet // fleet.burn - 2 * max(1, half // HOUR + 1) - 2
+    hours = fleet.wallet // fleet.burn - (3 * half // HOUR + 2)
     if hours <= 0:
         return now
     hours = min(hours, _LONGEST // HOUR)

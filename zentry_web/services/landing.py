@@ -156,6 +156,7 @@ class Landing(BaseService):
             self._notices.tell(owner_id, "credit_stop", key, title, body, url=PLAN_URL, mail=False)
             text = self._describe(session, owner_id, "Your credits end. This is what happens unless credits come in:")
             self._notices.tell(owner_id, "landing", f"{episode}", "Machines are about to stop", text, url=PLAN_URL)
+            self._core.checkpoint("landing.told")
 
     def tell_disks(self) -> None:
         """Tell the owners of disks that are kept without a charge how long that lasts."""
@@ -225,6 +226,7 @@ class Landing(BaseService):
                 event_id = self._event(vm, "vm.disk_kept")
                 UsageRecorder(session, now, self.policy.window).close(vm.id, end, event_id)
                 self.keep_disk(vm, now)
+            self._core.checkpoint("landing.disks_kept")
 
     def resume_disks(self) -> None:
         """Charge again for disks that were kept for nothing, where the wallet pays them for an hour and all that runs

@@ -45,6 +45,7 @@ class VMLanding(BaseService):
             self._billing.landing.leave_grace(session, vm, event_id)
             self._billing.landing.tell_return(vm)
             vm.credit_stopped_at = None
+            self._core.checkpoint("landing.returned")
             return True
 
     def delete_unpaid(self, vm_id: str) -> bool:
@@ -61,4 +62,5 @@ class VMLanding(BaseService):
             if not over or self._operations.find_open(session, vm.id):
                 return False
             self._accept(session, vm, OperationKind.DELETE, SYSTEM, "credit", {})
+            self._core.checkpoint("landing.deleted")
             return True
