@@ -235,7 +235,7 @@ def plan_renewals(
         while waiting and waiting[0].importance > hold.importance:
             other = waiting.pop(0)
             wallet -= cost(other.rate_micro_per_hour, max(0, seconds_between(other.paid_until, target)))
-        if wallet <= 0:  # what the hold has left reaches to where it lasts already
+        if wallet <= 0 and hold.rate_micro_per_hour:  # what the hold has left reaches to where it lasts already
             renewals.append(Renewal(hold, 0, hold.paid_until))
             continue
         reached = affordable_until(
