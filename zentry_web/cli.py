@@ -56,6 +56,7 @@ def worker() -> None:
     config = _config()
     _prepare_prometheus(config)  # before anything imports prometheus_client
 
+    from zentry_web.adapters.mailer import make_mailer
     from zentry_web.composition import build_container, make_compute
     from zentry_web.logs import configure_logs
     from zentry_web.worker.checkpoints import pausing_checkpoint
@@ -72,6 +73,7 @@ def worker() -> None:
         stop_timeout_seconds=config.stop_timeout_seconds,
         checkpoint=checkpoint,
         folder=config.data,
+        mailer=make_mailer(config.smtp_url, config.mail_sender),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.stop.set())

@@ -8,6 +8,7 @@ from zentry_web.adapters.database import Database, make_engine
 from zentry_web.config import Config
 from zentry_web.migrate import METRICS_SCHEMA
 from zentry_web.services.base_service import Core
+from zentry_web.services.notices import MailSettings
 from zentry_web.services.service_container import Parts, ServiceContainer, ServiceSettings
 
 
@@ -29,6 +30,8 @@ def make_parts(
             metrics_hours=config.metrics_hours,
             compute_driver=config.compute,
             compute_simulated=config.compute == "simulator",
+            mail=MailSettings(bool(config.smtp_url), config.url),
+            grace_days=config.grace_days,
         ),
     )
 

@@ -28,13 +28,15 @@ class Config(BaseSettings):
     compute: Literal["libvirt", "simulator"] = "libvirt"
     libvirt_uri: str = ""  # found by itself when empty
     secret_key: str = ""  # made and kept in the data folder when empty
-    smtp_url: str = ""
+    smtp_url: str = ""  # smtp://host:port or smtps://user:password@host:port; without it nothing is mailed
+    mail_from: str = ""  # Zentry <zentry@HOST>
     metrics_token: str = ""  # bearer token for /metrics; without it /metrics does not exist
     environment: Literal["production", "development", "test"] = "production"
 
     starting_credits: Decimal = Decimal(5)
     hold_window_seconds: int = Field(3600, ge=120)
     stop_timeout_seconds: int = Field(60, ge=5)
+    grace_days: int = Field(14, ge=1)  # how long a disk that nobody pays for is kept
     session_days: int = Field(30, ge=1)
     sample_seconds: int = Field(10, ge=1)
     reconcile_seconds: float = Field(3.0, gt=0)
@@ -75,6 +77,11 @@ class Config(BaseSettings):
     def url(self) -> str:
         """The address people use, without a trailing slash."""
         return (self.base_url or f"http://localhost:{self.port}").rstrip("/")
+
+    @property
+    def mail_sender(self) -> str:
+        """The From of mails."""
+        return self.mail_from or f"Zentry <zentry@{urlsplit(self.url).hostname}>"
 
     @property
     def is_https(self) -> bool:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
 from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from tests.browser.browser import STEP_MS, Person, browser_context, launch_chromium
-from tests.browser.product import Product
+from tests.browser.product import Product, free_port
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,10 +50,32 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     running.stop()
 
 
+class Inbox:
+    """What a mail server of our own has taken: (recipients, text)."""
+
+    def __init__(self) -> None:
+        self.mails: list[tuple[list[str], str]] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.mails.append((envelope.rcpt_tos, envelope.content.decode()))
+        return "250 OK"
+
+
 @pytest.fixture(scope="package")
-def poor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Product, str, str]]:
+def inbox() -> Iterator[tuple[Inbox, str]]:
+    """A real SMTP server, and its address."""
+    taken, port = Inbox(), free_port()
+    controller = Controller(taken, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield taken, f"smtp://127.0.0.1:{port}"
+    controller.stop()
+
+
+@pytest.fixture(scope="package")
+def poor(tmp_path_factory: pytest.TempPathFactory, inbox: tuple[Inbox, str]) -> Iterator[tuple[Product, str, str]]:
     """A Zentry with the shortest hold, somebody with credits for just that, and the id of their machine."""
     settings = {"hold_window_seconds": 120, "starting_credits": "0.000167", "stop_timeout_seconds": 10}
+    settings["smtp_url"] = inbox[1]
     running = Product(tmp_path_factory.mktemp("poor"), **settings).start()
     user = running.make_user("Poor Paul", "paul@example.com")
     project = running.container.get_project_service().create_project({"name": "short"}, user)

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.browser import Person, browser_context
 from tests.browser.product import PASSWORD, Product, wait_until
+from zentry_web.adapters.clock import ManualClock
 from zentry_web.config import Config
 from zentry_web.demo import seed
 from zentry_web.domain.user import User
 from zentry_web.domain.vm import VM, VMState
+from zentry_web.services.statements import Statements
 
 USERS, MACHINES, DAYS = 4, 30, 5
 PHONE = {"width": 390, "height": 844}
@@ -57,6 +60,18 @@ def _post(path: str, size: int, page: Page) -> None:
     page.wait_for_url(f"**{path}")
 
 
+def _arrived(page: Page) -> None:
+    """What the credits page fetches after itself is there."""
+    expect(page.locator("#what-if form")).to_be_visible()
+    expect(page.locator("#balance-history figure")).to_be_visible()
+
+
+def _launch_many(page: Page) -> None:
+    page.get_by_label("How many").fill("1000")
+    page.get_by_label("Launch another").select_option("size_large")
+    expect(page.locator("#what-if-answer")).to_contain_text("Not enough credits")
+
+
 @dataclass(frozen=True)
 class Sight:
     """One page as ``who`` sees it. ``path`` has names of Furnished's things in braces; ``act`` comes after loading."""
@@ -85,7 +100,11 @@ SIGHTS = (
     Sight("empty-projects", "newcomer", "/projects"),
     Sight("empty-vms", "newcomer", "/vms"),
     Sight("empty-launch", "newcomer", "/vms/new"),
-    Sight("empty-credits", "newcomer", "/credits"),
+    Sight("empty-credits", "newcomer", "/credits", _arrived),
+    Sight("empty-spend", "newcomer", "/credits/spend"),
+    Sight("empty-statements", "owner", "/credits/statements"),
+    Sight("empty-landing-plan", "newcomer", "/credits/plan"),
+    Sight("empty-notices", "newcomer", "/account/notices"),
     Sight("overview", "owner", "/overview"),
     Sight("account-menu", "owner", "/overview", partial(_open_menu, "Account menu")),
     Sight("projects", "owner", "/projects"),
@@ -109,7 +128,18 @@ SIGHTS = (
     Sight("vm-console", "owner", "/vms/{running}/console"),
     Sight("vm-delete", "owner", "/vms/{stopped}/delete"),
     Sight("vm-delete-dialog", "owner", "/vms/{stopped}", partial(_open_dialog, "More actions", "Delete")),
-    Sight("credits", "owner", "/credits"),
+    Sight("credits", "owner", "/credits", _arrived),
+    Sight("spend", "owner", "/credits/spend"),
+    Sight("spend-by-day", "owner", "/credits/spend?by=day"),
+    Sight("charges", "owner", "/credits/bill"),
+    Sight("charge-recomputed", "owner", "/credits/bill/{interval}?recompute=1"),
+    Sight("payment-recomputed", "owner", "/credits/transactions/{payment}?recompute=1"),
+    Sight("balance-history", "owner", "/credits/history"),
+    Sight("what-if", "owner", "/credits/what-if", _launch_many),
+    Sight("statements", "newcomer", "/credits/statements"),
+    Sight("statement", "newcomer", "/credits/statements/{statement}"),
+    Sight("landing-plan", "owner", "/credits/plan"),
+    Sight("notices", "owner", "/account/notices"),
     Sight("account", "owner", "/account"),
     Sight("admin-overview", "admin", "/admin"),
     Sight("admin-users", "admin", "/admin/users"),
@@ -170,10 +200,23 @@ class Furnished:
             "running": min((vm for vm in vms if vm.state == VMState.RUNNING), key=lambda vm: vm.started_at).id,
             "stopped": next(vm.id for vm in vms if vm.state == VMState.STOPPED),
             "link": services.get_auth_service().create_admin("keeper@example.com", "Kit Keeper"),
+            **self._bills(owner.id, newcomer.id),
             "failed": self._launch(owner, project, "unlucky", ("fault", "create", "refuse"), is_failed).id,
             "fresh": self._launch(owner, project, "fresh", ("delay", "boot", "7200"), is_running).id,
         }
         self.product.zentry("simulator", "clear")
+
+    def _bills(self, owner_id: str, newcomer_id: str) -> dict[str, str]:
+        """Something charged, and a closed month: of the person without machines, whose month can end any time."""
+        core, billing = self.product.container.parts.core, self.product.container.get_billing_service()
+        now = core.clock.now()
+        lines = billing.bills.get_bill(owner_id, now - timedelta(days=DAYS), now).lines
+        charged = next(line for line in lines if line.charged_micro)
+        payment = billing.bills.get_interval(owner_id, charged.interval.id).charges[0].transfer_id
+        later = replace(core, clock=ManualClock(now + timedelta(days=35)))
+        statement = Statements(later, billing.notices).close_month(newcomer_id)
+        assert statement is not None
+        return {"interval": charged.interval.id, "payment": payment, "statement": statement.id}
 
     def _launch(
         self, owner: User, project_id: str, name: str, trouble: tuple[str, ...], done: Callable[[VM], bool]

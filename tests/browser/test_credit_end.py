@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, expect
 from sqlalchemy import func, select
 
 from tests.browser.browser import Person, browser_context
+from tests.browser.conftest import Inbox
 from tests.browser.product import Product, wait_until
 from zentry_web.models import DbAccount, DbEntry
 
@@ -14,7 +15,9 @@ HOLD_SECONDS = 120
 
 
 @pytest.mark.timeout(300)
-def test_a_machine_is_stopped_when_its_credits_end(poor: tuple[Product, str, str], chromium: Browser) -> None:
+def test_a_machine_is_stopped_when_its_credits_end_and_starts_again_with_new_ones(
+    poor: tuple[Product, str, str], inbox: tuple[Inbox, str], chromium: Browser
+) -> None:
     """``poor`` launched a machine, when the first browser test began, with credits for its first hold and no more."""
     product, email, vm_id = poor
     billing = product.container.get_billing_service()
@@ -29,6 +32,16 @@ def test_a_machine_is_stopped_when_its_credits_end(poor: tuple[Product, str, str
         page.get_by_role("button", name=re.compile("^Start")).click()
         expect(page.locator("#toasts")).to_contain_text("more are needed")
         expect(person.state).to_have_text("Stopped")
+        subjects = " ".join(text.partition("\r\n\r\n")[0] for _, text in inbox[0].mails)
+        assert "Your credits last for less than an hour" in subjects
+        assert "Machines are about to stop" in subjects
+        page.goto("/account/notices")
+        expect(page.locator("#main")).to_contain_text("brief stops at")
+        page.goto("/credits/plan")
+        expect(page.locator("#main")).to_contain_text("its disk is deleted")
+        page.goto(f"/vms/{vm_id}")
+        billing.add_credits(user_id, 1_000_000, "back again")
+        person.wait_state("Running", 60)
 
     (running, *_) = product.intervals(vm_id)
     assert running.end_at is not None

@@ -14,6 +14,7 @@ from zentry_web.models import DbAccount, DbCharge, DbHold, DbOperation, DbUsageI
 from zentry_web.worker.machine_events import MachineEvents
 from zentry_web.worker.operations import OperationRunner
 from zentry_web.worker.reconcile import Reconciler
+from zentry_web.worker.telling import Lander
 from zentry_web.worker.worker import Pace, Worker
 
 RUNNING, STOPPED = UsageState.RUNNING, UsageState.STOPPED
@@ -143,6 +144,11 @@ class Cloud:
 
     def bill(self):
         self._biller._bill()
+
+    def land(self):
+        """One round of the landing loop, and the operations it asked for."""
+        Lander(self.billing, self.vms).run()
+        self.worker.work()
 
     def round(self, seconds=3):
         """The time until the next round, and one of each loop."""

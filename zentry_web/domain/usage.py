@@ -206,6 +206,7 @@ class OpenHold:
     paid_until: datetime
     settled_until: datetime
     zone: str
+    importance: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,15 +218,26 @@ class Renewal:
     paid_until: datetime
 
 
-def plan_renewals(holds: Iterable[OpenHold], wallet: int, now: datetime, window: timedelta) -> list[Renewal]:
-    """Extend holds to a whole window from now as far as one wallet goes, the one that ends first first.
+def plan_renewals(
+    holds: Iterable[OpenHold], wallet: int, now: datetime, window: timedelta, *, others: Iterable[OpenHold] = ()
+) -> list[Renewal]:
+    """Extend holds to a whole window from now as far as one wallet goes, the most important first, then the one that
+    ends first.
 
     A hold that the wallet cannot extend so far gets as many whole seconds as there are credits for. None is
-    ever shortened.
+    ever shortened. ``others`` are holds that need nothing yet: a less important one does not get what those will need
+    for the same time.
     """
     renewals = []
-    for hold in sorted(holds, key=lambda hold: (hold.paid_until, hold.id)):
-        target = whole_second(now + window)
+    target = whole_second(now + window)
+    waiting = sorted(others, key=lambda hold: -hold.importance)
+    for hold in sorted(holds, key=lambda hold: (-hold.importance, hold.paid_until, hold.id)):
+        while waiting and waiting[0].importance > hold.importance:
+            other = waiting.pop(0)
+            wallet -= cost(other.rate_micro_per_hour, max(0, seconds_between(other.paid_until, target)))
+        if wallet <= 0 and hold.rate_micro_per_hour:  # what the hold has left reaches to where it lasts already
+            renewals.append(Renewal(hold, 0, hold.paid_until))
+            continue
         reached = affordable_until(
             hold.rate_micro_per_hour, hold.settled_until, target, hold.remaining + wallet, hold.zone
         )

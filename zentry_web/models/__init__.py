@@ -12,7 +12,9 @@ from zentry_web.models.billing import (
 )
 from zentry_web.models.event import DbEvent, DbEventPersonal
 from zentry_web.models.metrics import DbConsole, DbLatest, DbSample
+from zentry_web.models.notice import DbLanding, DbNotice, DbOutbox
 from zentry_web.models.project import DbProject
+from zentry_web.models.statement import DbStatement
 from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader
 from zentry_web.models.user import DbAuthSession, DbOneTimeLink, DbRateCounter, DbUser
 from zentry_web.models.vm import DbImage, DbOperation, DbSize, DbVM
@@ -29,15 +31,19 @@ __all__ = [
     "DbHeartbeat",
     "DbHold",
     "DbImage",
+    "DbLanding",
     "DbLatest",
     "DbLeader",
+    "DbNotice",
     "DbOneTimeLink",
     "DbOperation",
+    "DbOutbox",
     "DbPriceVersion",
     "DbProject",
     "DbRateCounter",
     "DbSample",
     "DbSize",
+    "DbStatement",
     "DbTransfer",
     "DbUsageInterval",
     "DbUsageMonth",

@@ -10,6 +10,8 @@ from zentry_web.db import Base
 from zentry_web.models.types import UTCDateTime
 
 _NOT_DELETED = text("deleted_at IS NULL")
+_GRACE = text("disk_until IS NOT NULL")
+_WAITING = text("credit_stopped_at IS NOT NULL")
 _OPEN = text("state IN ('queued', 'running')")
 
 
@@ -69,6 +71,9 @@ class DbVM(Base):
     answered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     stopped_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    importance: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # higher: keeps running longer
+    credit_stopped_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # to be started again with new credits
+    disk_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # the disk is kept so long without a charge
     version: Mapped[int] = mapped_column(Integer)
 
     __mapper_args__ = {"version_id_col": version}
@@ -83,6 +88,8 @@ class DbVM(Base):
         ),
         Index("ix_vm_owner_id_id", "owner_id", "id", sqlite_where=_NOT_DELETED, postgresql_where=_NOT_DELETED),
         Index("ix_vm_project_id_id", "project_id", "id"),
+        Index("ix_vm_disk_until", "disk_until", sqlite_where=_GRACE, postgresql_where=_GRACE),
+        Index("ix_vm_credit_stopped", "owner_id", sqlite_where=_WAITING, postgresql_where=_WAITING),
     )
 
 

@@ -16,6 +16,7 @@ from zentry_web.domain.billing import (
     UsageSummary,
     run_out,
 )
+from zentry_web.domain.landing import Policy, default_policy
 from zentry_web.domain.money import cost, per_month
 from zentry_web.domain.usage import SECOND, BilledVM, UsageState, whole_second
 from zentry_web.domain.user import SYSTEM, Actor
@@ -25,7 +26,12 @@ from zentry_web.services import holds, ledger, prices, usage_reports
 from zentry_web.services.access import require_admin, require_self
 from zentry_web.services.base_service import Core, body_hash
 from zentry_web.services.billing_runs import BillingRuns
+from zentry_web.services.bills import Bills
 from zentry_web.services.errors import NotFoundError, ValidationError
+from zentry_web.services.landing import Landing
+from zentry_web.services.notices import MailSettings, Notices
+from zentry_web.services.spending import Spending
+from zentry_web.services.statements import Statements
 from zentry_web.services.usage import UsageRecorder
 
 _SIGNS = {TransferKind.GRANT: 1, TransferKind.DEDUCTION: -1}
@@ -39,9 +45,22 @@ class BillingService(BillingRuns):
 
     name = "billing"
 
-    def __init__(self, core: Core, *, starting_micro: int, hold_window_seconds: int) -> None:
+    def __init__(
+        self,
+        core: Core,
+        *,
+        starting_micro: int,
+        hold_window_seconds: int,
+        mail: MailSettings | None = None,
+        policy: Policy | None = None,
+    ) -> None:
         super().__init__(core, hold_window_seconds=hold_window_seconds)
         self._starting_micro = starting_micro
+        self.notices = Notices(core, mail)
+        self.landing = Landing(core, self.notices, policy or default_policy(hold_window_seconds))
+        self.bills = Bills(core)
+        self.spending = Spending(core, self.bills, window=self._window)
+        self.statements = Statements(core, self.notices)
 
     # -- credits --------------------------------------------------------------------------------
 

@@ -9,17 +9,19 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.billing import AccountKind, CreditStop, TransferKind
 from zentry_web.domain.ids import new_id
 from zentry_web.domain.money import cost
 from zentry_web.domain.usage import Interval, OpenHold, Renewal, affordable_until, plan_renewals
+from zentry_web.models import DbVM
 from zentry_web.services.base_service import body_hash
 from zentry_web.services.ledger import ACCOUNT, Draft, Funds, account_id, post, require_funds
 from zentry_web.services.settlement import HOLD, INTERVAL
 
+_FEW_OWNERS = 500  # more than that are not named in a statement
 NEEDS_HOLD = "There are not enough credits to run this for {minutes} minutes in advance."
 
 
@@ -148,10 +150,12 @@ def plan(
     after: OpenHold | None = None,
     limit: int | None = None,
 ) -> list[WalletPlan]:
-    """How holds with less than half a window left would be renewed now, per wallet. Only reads; one statement.
+    """How holds with less than half a window left would be renewed now, per wallet. Only reads; two statements.
 
-    ``after`` and ``limit`` go through the holds of one wallet in slices, the one that ends first first.
+    ``after`` and ``limit`` go through the holds of one wallet in slices, the most important first, then the one
+    that ends first.
     """
+    enough = now + window // 2
     query = (
         select(
             HOLD.c.owner_id,
@@ -162,25 +166,48 @@ def plan(
             HOLD.c.paid_until,
             INTERVAL.c.settled_until,
             INTERVAL.c.time_zone,
+            DbVM.importance,
             ACCOUNT.c.balance,
         )
         .join(INTERVAL, INTERVAL.c.id == HOLD.c.interval_id)
+        .join(DbVM, DbVM.id == HOLD.c.vm_id)
         .join(ACCOUNT, (ACCOUNT.c.owner_id == HOLD.c.owner_id) & (ACCOUNT.c.kind == AccountKind.WALLET))
-        .where(HOLD.c.closed_at.is_(None), HOLD.c.paid_until < now + window // 2, INTERVAL.c.end_at.is_(None))
-        .order_by(HOLD.c.owner_id, HOLD.c.paid_until, HOLD.c.id)
+        .where(HOLD.c.closed_at.is_(None), HOLD.c.paid_until < enough, INTERVAL.c.end_at.is_(None))
+        .order_by(HOLD.c.owner_id, DbVM.importance.desc(), HOLD.c.paid_until, HOLD.c.id)
         .limit(limit)
     )
     if owner_ids is not None:
         query = query.where(HOLD.c.owner_id.in_(owner_ids))
     if after is not None:
         same = (HOLD.c.paid_until == after.paid_until) & (HOLD.c.id > after.id)
-        query = query.where((HOLD.c.paid_until > after.paid_until) | same)
+        later = (HOLD.c.paid_until > after.paid_until) | same
+        query = query.where((DbVM.importance < after.importance) | ((DbVM.importance == after.importance) & later))
+    found = session.execute(query).all()
+    others = _ordered_by_owner(session, {row.owner_id for row in found}, enough) if found else {}
     plans = []
-    for owner_id, rows in groupby(session.execute(query), key=lambda row: row.owner_id):
-        found = list(rows)
-        holds = [OpenHold(*row[1:8]) for row in found]
-        plans.append(WalletPlan(owner_id, plan_renewals(holds, found[0].balance, now, window)))
+    for owner_id, group in groupby(found, key=lambda row: row.owner_id):
+        rows = list(group)
+        holds = [OpenHold(*row[1:9]) for row in rows]
+        renewals = plan_renewals(holds, rows[0].balance, now, window, others=others.get(owner_id, ()))
+        plans.append(WalletPlan(owner_id, renewals))
     return plans
+
+
+def _ordered_by_owner(session: Session, owner_ids: Collection[str], enough: datetime) -> dict[str, list[OpenHold]]:
+    """Holds that need no renewal yet, of VMs that their owners put in an order of importance."""
+    query = (
+        select(HOLD.c.owner_id, HOLD.c.id, HOLD.c.vm_id, HOLD.c.rate_micro_per_hour, HOLD.c.remaining)
+        .add_columns(HOLD.c.paid_until, HOLD.c.created_at, literal("UTC"), DbVM.importance)
+        .join(DbVM, DbVM.id == HOLD.c.vm_id)
+        .where(HOLD.c.closed_at.is_(None), HOLD.c.paid_until >= enough, DbVM.importance > 0)
+    )
+    if len(owner_ids) <= _FEW_OWNERS:
+        query = query.where(HOLD.c.owner_id.in_(owner_ids))
+    others: dict[str, list[OpenHold]] = {}
+    for row in session.execute(query):
+        if row[0] in owner_ids:
+            others.setdefault(row[0], []).append(OpenHold(*row[1:]))
+    return others
 
 
 _EXTEND = (

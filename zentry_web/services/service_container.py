@@ -1,16 +1,19 @@
 """Dependency injection: one container per process builds the services and hands them out."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib import import_module
 from typing import TypeVar, cast
 
 from zentry_web.adapters.clock import Clock
 from zentry_web.adapters.database import Database
+from zentry_web.domain.landing import Policy
 from zentry_web.domain.monitoring import ServiceHealth
 from zentry_web.services.auth_service import AuthService
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.monitoring_service import MonitoringService
+from zentry_web.services.notices import MailSettings
 from zentry_web.services.project_service import ProjectService
 from zentry_web.services.user_service import UserService
 from zentry_web.services.vm_service import VMService
@@ -31,6 +34,16 @@ class ServiceSettings:
     metrics_hours: int
     compute_driver: str
     compute_simulated: bool
+    mail: MailSettings = field(default_factory=MailSettings)
+    grace_days: int = 14
+
+    @property
+    def landing_policy(self) -> Policy:
+        return Policy(
+            timedelta(seconds=self.hold_window_seconds),
+            timedelta(seconds=self.stop_timeout_seconds),
+            timedelta(days=self.grace_days),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +70,8 @@ class ServiceContainer:
             parts = cast(Parts, import_module("zentry_web.composition").parts_from_environment())
         core, settings = parts.core, parts.settings
         billing = BillingService(
-            core, starting_micro=settings.starting_micro, hold_window_seconds=settings.hold_window_seconds
+            core, starting_micro=settings.starting_micro, hold_window_seconds=settings.hold_window_seconds,
+            mail=settings.mail, policy=settings.landing_policy,
         )
         monitoring = MonitoringService(
             core,

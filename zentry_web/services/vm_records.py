@@ -133,7 +133,9 @@ class VMRecords(BaseService):
             if gone:
                 self._is_missing(vm, at, event_id)
             else:
-                self._run_ends(vm, at, event_id, _STOP_REASONS.get(claim.reason, ""))
+                self._run_ends(vm, at, event_id, _STOP_REASONS.get(claim.reason, ""), unpaid=claim.reason == "credit")
+                if claim.details.get("asked"):
+                    vm.credit_stopped_at = None
             return True
 
     def operation_rebooted(self, claim: Claim) -> bool:
@@ -153,6 +155,7 @@ class VMRecords(BaseService):
             self._billing.close_interval(vm.id, self.now(), event_id=self._ended(vm, claim, Outcome.SUCCEEDED))
             vm.state = VMState.DELETED
             vm.deleted_at = self.now()
+            vm.credit_stopped_at = vm.disk_until = None
             vm.run_id, vm.address, vm.reach, vm.state_reason = None, "", "", ""
             vm.ssh_key = vm.user_data = ""  # may hold secrets; nobody needs them any more
             return True
@@ -280,14 +283,21 @@ class VMRecords(BaseService):
     def _run_begins(self, vm: DbVM, machine: Machine, at: datetime, event_id: str, *, has_minimum: bool) -> None:
         self._billing.open_interval(_billed(vm), UsageState.RUNNING, at, event_id=event_id, has_minimum=has_minimum)
         vm.state, vm.state_reason, vm.made = VMState.RUNNING, "", True
+        vm.credit_stopped_at = vm.disk_until = None
         vm.run_id, vm.started_at, vm.answered_at, vm.stopped_at = machine.run_id, at, None, None
         vm.address = machine.addresses[0] if machine.addresses else ""
         vm.reach = machine.reach
 
-    def _run_ends(self, vm: DbVM, at: datetime, event_id: str, reason: str) -> None:
+    def _run_ends(self, vm: DbVM, at: datetime, event_id: str, reason: str, *, unpaid: bool = False) -> None:
+        """It is off since ``at``. ``unpaid``: credits stopped it, so its disk is kept without a charge."""
         if vm.run_id is not None and vm.started_at is not None:
             at = max(at, vm.started_at)
-        self._billing.open_interval(_billed(vm), UsageState.STOPPED, at, event_id=event_id)
+        if unpaid:
+            self._billing.close_interval(vm.id, at, event_id=event_id)
+            self._billing.landing.keep_disk(vm, self.now())
+            vm.credit_stopped_at = self.now()
+        else:
+            self._billing.open_interval(_billed(vm), UsageState.STOPPED, at, event_id=event_id)
         self._billing.release_hold(vm.id)  # also of a start that was overtaken before it ran
         vm.state, vm.state_reason, vm.made = VMState.STOPPED, reason, True
         vm.run_id, vm.stopped_at, vm.answered_at = None, at, None
@@ -299,6 +309,7 @@ class VMRecords(BaseService):
             vm.stopped_at = at
         vm.state, vm.state_reason = VMState.ERROR, VANISHED if vm.made else NEVER_MADE
         vm.run_id, vm.answered_at, vm.made = None, None, False
+        vm.credit_stopped_at = vm.disk_until = None
         vm.address, vm.reach = "", ""
 
     def _ended(self, vm: DbVM, claim: Claim, outcome: Outcome) -> str:

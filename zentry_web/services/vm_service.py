@@ -32,6 +32,7 @@ from zentry_web.services.errors import ConflictError, ValidationError
 from zentry_web.services.event_log import for_viewer, read_events
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.vm_catalogue import Catalogue
+from zentry_web.services.vm_landing import VMLanding
 from zentry_web.services.vm_operations import OperationQueue, as_operation
 from zentry_web.services.vm_queries import VMList, as_vm, read_page, read_vm, vm_query
 from zentry_web.services.vm_records import BILLED_AS_RUNNING, VMRecords
@@ -66,6 +67,7 @@ class VMService(BaseService):
         self.catalogue = Catalogue(core)
         self.operations = OperationQueue(core)
         self.records = VMRecords(core, billing, self.operations)
+        self.landing = VMLanding(core, billing, self.operations, self._accept)
 
     # -- catalogue ------------------------------------------------------------------------------
 
@@ -151,8 +153,10 @@ class VMService(BaseService):
     def stop_for_credit(self, stop: CreditStop) -> None:
         """Queue the stop of a VM whose credit ends, when that is less than the stop time-out away; once.
 
-        It overtakes a restart, and shortly before the end also the owner's own stop that the guest ignores.
+        It overtakes a restart, and shortly before the end also the owner's own stop that the guest ignores. The owner
+        is told before: as soon as the end is known, at the latest with the stop.
         """
+        self._billing.landing.tell_stop(stop)
         if self.now() < stop.ends_at - self._stop_timeout:
             return
         with self.reading() as session:
@@ -164,8 +168,11 @@ class VMService(BaseService):
             self._billing.lock_wallet(owner_id)
             vm = require_vm(session, SYSTEM, stop.vm_id, lock=True)
             if self._must_stop(session, vm, stop):
+                self._billing.landing.tell_stop(stop)
+                under_way = self.operations.find_open(session, vm.id)
+                asked = under_way is not None and under_way.kind == OperationKind.STOP  # it is not started again then
                 self.operations.cancel_open(session, vm.id)
-                details = {"ends_at": stop.ends_at.isoformat()}
+                details = {"ends_at": stop.ends_at.isoformat()} | ({"asked": True} if asked else {})
                 self._accept(session, vm, OperationKind.STOP, SYSTEM, "credit", details)
 
     def _must_stop(self, session: Session, vm: DbVM, stop: CreditStop) -> bool:
@@ -272,6 +279,9 @@ class VMService(BaseService):
             if kind == OperationKind.START:
                 self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
             event_id, row = self._accept(session, vm, kind, actor, reason, {})
+            if kind == OperationKind.START:
+                self._billing.landing.leave_grace(session, vm, event_id)
+            vm.credit_stopped_at = None  # its owner has decided since
             if kind == OperationKind.DELETE:  # billing ends at the click, not when the disk is gone
                 self._billing.close_interval(vm.id, self._confirmed_end(), event_id=event_id)
             return as_operation(row)

@@ -91,6 +91,10 @@ KINDS = {
         hover_format=".3s",
         at_least=1000,
     ),
+    "balance": Kind(
+        (Line("total_micro", "Balance", scale=1e-6), Line("projected_micro", "Projected", 2, 1e-6, dashed=True)),
+        hover_format=".4f",
+    ),
     "spend": Kind((Line("amount_micro", "Spent", scale=1e-6),), suffix="", hover_format=".4f", bars=True),
 }
 

@@ -34,6 +34,12 @@ def get_balance() -> Balance | None:
     return g.balance  # type: ignore[no-any-return]
 
 
+def count_unread() -> int:
+    """How many notices the signed-in person has not seen."""
+    user = signed_in_user()
+    return services().get_billing_service().notices.count_unread(user.id) if user else 0
+
+
 def bare_context() -> dict[str, Any]:
     """The layouts' variables without any look into the database: for error pages."""
     return {
@@ -43,13 +49,18 @@ def bare_context() -> dict[str, Any]:
         "compute_simulated": bool(current_app.config["ZENTRY_SIMULATED"]),
         "nav_active": "",
         "balance": None,
+        "unread_notices": 0,
     }
 
 
 def page_context() -> dict[str, Any]:
     """The layouts' variables of an ordinary page."""
     user = signed_in_user()
-    return bare_context() | {"current_actor": user, "balance": LocalProxy(get_balance) if user else None}
+    return bare_context() | {
+        "current_actor": user,
+        "balance": LocalProxy(get_balance) if user else None,
+        "unread_notices": LocalProxy(count_unread) if user else 0,
+    }
 
 
 def init_context(app: Flask) -> None:

@@ -47,6 +47,11 @@ def moment(at: datetime) -> str:
     return f"{at.astimezone(viewer_zone()):%-d %b %Y, %H:%M %Z}"
 
 
+def second(at: datetime, zone: str | None = None) -> str:
+    """``2026-11-23 14:05:07 UTC``, in the viewer's zone or the one given: where the second matters."""
+    return f"{at.astimezone(ZoneInfo(zone) if zone else viewer_zone()):%Y-%m-%d %H:%M:%S %Z}"
+
+
 def clock_time(epoch: int) -> str:
     """Epoch seconds as ``14:05:07`` in the viewer's zone."""
     return f"{datetime.fromtimestamp(epoch, viewer_zone()):%H:%M:%S}"
@@ -141,6 +146,7 @@ def html_attrs(pairs: Mapping[str, Any]) -> Markup:
 FILTERS: dict[str, Callable[..., Any]] = {
     "credits": format_credits,
     "moment": moment,
+    "second": second,
     "iso": iso,
     "duration": duration,
     "ago": ago,

@@ -15,6 +15,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from zentry_web.adapters.compute.base import ComputeDriver, ComputeError
+from zentry_web.adapters.mailer import Mailer, NullMailer
 from zentry_web.services.service_container import ServiceContainer
 from zentry_web.services.vm_operations import Claim
 from zentry_web.worker.lifeline import Lifeline
@@ -22,6 +23,7 @@ from zentry_web.worker.machine_events import MachineEvents
 from zentry_web.worker.operations import OperationRunner
 from zentry_web.worker.reconcile import Reconciler
 from zentry_web.worker.sampling import ConsoleCollector, Sampler
+from zentry_web.worker.telling import Lander, Postman
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +45,8 @@ class Pace:
     sample: float = 10.0
     console: float = 2.0
     bill: float = 5.0
+    land: float = 10.0
+    mail: float = 2.0
     housekeeping: float = 60.0
 
 
@@ -58,6 +62,7 @@ class Worker:
         stop_timeout_seconds: int,
         checkpoint: Callable[[str], None],
         folder: Path,
+        mailer: Mailer | None = None,
     ) -> None:
         """``folder`` is the data folder, where workers tell each other that they live."""
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"[:60]
@@ -70,6 +75,7 @@ class Worker:
         self._vms = container.get_vm_service()
         self._pace = pace
         self._folder = folder
+        self._mailer = mailer or NullMailer()
         self._runner = OperationRunner(
             self._vms,
             driver,
@@ -93,6 +99,8 @@ class Worker:
             ("sample", Sampler(vms, monitoring, driver).run, self._pace.sample),
             ("console", ConsoleCollector(vms, monitoring, driver).run, self._pace.console),
             ("bill", self._bill, self._pace.bill),
+            ("land", Lander(self._billing, vms).run, self._pace.land),
+            ("mail", Postman(self._billing, self._mailer, self.stop).run, self._pace.mail),
             ("housekeeping", self._keep_house, self._pace.housekeeping),
         ]
         threads = [threading.Thread(target=self._loop, args=loop, name=loop[0]) for loop in loops]
@@ -169,6 +177,9 @@ class Worker:
         self._monitoring.prune()
         self._monitoring.processes.forget_old()
         self._container.get_auth_service().prune()
+        for user_id in self._billing.statements.list_due():
+            self._quietly(partial(self._billing.statements.close_month, user_id))
+        self._billing.notices.prune()
 
     # -- operations -----------------------------------------------------------------------------
 
@@ -194,7 +205,7 @@ class Worker:
             self.stop.wait(1)
             return None
 
-    def _quietly(self, action: Callable[[], None]) -> None:
+    def _quietly(self, action: Callable[[], object]) -> None:
         try:
             action()
         except Exception:

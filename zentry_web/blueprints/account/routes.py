@@ -8,6 +8,7 @@ from zentry_web.web.actor import current_actor, me, public, signed_in_user
 from zentry_web.web.context import THEMES
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to, is_htmx
+from zentry_web.web.paging import PAGE_SIZE, last_key, pages, text_argument
 from zentry_web.web.safe_next import safe_next
 from zentry_web.web.services import services
 
@@ -61,3 +62,23 @@ def set_theme() -> ResponseReturnValue:
     else:
         response.delete_cookie(name, secure=secure, httponly=True, samesite="Lax")
     return response
+
+
+@blueprint.get("/notices")
+def notices() -> ResponseReturnValue:
+    """What Zentry told this person, newest first."""
+    user, before = me(), text_argument("before") or None
+    found = (
+        services()
+        .get_billing_service()
+        .notices.list_notices(user.id, actor=current_actor(), before=before, limit=PAGE_SIZE)
+    )
+    return render_template("account/notices.html", notices=found, **pages(last_key(found, "id")))
+
+
+@blueprint.post("/notices/read")
+def read_notices() -> ResponseReturnValue:
+    """All of them have been seen."""
+    user = me()
+    services().get_billing_service().notices.mark_read(user.id, actor=current_actor())
+    return redirect(url_for("account.notices"), 303)

@@ -1,0 +1,81 @@
+"""/credits/spend, /credits/history and /credits/what-if."""
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def billed(cloud, machine):
+    cloud.clock.advance(9000)
+    cloud.round(3)
+    return machine
+
+
+@pytest.mark.parametrize("by", ["vm", "project", "size", "day", "nonsense"])
+def test_spend_adds_up(as_alice, billed, by):
+    page = as_alice.page(f"/credits/spend?by={by}&from=2026-11-20&to=2026-11-25")
+    table = page.find("//table")[-1]
+    shown = [row.xpath("td[@data-label='Credits']")[0].text for row in table.xpath(".//tbody/tr[not(@class)]")]
+    total = table.xpath(".//tr[@class='z-total']//td[@data-label='Credits']/strong")[0].text
+    assert sum(round(float(cell) * 1e4) for cell in shown) == round(float(total) * 1e4) > 0
+
+
+def test_spend_of_nothing(as_charlie):
+    assert "Nothing was spent" in as_charlie.page("/credits/spend").text()
+
+
+def test_the_days_for_the_chart(as_alice, billed):
+    answer = as_alice.get("/credits/spend.json?from=2026-11-22&to=2026-11-24").json
+    assert answer["times"] == [0, 86400, 172800]
+    assert answer["columns"]["amount_micro"][0] == 0
+    assert answer["columns"]["amount_micro"][1] > 0
+
+
+def test_the_balances_for_the_chart(as_alice, billed):
+    columns = as_alice.get("/credits/history.json").json["columns"]
+    assert columns["total_micro"][0] == 0  # before the account was made
+    assert columns["total_micro"][-1] is None
+    assert columns["projected_micro"][-1] is not None
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_the_history(as_alice, billed, htmx):
+    page = as_alice.page("/credits/history", htmx=htmx)
+    assert "projected" in page.text()
+    assert page.one("//*[@data-chart='balance']").get("data-src") == "/credits/history.json"
+
+
+def test_the_credits_page_brings_both(as_alice, billed):
+    page = as_alice.page("/credits")
+    assert [part.get("hx-get") for part in page.find("//*[@hx-trigger='load']")] == [
+        "/credits/history",
+        "/credits/what-if",
+    ]
+
+
+def test_what_if_in_place(as_alice, billed):
+    answer = as_alice.post("/credits/what-if", {"stop": billed.id}, htmx=True)
+    assert 'id="what-if-answer"' in answer.text
+    assert "<form" not in answer.text
+    assert "0.0001" in answer.text  # its disk
+
+
+def test_what_if_as_a_page_keeps_what_was_chosen(as_alice, billed):
+    chosen = {"stop": billed.id, "size": f"{billed.id}:size_small", "launch": "size_large", "count": "4"}
+    answer = as_alice.post("/credits/what-if", chosen)
+    assert answer.status_code == 200
+    assert "checked" in answer.text
+    assert f'value="{billed.id}:size_small" selected' in answer.text
+    assert 'value="4"' in answer.text
+    shared = as_alice.page(f"/credits/what-if?stop={billed.id}")
+    assert shared.find("//input[@name='stop'][@checked]")
+
+
+@pytest.mark.parametrize("count", ["-3", "x", "99999999", ""])
+def test_what_if_takes_any_number(as_alice, count):
+    assert as_alice.post("/credits/what-if", {"launch": "size_nano", "count": count}).status_code == 200
+
+
+def test_what_if_of_a_stranger_knows_no_machine(as_charlie, billed):
+    assert "web-1" not in as_charlie.post("/credits/what-if", {"stop": billed.id}).text

@@ -1,0 +1,151 @@
+"""Notices happen once; mails reach a real SMTP server at least once, under one Message-ID."""
+
+import socket
+import threading
+from datetime import timedelta
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from tests.services.people import acting
+from zentry_web.adapters.mailer import MailError, NullMailer, SmtpMailer, make_mailer
+from zentry_web.domain.notice import Mail
+from zentry_web.services.errors import NotFoundError
+from zentry_web.services.notices import GIVE_UP, LEASE, MailSettings, Notices
+from zentry_web.worker.telling import Postman
+
+pytestmark = pytest.mark.integration
+
+
+class Inbox:
+    """What an SMTP server does with mails: keep them, or refuse."""
+
+    def __init__(self):
+        self.mails, self.answer = [], "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        if self.answer.startswith("250"):
+            self.mails.append((envelope.rcpt_tos, envelope.content.decode()))
+        return self.answer
+
+
+@pytest.fixture
+def inbox():
+    return Inbox()
+
+
+@pytest.fixture
+def server(inbox):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    controller = Controller(inbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield f"smtp://127.0.0.1:{port}"
+    controller.stop()
+
+
+@pytest.fixture
+def notices(cloud):
+    cloud.billing.notices = Notices(cloud.container.parts.core, MailSettings(True, "https://cloud.example.com"))
+    return cloud.billing.notices
+
+
+def postman(cloud, url):
+    return Postman(cloud.billing, SmtpMailer(url, "Zentry <zentry@cloud.example.com>"), threading.Event())
+
+
+def test_a_notice_happens_once_and_is_mailed_once(cloud, notices, alice, server, inbox):
+    for expected in (True, False):
+        assert notices.tell(alice.id, "test", "1", "Grüße", "The body.", url="/credits/plan") is expected
+    postman(cloud, server).run()
+    postman(cloud, server).run()
+    ((to, text),) = inbox.mails
+    assert to == [alice.email]
+    assert "https://cloud.example.com/credits/plan" in text
+    assert "@cloud.example.com>" in text.split("Message-ID:")[1].splitlines()[0]
+    (notice,) = notices.list_notices(alice.id, actor=acting(alice))
+    assert (notice.title, notice.read_at) == ("Grüße", None)
+
+
+def test_a_server_that_refuses_is_asked_again_later(cloud, notices, alice, server, inbox):
+    inbox.answer = "451 try again later"
+    notices.tell(alice.id, "test", "1", "Title", "Body")
+    postman(cloud, server).run()
+    postman(cloud, server).run()
+    assert inbox.mails == []
+    inbox.answer = "250 OK"
+    postman(cloud, server).run()
+    assert inbox.mails == [], "not before its time"
+    cloud.clock.advance(31)
+    postman(cloud, server).run()
+    assert len(inbox.mails) == 1
+
+
+def test_a_worker_killed_after_sending_sends_again_under_the_same_id(cloud, notices, alice, server, inbox):
+    notices.tell(alice.id, "test", "1", "Title", "Body")
+    mailer = SmtpMailer(server, "zentry@cloud.example.com")
+    mailer.send(notices.claim_mail())
+    assert notices.claim_mail() is None
+    cloud.clock.advance(LEASE.total_seconds() + 1)
+    postman(cloud, server).run()
+    ids = {text.split("Message-ID:")[1].splitlines()[0] for _, text in inbox.mails}
+    assert (len(inbox.mails), len(ids)) == (2, 1)
+
+
+def test_an_older_claim_records_nothing(cloud, notices, alice):
+    notices.tell(alice.id, "test", "1", "Title", "Body")
+    old = notices.claim_mail()
+    cloud.clock.advance(LEASE.total_seconds() + 1)
+    new = notices.claim_mail()
+    notices.record_failed(old, "too late")
+    notices.record_sent(new)
+    cloud.clock.advance(86400)
+    assert notices.claim_mail() is None
+
+
+def test_a_mail_that_nobody_takes_is_given_up_and_the_list_counts(cloud, notices, alice):
+    notices.tell(alice.id, "test", "1", "Title", "Body")
+    cloud.clock.advance((GIVE_UP + timedelta(hours=1)).total_seconds())
+    notices.prune()
+    assert notices.claim_mail() is None
+    assert notices.count_unread(alice.id) == 1
+
+
+def test_without_a_mail_server_the_list_is_all(cloud, alice):
+    assert cloud.billing.notices.tell(alice.id, "test", "1", "Title", "Body")
+    assert cloud.billing.notices.claim_mail() is None
+
+
+def test_reading_ones_own_only(cloud, notices, alice, bob):
+    notices.tell(alice.id, "test", "1", "Title", "Body", mail=False)
+    (notice,) = notices.list_notices(alice.id)
+    with pytest.raises(NotFoundError):
+        notices.list_notices(alice.id, actor=acting(bob))
+    with pytest.raises(NotFoundError):
+        notices.mark_read(bob.id, notice.id, actor=acting(bob))
+    notices.mark_read(alice.id, notice.id, actor=acting(alice))
+    assert notices.count_unread(alice.id) == 0
+
+
+@pytest.mark.error
+def test_a_server_that_is_not_there():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(MailError):
+        SmtpMailer(f"smtp://127.0.0.1:{port}", "zentry@localhost").send(Mail("mail_1", "a@example.com", "s", "b", 1))
+
+
+@pytest.mark.error
+def test_a_password_is_not_sent_in_the_clear(server):
+    url = server.replace("smtp://", "smtp://user:secret@")
+    with pytest.raises(MailError, match="TLS"):
+        SmtpMailer(url, "zentry@localhost").send(Mail("mail_1", "a@example.com", "s", "b", 1))
+
+
+@pytest.mark.parametrize("url", ["http://x", "smtp://", "mail.example.com"])
+def test_only_smtp_addresses(url):
+    with pytest.raises(ValueError, match="smtp"):
+        SmtpMailer(url, "zentry@localhost")
+    assert isinstance(make_mailer("", "zentry@localhost"), NullMailer)

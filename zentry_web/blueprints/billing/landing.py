@@ -1,0 +1,77 @@
+"""The landing plan: what stops when, in the order the owner chooses, and at which balance to be told."""
+
+from decimal import Decimal
+
+from flask import redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from wtforms import DecimalField
+from wtforms.validators import NumberRange, Optional
+
+from zentry_web.blueprints.billing.routes import blueprint
+from zentry_web.domain.landing import LandingPlan
+from zentry_web.domain.money import MICRO
+from zentry_web.web.actor import current_actor, me
+from zentry_web.web.flash import success
+from zentry_web.web.forms import BaseForm
+from zentry_web.web.htmx import go_to
+from zentry_web.web.services import services
+
+_LARGEST = 1_000_000
+
+
+class LowBalanceForm(BaseForm):
+    low = DecimalField(
+        "Tell me when my balance is down to",
+        places=None,
+        validators=[
+            Optional(),
+            NumberRange(
+                min=Decimal("0.01"), max=_LARGEST, message="Give a number of credits from 0.01 up, or nothing."
+            ),
+        ],
+    )
+    fields_of_service = {"low_micro": "low"}
+
+    def micro(self) -> int | None:
+        """The amount in micro-credits; None: no notice is wanted."""
+        return None if self.low.data is None else int(self.low.data * MICRO)
+
+
+def _page(plan: LandingPlan, form: LowBalanceForm) -> ResponseReturnValue:
+    return render_template("billing/plan.html", plan=plan, form=form), form.status
+
+
+@blueprint.route("/plan", methods=["GET", "POST"])
+def plan() -> ResponseReturnValue:
+    """The plan; a POST sets the balance to be told at."""
+    user, actor = me(), current_actor()
+    landing = services().get_billing_service().landing
+    low = landing.get_low_balance(user.id, actor=actor)
+    form = LowBalanceForm(data={"low": Decimal(low) / MICRO if low is not None else None})
+    if request.method == "POST" and form.submit(lambda: landing.set_low_balance(user.id, form.micro(), actor=actor)):
+        success("You will be told." if form.micro() else "You will not be told of a low balance.")
+        return go_to(url_for("billing.plan"))
+    return _page(landing.get_plan(user.id, actor=actor), form)
+
+
+@blueprint.post("/plan/order")
+def plan_order() -> ResponseReturnValue:
+    """Another order: by the numbers typed, or one machine moved up or down."""
+    user, actor = me(), current_actor()
+    order = _asked_order()
+    services().get_billing_service().landing.set_order(user.id, order, actor=actor)
+    return redirect(url_for("billing.plan", _anchor="order"), 303)
+
+
+def _asked_order() -> list[str]:
+    """Machines sorted by the places typed beside them (equal ones as they were), then moved by a button."""
+    vm_ids = request.form.getlist("vm")
+    places = [int(text) if text.isdecimal() and len(text) < 7 else 999_999 for text in request.form.getlist("place")]
+    places += [999_999] * (len(vm_ids) - len(places))
+    order = [vm_id for _, _, vm_id in sorted(zip(places, range(len(vm_ids)), vm_ids, strict=False))]
+    for name, step in (("up", -1), ("down", 1)):
+        moved = request.form.get(name)
+        if moved in order:
+            place = order.index(moved)
+            order.insert(max(0, place + step), order.pop(place))
+    return order

@@ -1,0 +1,96 @@
+"""The period that the pages about money look at: two dates in the address, in the viewer's time zone."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import request, url_for
+
+from zentry_web.web.filters import viewer_zone
+from zentry_web.web.paging import text_argument
+
+DAY = timedelta(days=1)
+LONGEST = timedelta(days=3660)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Whole days, both included. ``start`` and ``end`` are the moments (UTC) between which they lie."""
+
+    first: date
+    last: date
+    zone: ZoneInfo
+
+    @property
+    def start(self) -> datetime:
+        return _midnight(self.first, self.zone)
+
+    @property
+    def end(self) -> datetime:
+        return _midnight(self.last + DAY, self.zone)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Its arguments in addresses."""
+        return {"from": f"{self.first}", "to": f"{self.last}"}
+
+    @property
+    def days(self) -> list[date]:
+        return [self.first + DAY * i for i in range((self.last - self.first).days + 1)]
+
+    def links(self, endpoint: str, **more: str) -> list[tuple[str, str, str]]:
+        """(id, words, address) of the usual periods."""
+        today = datetime.now(UTC).astimezone(self.zone).date()
+        return [
+            (name, text, _address(endpoint, {"from": f"{first}", "to": f"{last}"} | more))
+            for name, (text, first, last) in _usual(today).items()
+        ]
+
+    @property
+    def name(self) -> str:
+        """Which of the usual periods it is; '' for another."""
+        today = datetime.now(UTC).astimezone(self.zone).date()
+        found = [name for name, (_, first, last) in _usual(today).items() if (first, last) == (self.first, self.last)]
+        return found[0] if found else ""
+
+    @classmethod
+    def from_request(cls, now: datetime) -> "Period":
+        """What the address says; this month when it says nothing. Dates that make no sense are left out."""
+        zone = viewer_zone()
+        _, first, last = _usual(now.astimezone(zone).date())["month"]
+        first = _parsed(text_argument("from")) or first
+        last = max(first, _parsed(text_argument("to")) or last)
+        return cls(first, min(last, first + LONGEST), zone)
+
+
+def has_period() -> bool:
+    """Whether the address names one."""
+    return bool(request.args.get("from"))
+
+
+def _usual(today: date) -> dict[str, tuple[str, date, date]]:
+    month = today.replace(day=1)
+    before = month - DAY
+    return {
+        "month": ("This month", month, today),
+        "last": ("Last month", before.replace(day=1), before),
+        "7d": ("7 days", today - 6 * DAY, today),
+        "30d": ("30 days", today - 29 * DAY, today),
+    }
+
+
+def _address(endpoint: str, arguments: dict[str, Any]) -> str:
+    return url_for(endpoint, **{name: value for name, value in arguments.items() if value})
+
+
+def _parsed(text: str) -> date | None:
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if date(1971, 1, 1) <= found <= date(9000, 1, 1) else None
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)

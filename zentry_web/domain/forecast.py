@@ -1,0 +1,106 @@
+"""What credits will do: as things stand, and if something were changed. Pure rules, no I/O."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from .billing import Balance, run_out
+from .money import SECONDS_PER_HOUR, cost
+from .usage import SECOND
+from .vm import Size
+
+
+@dataclass(frozen=True, slots=True)
+class FleetVM:
+    """A VM that costs something now."""
+
+    vm_id: str
+    name: str
+    project_name: str
+    size_id: str
+    size_name: str
+    is_running: bool
+    rate_micro_per_hour: int  # what it costs now
+    stopped_micro_per_hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What somebody thinks of doing."""
+
+    stop: frozenset[str] = frozenset()  # VM ids
+    sizes: Mapping[str, str] = field(default_factory=dict)  # VM id: size id
+    launch: Mapping[str, int] = field(default_factory=dict)  # size id: how many
+
+    @property
+    def count(self) -> int:
+        return len(self.stop | set(self.sizes)) + sum(self.launch.values())
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """The answer: burn rate and end of credits before and after the changes."""
+
+    balance: Balance
+    burn_after_micro_per_hour: int
+    needed_micro: int  # what the launches would set aside at once
+    changes: int
+
+    @property
+    def difference_micro_per_hour(self) -> int:
+        return self.burn_after_micro_per_hour - self.balance.burn_micro_per_hour
+
+    @property
+    def runs_out_at(self) -> datetime | None:
+        return run_out(self.balance.at, self.balance.total_micro, self.burn_after_micro_per_hour)
+
+    @property
+    def missing_micro(self) -> int:
+        return max(0, self.needed_micro - self.balance.available_micro)
+
+
+def what_if(
+    balance: Balance, fleet: Sequence[FleetVM], sizes: Sequence[Size], changes: Changes, window: timedelta
+) -> WhatIf:
+    """Work the changes out. VMs and sizes that do not exist change nothing."""
+    known = {size.id: size for size in sizes}
+    burn = balance.burn_micro_per_hour
+    for vm in fleet:
+        burn += _rate_after(vm, known.get(changes.sizes.get(vm.vm_id, "")), changes) - vm.rate_micro_per_hour
+    needed = 0
+    for size_id, count in changes.launch.items():
+        if size_id in known:
+            burn += known[size_id].running_micro_per_hour * count
+            needed += cost(known[size_id].running_micro_per_hour, window // SECOND) * count
+    return WhatIf(balance, burn, needed, changes.count)
+
+
+def _rate_after(vm: FleetVM, size: Size | None, changes: Changes) -> int:
+    runs = vm.is_running and vm.vm_id not in changes.stop
+    if size is not None:
+        return size.running_micro_per_hour if runs else size.stopped_micro_per_hour
+    return vm.rate_micro_per_hour if runs == vm.is_running else vm.stopped_micro_per_hour
+
+
+@dataclass(frozen=True, slots=True)
+class BalancePoint:
+    """A balance that was (``projected`` False) or will be, if nothing changes."""
+
+    at: datetime
+    micro: int
+    projected: bool = False
+
+
+def project(balance: Balance, until: datetime, step: timedelta) -> list[BalancePoint]:
+    """The balance from now on at the present burn rate, every ``step``, with the moment at which it is empty."""
+    end = balance.runs_out_at
+    moments = [balance.at]
+    while moments[-1] + step <= until:
+        moments.append(moments[-1] + step)
+    if end is not None and end < until:
+        moments = sorted({*moments, end})
+    burned = [balance.burn_micro_per_hour * ((at - balance.at) // SECOND) // SECONDS_PER_HOUR for at in moments]
+    return [
+        BalancePoint(at, 0 if end and at >= end else max(0, balance.total_micro - spent), True)
+        for at, spent in zip(moments, burned, strict=True)
+    ]

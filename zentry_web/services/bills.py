@@ -1,0 +1,205 @@
+"""Bills opened down to the second: intervals, their charges and events, and the same as CSV. Only reads."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, case, func, select
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.bills import Bill, BillCharge, BillInterval, OpenedInterval, OpenedTransfer
+from zentry_web.domain.event import Event
+from zentry_web.domain.usage import ChargeKind, ChargeLine, Interval, UsageState
+from zentry_web.domain.user import SYSTEM, Actor
+from zentry_web.models import DbEvent, DbPriceVersion, DbProject, DbSize, DbVM
+from zentry_web.services.access import require_self
+from zentry_web.services.base_service import BaseService
+from zentry_web.services.errors import NotFoundError
+from zentry_web.services.event_log import for_viewer, read_events
+from zentry_web.services.ledger import ENTRY, TRANSFER, USER_ACCOUNTS, account_id
+from zentry_web.services.settlement import CHARGE, INTERVAL, UNSETTLED
+from zentry_web.services.usage_reports import cost_of, unsettled_seconds
+
+MOST_INTERVALS = 500
+
+_FACTS = (
+    INTERVAL.c.id,
+    INTERVAL.c.vm_id,
+    INTERVAL.c.owner_id,
+    INTERVAL.c.project_id,
+    INTERVAL.c.state,
+    INTERVAL.c.rate_micro_per_hour,
+    INTERVAL.c.start_at,
+    INTERVAL.c.end_at,
+    INTERVAL.c.settled_until,
+    INTERVAL.c.minimum_seconds,
+    INTERVAL.c.time_zone,
+    DbVM.name.label("vm_name"),
+    DbProject.name.label("project_name"),
+    DbSize.name.label("size_name"),
+    DbPriceVersion.number,
+    INTERVAL.c.opened_by,
+    INTERVAL.c.closed_by,
+)
+
+
+class Bills(BaseService):
+    """What was charged and why. Amounts are micro-credits, times aware UTC."""
+
+    name = "bills"
+
+    def get_bill(
+        self,
+        user_id: str,
+        start: datetime,
+        end: datetime,
+        *,
+        vm_id: str | None = None,
+        limit: int = MOST_INTERVALS,
+        actor: Actor = SYSTEM,
+    ) -> Bill:
+        """The intervals with charges that begin in [start, end), newest first, and what has accrued in it since.
+
+        ``more`` says that there are more than ``limit``. Raises NotFoundError (also for somebody else's).
+        """
+        require_self(actor, user_id)
+        with self.reading() as session:
+            rows = session.execute(_bill_query(user_id, start, end, self.now(), vm_id).limit(limit + 1)).all()
+        lines = tuple(_bill_interval(row, row.seconds, row.amount, row.accrued) for row in rows[:limit])
+        return Bill(start, end, lines, len(rows) > limit)
+
+    def get_interval(
+        self,
+        user_id: str,
+        interval_id: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        actor: Actor = SYSTEM,
+    ) -> OpenedInterval:
+        """One interval, the events that opened and closed it, and its charges: those in [start, end), if given.
+
+        Raises NotFoundError.
+        """
+        require_self(actor, user_id)
+        conditions = [CHARGE.c.interval_id == interval_id, CHARGE.c.owner_id == user_id]
+        if start is not None:
+            conditions.append(CHARGE.c.from_at >= start)
+        if end is not None:
+            conditions.append(CHARGE.c.from_at < end)
+        with self.reading() as session:
+            row = session.execute(
+                _facts_query().where(INTERVAL.c.id == interval_id, INTERVAL.c.owner_id == user_id)
+            ).one_or_none()
+            if row is None:
+                raise NotFoundError("There is no such line.")
+            charges = tuple(read_charges(session, *conditions))
+            events = _events(session, [row.opened_by, row.closed_by], actor)
+        seconds = sum(each.line.seconds for each in charges if each.line.kind == ChargeKind.USAGE)
+        bill = _bill_interval(row, seconds, sum(each.line.amount for each in charges))
+        closed = events.get(row.closed_by) if row.closed_by else None
+        return OpenedInterval(bill, charges, events.get(row.opened_by), closed, start, end)
+
+    def get_transfer(self, user_id: str, transfer_id: str, *, actor: Actor = SYSTEM) -> OpenedTransfer:
+        """A payment for usage with the charges it paid. Raises NotFoundError."""
+        require_self(actor, user_id)
+        mine = [account_id(kind, user_id) for kind in USER_ACCOUNTS]
+        with self.reading() as session:
+            transfer = session.execute(
+                select(TRANSFER.c.at).where(TRANSFER.c.id == transfer_id, TRANSFER.c.owner_id == user_id)
+            ).one_or_none()
+            charges = tuple(read_charges(session, CHARGE.c.transfer_id == transfer_id, CHARGE.c.owner_id == user_id))
+            if transfer is None or not charges:
+                raise NotFoundError("There is no such payment for usage.")
+            entries = dict(
+                session.execute(
+                    select(ENTRY.c.account_id, ENTRY.c.amount).where(ENTRY.c.transfer_id == transfer_id)
+                ).all()
+            )
+        return OpenedTransfer(
+            id=transfer_id,
+            at=transfer.at,
+            charges=charges,
+            paid_micro=-sum(entries.get(account, 0) for account in mine),
+            written_off_micro=-entries.get("acc_write_off", 0),
+        )
+
+    def list_charges(
+        self, user_id: str, start: datetime, end: datetime, *, vm_id: str | None = None, actor: Actor = SYSTEM
+    ) -> list[BillCharge]:
+        """Every charge that begins in [start, end), in order, with its inputs."""
+        require_self(actor, user_id)
+        conditions = [CHARGE.c.owner_id == user_id, CHARGE.c.from_at >= start, CHARGE.c.from_at < end]
+        if vm_id:
+            conditions.append(CHARGE.c.vm_id == vm_id)
+        with self.reading() as session:
+            return list(read_charges(session, *conditions))
+
+
+def _facts_query() -> Select[Any]:
+    return _with_names(select(*_FACTS).select_from(INTERVAL))
+
+
+def _with_names(query: Select[Any]) -> Select[Any]:
+    return (
+        query.join(DbVM, DbVM.id == INTERVAL.c.vm_id)
+        .join(DbProject, DbProject.id == INTERVAL.c.project_id)
+        .join(DbPriceVersion, DbPriceVersion.id == INTERVAL.c.price_version_id)
+        .join(DbSize, DbSize.id == DbPriceVersion.size_id)
+    )
+
+
+def _bill_query(owner_id: str, start: datetime, end: datetime, now: datetime, vm_id: str | None) -> Select[Any]:
+    """Intervals with the sums of their charges in the period: first the sums, then the names."""
+    used = case((CHARGE.c.kind == ChargeKind.USAGE, CHARGE.c.seconds), else_=0)
+    sums = (
+        select(CHARGE.c.interval_id, func.sum(used).label("seconds"), func.sum(CHARGE.c.amount).label("amount"))
+        .where(CHARGE.c.owner_id == owner_id, CHARGE.c.from_at >= start, CHARGE.c.from_at < end)
+        .group_by(CHARGE.c.interval_id)
+        .subquery()
+    )
+    accrued = case((UNSETTLED, cost_of(unsettled_seconds(min(now, end), start))), else_=0)
+    query: Select[Any] = select(
+        *_FACTS,
+        func.coalesce(sums.c.seconds, 0).label("seconds"),
+        func.coalesce(sums.c.amount, 0).label("amount"),
+        accrued.label("accrued"),
+    ).select_from(INTERVAL)
+    open_now = UNSETTLED & (INTERVAL.c.settled_until < min(now, end))
+    query = _with_names(query.outerjoin(sums, sums.c.interval_id == INTERVAL.c.id)).where(
+        INTERVAL.c.owner_id == owner_id, INTERVAL.c.start_at < end, sums.c.interval_id.is_not(None) | open_now
+    )
+    if vm_id:
+        query = query.where(INTERVAL.c.vm_id == vm_id)
+    return query.order_by(INTERVAL.c.start_at.desc(), INTERVAL.c.id.desc())
+
+
+def _bill_interval(row: Row[Any], seconds: int = 0, amount: int = 0, accrued: int = 0) -> BillInterval:
+    facts = list(row[:11])
+    facts[4] = UsageState(facts[4])
+    vm_name, project_name, size_name, version, opened_by, closed_by = list(row)[11:17]
+    return BillInterval(
+        Interval(*facts), vm_name, project_name, size_name, version, opened_by, closed_by,
+        int(seconds), int(amount), int(accrued),
+    )  # fmt: skip
+
+
+def read_charges(session: Session, *conditions: ColumnElement[bool]) -> Iterator[BillCharge]:
+    """Charges in order of time, each with its interval; what belongs to one interval is built once."""
+    line = (CHARGE.c.kind, CHARGE.c.from_at, CHARGE.c.to_at, CHARGE.c.seconds, CHARGE.c.amount, CHARGE.c.transfer_id)
+    query: Select[Any] = _with_names(
+        select(*_FACTS, *line).join_from(CHARGE, INTERVAL, INTERVAL.c.id == CHARGE.c.interval_id)
+    )
+    query = query.where(*conditions).order_by(CHARGE.c.from_at, CHARGE.c.interval_id, CHARGE.c.kind.desc())
+    known: dict[str, BillInterval] = {}
+    for row in session.execute(query):
+        of = known.get(row[0])
+        if of is None:
+            of = known[row[0]] = _bill_interval(row)
+        kind, start, end, seconds, amount, transfer_id = row[17:23]
+        yield BillCharge(of, ChargeLine(ChargeKind(kind), start, end, seconds, amount), transfer_id)
+
+
+def _events(session: Session, ids: list[str | None], actor: Actor) -> dict[str, Event]:
+    found = read_events(session, DbEvent.id.in_([each for each in ids if each]), limit=len(ids))
+    return {event.id: event for event in for_viewer(found, actor)}

@@ -1,0 +1,188 @@
+"""Telling people: a list in the app and, where a mail server is set, a mail. Each notice happens once."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete, func, insert, select, update
+
+from zentry_web.domain.notice import Mail, Notice
+from zentry_web.domain.user import SYSTEM, Actor
+from zentry_web.models import DbNotice, DbOutbox, DbUser
+from zentry_web.services.access import require_self
+from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.errors import NotFoundError
+from zentry_web.services.ledger import upsert
+
+LEASE = timedelta(seconds=60)  # how long a claimed mail is left to the worker that took it
+FIRST_RETRY = timedelta(seconds=30)
+LONGEST_RETRY = timedelta(hours=1)
+GIVE_UP = timedelta(days=3)
+KEEP_MAIL = timedelta(days=30)
+_TITLE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettings:
+    """Whether mail is sent at all, and the address that links in it begin with."""
+
+    enabled: bool = False
+    base_url: str = ""
+
+
+class Notices(BaseService):
+    """Writes notices in the caller's transaction; the worker hands the mails over afterwards."""
+
+    name = "notices"
+
+    def __init__(self, core: Core, mail: MailSettings | None = None) -> None:
+        super().__init__(core)
+        self._mail = mail or MailSettings()
+
+    def tell(
+        self, user_id: str, kind: str, key: str, title: str, body: str, *, url: str = "", mail: bool = True
+    ) -> bool:
+        """Tell a person something, once per (person, ``kind``, ``key``), in the caller's transaction.
+
+        ``title`` and ``body`` are plain text in the reader's words; ``url`` a path. Returns whether it was new:
+        then it stands in the list, and a mail waits to be sent if ``mail`` and a mail server is set.
+        """
+        now = self.now()
+        row = {
+            "id": self.new_id("ntc"),
+            "user_id": user_id,
+            "kind": kind,
+            "key": key,
+            "at": now,
+            "title": title[:_TITLE],
+            "body": body,
+            "url": url,
+            "read_at": None,
+        }
+        with self.transaction() as session:
+            session.flush()
+            made = session.execute(
+                upsert(session, DbNotice.__table__)  # type: ignore[arg-type]
+                .values(row)
+                .on_conflict_do_nothing(index_elements=["user_id", "kind", "key"])
+                .returning(DbNotice.id)
+            ).one_or_none()
+            if made is None:
+                return False
+            if mail and self._mail.enabled:
+                address = session.scalars(
+                    select(DbUser.email).where(DbUser.id == user_id, DbUser.disabled_at.is_(None))
+                ).one_or_none()
+                if address:
+                    self._enqueue(user_id, address, title, body, url)
+            return True
+
+    def was_told(self, user_id: str, kind: str, key: str) -> Notice | None:
+        """The notice, if that person has been told it."""
+        query = select(DbNotice).where(DbNotice.user_id == user_id, DbNotice.kind == kind, DbNotice.key == key)
+        with self.reading() as session:
+            row = session.scalar(query)
+            return _notice(row) if row else None
+
+    def list_notices(
+        self, user_id: str, *, actor: Actor = SYSTEM, before: str | None = None, limit: int = 30
+    ) -> list[Notice]:
+        """A person's notices, newest first; ``before`` is the id of the last one seen."""
+        require_self(actor, user_id)
+        query = select(DbNotice).where(DbNotice.user_id == user_id).order_by(DbNotice.id.desc()).limit(limit)
+        if before:
+            query = query.where(DbNotice.id < before)
+        with self.reading() as session:
+            return [_notice(row) for row in session.scalars(query)]
+
+    def count_unread(self, user_id: str) -> int:
+        """How many notices the person has not seen."""
+        query = select(func.count()).where(DbNotice.user_id == user_id, DbNotice.read_at.is_(None))
+        with self.reading() as session:
+            return session.scalar(query) or 0
+
+    def mark_read(self, user_id: str, notice_id: str | None = None, *, actor: Actor = SYSTEM) -> None:
+        """Mark one notice (None: all) as seen. Raises NotFoundError when it is not that person's."""
+        require_self(actor, user_id)
+        mine = DbNotice.user_id == user_id
+        with self.transaction() as session:
+            if notice_id is not None:
+                mine &= DbNotice.id == notice_id
+                if session.scalar(select(DbNotice.id).where(mine)) is None:
+                    raise NotFoundError("There is no such notice.")
+            session.execute(update(DbNotice).where(mine, DbNotice.read_at.is_(None)).values(read_at=self.now()))
+
+    # -- mail: the worker's side ----------------------------------------------------------------
+
+    def claim_mail(self) -> Mail | None:
+        """Take the next mail that is due, for a minute; None when there is none."""
+        now = self.now()
+        due = (
+            select(DbOutbox.id)
+            .where(DbOutbox.sent_at.is_(None), DbOutbox.run_at <= now)
+            .order_by(DbOutbox.run_at, DbOutbox.id)
+            .limit(1)
+        )
+        with self.reading() as session:  # most looks find nothing and cost no write lock
+            if session.scalar(due) is None:
+                return None
+        with self.transaction() as session:
+            mail_id = session.scalar(due.with_for_update(skip_locked=True))
+            row = session.get(DbOutbox, mail_id, populate_existing=True) if mail_id else None
+            if row is None:
+                return None
+            row.attempts += 1
+            row.run_at = now + LEASE
+            return Mail(row.id, row.to_address, row.subject, row.body, row.attempts)
+
+    def record_sent(self, mail: Mail) -> None:
+        """The mail server took it."""
+        self._record(mail, sent_at=self.now(), error="")
+
+    def record_failed(self, mail: Mail, error: str) -> None:
+        """It did not: again later (30 s, doubling to an hour), for three days; the list in the app counts meanwhile."""
+        wait = min(FIRST_RETRY * 2 ** min(mail.attempt - 1, 10), LONGEST_RETRY)
+        self._record(mail, run_at=self.now() + wait, error=error[:500])
+
+    def prune(self) -> None:
+        """Forget mails sent a month ago, and those that nobody took for three days."""
+        now = self.now()
+        with self.transaction() as session:
+            session.execute(delete(DbOutbox).where(DbOutbox.sent_at < now - KEEP_MAIL))
+            session.execute(delete(DbOutbox).where(DbOutbox.sent_at.is_(None), DbOutbox.created_at < now - GIVE_UP))
+
+    def erase(self, user_id: str) -> None:
+        """Forget everything a person was told, in the caller's transaction: the account is being deleted."""
+        with self.transaction() as session:
+            session.execute(delete(DbNotice).where(DbNotice.user_id == user_id))
+            session.execute(delete(DbOutbox).where(DbOutbox.user_id == user_id))
+
+    def _record(self, mail: Mail, **values: object) -> None:
+        query = update(DbOutbox).where(DbOutbox.id == mail.id, DbOutbox.attempts == mail.attempt)
+        with self.transaction() as session:
+            session.execute(query.values(**values))
+
+    def _enqueue(self, user_id: str, address: str, title: str, body: str, url: str) -> None:
+        now = self.now()
+        text = body if not url else f"{body}\n\n{self._mail.base_url}{url}"
+        with self.transaction() as session:
+            session.execute(
+                insert(DbOutbox),
+                [
+                    {
+                        "id": self.new_id("mail"),
+                        "user_id": user_id,
+                        "to_address": address,
+                        "subject": " ".join(title.split())[:_TITLE],
+                        "body": text,
+                        "created_at": now,
+                        "sent_at": None,
+                        "attempts": 0,
+                        "run_at": now,
+                        "error": "",
+                    }
+                ],
+            )
+
+
+def _notice(row: DbNotice) -> Notice:
+    return Notice(row.id, row.kind, row.at, row.title, row.body, row.url, row.read_at)

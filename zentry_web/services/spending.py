@@ -1,0 +1,184 @@
+"""Where credits went and how long they will last: spend by VM, project, size and day; balances; what-if. Only reads."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import BigInteger, func, select, type_coerce
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.billing import TransferKind, UsageState
+from zentry_web.domain.bills import BillInterval, SpendGroup
+from zentry_web.domain.forecast import BalancePoint, Changes, FleetVM, WhatIf, project, what_if
+from zentry_web.domain.usage import EPOCH, SECOND
+from zentry_web.domain.user import SYSTEM, Actor
+from zentry_web.domain.vm import Size
+from zentry_web.models import DbProject, DbSize, DbVM
+from zentry_web.services.access import require_self
+from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.bills import Bills
+from zentry_web.services.ledger import ENTRY, TRANSFER, USER_ACCOUNTS, account_id
+from zentry_web.services.settlement import CHARGE, INTERVAL, UNSETTLED
+from zentry_web.services.usage_reports import read_balance, time_zone_of
+
+QUARTER = 900  # every time zone's midnight is a whole quarter of an hour of UTC
+EVERYTHING = 1_000_000
+INTERNAL = (TransferKind.HOLD, TransferKind.RELEASE, TransferKind.USAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """A period's cost, four times the same sum."""
+
+    start: datetime
+    end: datetime
+    by_vm: tuple[SpendGroup, ...]
+    by_project: tuple[SpendGroup, ...]
+    by_size: tuple[SpendGroup, ...]
+    by_day: tuple[SpendGroup, ...]  # every day of the period, in order
+
+    @property
+    def total_micro(self) -> int:
+        return sum(group.amount_micro for group in self.by_vm)
+
+
+class Spending(BaseService):
+    """Amounts are micro-credits, times aware UTC, days the account's."""
+
+    name = "spending"
+
+    def __init__(self, core: Core, bills: Bills, *, window: timedelta) -> None:
+        super().__init__(core)
+        self._bills = bills
+        self._window = window
+
+    def get_spend(self, user_id: str, start: datetime, end: datetime, *, actor: Actor = SYSTEM) -> Spend:
+        """What [start, end) cost, charged and accrued, by VM, project, size and day. Raises NotFoundError."""
+        require_self(actor, user_id)
+        bill = self._bills.get_bill(user_id, start, end, limit=EVERYTHING, actor=actor)
+        with self.reading() as session:
+            zone = ZoneInfo(time_zone_of(session, user_id))
+            days = _spend_by_day(session, user_id, start, end, zone)
+        accrued = sum(line.accrued_micro for line in bill.lines)
+        last = max(start, min(self.now(), end - SECOND)).astimezone(zone).date()
+        if accrued:
+            days[last] = days.get(last, 0) + accrued
+        return Spend(
+            start,
+            end,
+            _grouped(bill.lines, lambda line: (line.interval.vm_id, line.vm_name)),
+            _grouped(bill.lines, lambda line: (line.interval.project_id, line.project_name)),
+            _grouped(bill.lines, lambda line: (line.size_name, line.size_name)),
+            tuple(SpendGroup(f"{day}", f"{day:%-d %b %Y}", amount) for day, amount in sorted(days.items())),
+        )
+
+    def get_balances(
+        self, user_id: str, *, past: timedelta, future: timedelta, actor: Actor = SYSTEM
+    ) -> list[BalancePoint]:
+        """The balance at each of the account's midnights in the past, now, and as it will be if nothing changes.
+
+        Charges count from the moment they are for, not from when they were made. Raises NotFoundError.
+        """
+        require_self(actor, user_id)
+        now = self.now()
+        with self.reading() as session:
+            balance = read_balance(session, user_id, now)
+            zone = ZoneInfo(time_zone_of(session, user_id))
+            first = (now - past).astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+            gains = _credits_since(session, user_id, first)
+            gains += [(at, -amount) for at, amount in _charged_buckets(session, user_id, first, now)]
+        days = [(first + timedelta(days=i)).astimezone(EPOCH.tzinfo) for i in range(past.days + 2)]
+        total = balance.wallet_micro + balance.held_micro
+        points = [
+            BalancePoint(day, max(0, total - sum(amount for at, amount in gains if at >= day)))
+            for day in days
+            if day < now
+        ]
+        return [*points, BalancePoint(now, balance.total_micro), *project(balance, now + future, timedelta(hours=12))]
+
+    def list_fleet(self, user_id: str, *, actor: Actor = SYSTEM) -> list[FleetVM]:
+        """The VMs that cost something now, the dearest first. One statement."""
+        require_self(actor, user_id)
+        with self.reading() as session:
+            return _read_fleet(session, user_id)
+
+    def what_if(self, user_id: str, changes: Changes, sizes: Sequence[Size], *, actor: Actor = SYSTEM) -> WhatIf:
+        """How burn rate and the end of credits would change. Nothing is done. Three statements."""
+        require_self(actor, user_id)
+        with self.reading() as session:
+            balance = read_balance(session, user_id, self.now())
+            fleet = _read_fleet(session, user_id)
+        return what_if(balance, fleet, sizes, changes, self._window)
+
+
+def _read_fleet(session: Session, owner_id: str) -> list[FleetVM]:
+    rows = session.execute(
+        select(
+            DbVM.id,
+            DbVM.name,
+            DbProject.name,
+            DbVM.size_id,
+            DbSize.name,
+            INTERVAL.c.state,
+            INTERVAL.c.rate_micro_per_hour,
+            DbVM.stopped_micro_per_hour,
+        )
+        .join_from(INTERVAL, DbVM, DbVM.id == INTERVAL.c.vm_id)
+        .join(DbProject, DbProject.id == DbVM.project_id)
+        .join(DbSize, DbSize.id == DbVM.size_id)
+        .where(INTERVAL.c.owner_id == owner_id, UNSETTLED, INTERVAL.c.end_at.is_(None))
+        .order_by(INTERVAL.c.rate_micro_per_hour.desc(), DbVM.name, DbVM.id)
+    )
+    return [
+        FleetVM(vm_id, name, project_name, size_id, size, state == UsageState.RUNNING, rate, stopped)
+        for vm_id, name, project_name, size_id, size, state, rate, stopped in rows
+    ]
+
+
+def _grouped(
+    lines: Sequence[BillInterval], key_of: Callable[[BillInterval], tuple[str, str]]
+) -> tuple[SpendGroup, ...]:
+    """Lines added up by a key, the dearest first."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for line in lines:
+        found = sums.setdefault(key_of(line), [0, 0, 0])
+        found[0] += line.total_micro
+        found[1 if line.interval.state == UsageState.RUNNING else 2] += line.charged_seconds
+    groups = [SpendGroup(key, name, *values) for (key, name), values in sums.items()]
+    return tuple(sorted(groups, key=lambda group: (-group.amount_micro, group.name, group.key)))
+
+
+def _charged_buckets(session: Session, owner_id: str, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
+    """Charges that begin in [start, end), added up by quarters of an hour."""
+    bucket = (type_coerce(CHARGE.c.from_at, BigInteger) // QUARTER).label("bucket")
+    rows = session.execute(
+        select(bucket, func.sum(CHARGE.c.amount))
+        .where(CHARGE.c.owner_id == owner_id, CHARGE.c.from_at >= start, CHARGE.c.from_at < end)
+        .group_by(bucket)
+    )
+    return [(EPOCH + timedelta(seconds=int(number) * QUARTER), int(amount)) for number, amount in rows]
+
+
+def _spend_by_day(session: Session, owner_id: str, start: datetime, end: datetime, zone: ZoneInfo) -> dict[date, int]:
+    days: dict[date, int] = {}
+    day, last = start.astimezone(zone).date(), (end - SECOND).astimezone(zone).date()
+    while day <= last:
+        days[day] = 0
+        day += timedelta(days=1)
+    for at, amount in _charged_buckets(session, owner_id, start, end):
+        local = max(at, start).astimezone(zone).date()
+        days[local] = days.get(local, 0) + amount
+    return days
+
+
+def _credits_since(session: Session, owner_id: str, since: datetime) -> list[tuple[datetime, int]]:
+    """What came in and went out other than for usage, and what was written off, since then."""
+    mine = [account_id(kind, owner_id) for kind in USER_ACCOUNTS]
+    moved = select(TRANSFER.c.at, func.sum(ENTRY.c.amount)).join(ENTRY, ENTRY.c.transfer_id == TRANSFER.c.id)
+    moved = moved.where(TRANSFER.c.owner_id == owner_id, TRANSFER.c.at >= since).group_by(TRANSFER.c.id, TRANSFER.c.at)
+    found = session.execute(moved.where(TRANSFER.c.kind.not_in(INTERNAL), ENTRY.c.account_id.in_(mine))).all()
+    written_off = session.execute(
+        moved.where(TRANSFER.c.kind == TransferKind.USAGE, ENTRY.c.account_id == "acc_write_off")
+    ).all()
+    return [(at, int(amount)) for at, amount in found] + [(at, -int(amount)) for at, amount in written_off]
