@@ -70,8 +70,11 @@ class ServiceContainer:
             parts = cast(Parts, import_module("zentry_web.composition").parts_from_environment())
         core, settings = parts.core, parts.settings
         billing = BillingService(
-            core, starting_micro=settings.starting_micro, hold_window_seconds=settings.hold_window_seconds,
-            mail=settings.mail, policy=settings.landing_policy,
+            core,
+            starting_micro=settings.starting_micro,
+            hold_window_seconds=settings.hold_window_seconds,
+            mail=settings.mail,
+            policy=settings.landing_policy,
         )
         monitoring = MonitoringService(
             core,
