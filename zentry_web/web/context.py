@@ -1,4 +1,4 @@
-"""What every template gets. ``balance`` is fetched only when a template asks for it, once per request."""
+"""What every template gets. Balance, notices and the hypervisor's state are fetched only when a template asks."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from flask import Flask, current_app, g, request
 from werkzeug.local import LocalProxy
 
 from zentry_web.domain.billing import Balance
+from zentry_web.domain.monitoring import ComputeStatus
 from zentry_web.domain.user import MIN_PASSWORD
 from zentry_web.web.actor import current_actor, signed_in_user
 from zentry_web.web.services import services
@@ -34,6 +35,13 @@ def get_balance() -> Balance | None:
     return g.balance  # type: ignore[no-any-return]
 
 
+def get_compute() -> ComputeStatus:
+    """What the worker last learned of the hypervisor, once per request."""
+    if "compute" not in g:
+        g.compute = services().get_vm_service().get_compute_status()
+    return g.compute  # type: ignore[no-any-return]
+
+
 def count_unread() -> int:
     """How many notices the signed-in person has not seen."""
     user = signed_in_user()
@@ -60,6 +68,7 @@ def page_context() -> dict[str, Any]:
         "current_actor": user,
         "balance": LocalProxy(get_balance) if user else None,
         "unread_notices": LocalProxy(count_unread) if user else 0,
+        "compute": LocalProxy(get_compute),
     }
 
 
