@@ -9,19 +9,27 @@
 // .z-age[data-stale-after] becomes .stale.
 (() => {
   "use strict";
-  const GATHER_MS = 200, POLL_MS = 5000, RETRY_STREAM_MS = 60000, FAILURES = 3, STEADY_MS = 10000;
+  const GATHER_MS = 200, POLL_MS = 5000, RETRY_STREAM_MS = 60000, FAILURES = 3, STEADY_MS = 10000, LEAVING_MS = 10000;
   const all = (selector) => [...document.querySelectorAll(selector)];
   const live = () => all("[data-live]").filter((el) => el !== document.body);
 
   // --- Refreshing
   const waiting = new WeakMap();
+  let leaving = false;
   function refresh(el) {
     if (waiting.has(el)) return;
     waiting.set(el, setTimeout(() => {
       waiting.delete(el);
-      if (el.isConnected) window.htmx?.trigger(el, "live", {}, false);
+      if (el.isConnected && !leaving) window.htmx?.trigger(el, "live", {}, false);
     }, GATHER_MS));
   }
+  // On the way to another page nothing is refreshed: after a log-out the answer would be "log in first", and following
+  // that would overtake the page the person asked for. Should the page stay after all (a download), it goes on.
+  addEventListener("beforeunload", () => {
+    leaving = true;
+    live().forEach((el) => window.htmx?.trigger(el, "htmx:abort", {}, false));
+    setTimeout(() => { leaving = false; }, LEAVING_MS);
+  });
   function refreshTopics(topics) {
     const wanted = new Set(topics);
     live().filter((el) => el.dataset.live.split(/\s+/).some((topic) => wanted.has(topic))).forEach(refresh);
