@@ -19,7 +19,7 @@ test-all: ## make test, then make bench
 	@scripts/test
 	@scripts/bench
 
-quick: ## the tests that need no real parts, in under a minute
+quick: ## rules and services on SQLite and the simulator, in under a minute
 	@scripts/quick
 
 sure: ## lint, format, types, import layers, templates
