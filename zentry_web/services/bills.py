@@ -17,23 +17,13 @@ from zentry_web.services.base_service import BaseService
 from zentry_web.services.errors import NotFoundError
 from zentry_web.services.event_log import for_viewer, read_events
 from zentry_web.services.ledger import ENTRY, TRANSFER, USER_ACCOUNTS, account_id
-from zentry_web.services.settlement import CHARGE, INTERVAL, UNSETTLED
+from zentry_web.services.settlement import CHARGE, INTERVAL, INTERVAL_FACTS, UNSETTLED
 from zentry_web.services.usage_reports import cost_of, unsettled_seconds
 
 MOST_INTERVALS = 500
 
 _FACTS = (
-    INTERVAL.c.id,
-    INTERVAL.c.vm_id,
-    INTERVAL.c.owner_id,
-    INTERVAL.c.project_id,
-    INTERVAL.c.state,
-    INTERVAL.c.rate_micro_per_hour,
-    INTERVAL.c.start_at,
-    INTERVAL.c.end_at,
-    INTERVAL.c.settled_until,
-    INTERVAL.c.minimum_seconds,
-    INTERVAL.c.time_zone,
+    *INTERVAL_FACTS,
     DbVM.name.label("vm_name"),
     DbProject.name.label("project_name"),
     DbSize.name.label("size_name"),

@@ -32,6 +32,21 @@ CHARGE = cast(Table, DbCharge.__table__)
 HOLD = cast(Table, DbHold.__table__)
 MONTH = cast(Table, DbUsageMonth.__table__)
 
+# The columns of domain/usage.py's Interval, in its order.
+INTERVAL_FACTS = (
+    INTERVAL.c.id,
+    INTERVAL.c.vm_id,
+    INTERVAL.c.owner_id,
+    INTERVAL.c.project_id,
+    INTERVAL.c.state,
+    INTERVAL.c.rate_micro_per_hour,
+    INTERVAL.c.start_at,
+    INTERVAL.c.end_at,
+    INTERVAL.c.settled_until,
+    INTERVAL.c.minimum_seconds,
+    INTERVAL.c.time_zone,
+)
+
 # As the partial indexes spell it; ``~column`` becomes ``column = 0`` on SQLite, which they do not serve.
 UNSETTLED = text("NOT usage_interval.settled")
 
@@ -71,17 +86,7 @@ def items_query() -> Select[Any]:
     """Unsettled intervals with their holds; add conditions, then ``read_items``."""
     return (
         select(
-            INTERVAL.c.id,
-            INTERVAL.c.vm_id,
-            INTERVAL.c.owner_id,
-            INTERVAL.c.project_id,
-            INTERVAL.c.state,
-            INTERVAL.c.rate_micro_per_hour,
-            INTERVAL.c.start_at,
-            INTERVAL.c.end_at,
-            INTERVAL.c.settled_until,
-            INTERVAL.c.minimum_seconds,
-            INTERVAL.c.time_zone,
+            *INTERVAL_FACTS,
             HOLD.c.id.label("hold_id"),
             HOLD.c.remaining,
         )
