@@ -41,7 +41,8 @@ def test_the_browsers_preference_counts_until_one_chooses(sign_in: Callable[...,
 
     page.goto("/overview")
     page.get_by_role("button", name="Account menu").click()
-    page.get_by_role("button", name="Light").click()
+    with page.expect_response("**/theme"):
+        page.get_by_role("button", name="Light").click()
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "light")  # without a reload
     assert brightness(page) > 200
     expect(page.get_by_role("button", name="Light")).to_have_attribute("aria-pressed", "true")
@@ -52,7 +53,8 @@ def test_the_browsers_preference_counts_until_one_chooses(sign_in: Callable[...,
 
     page.goto("/overview")
     page.get_by_role("button", name="Account menu").click()
-    page.get_by_role("button", name="Auto").click()
+    with page.expect_response("**/theme"):
+        page.get_by_role("button", name="Auto").click()
     expect(page.locator("html")).not_to_have_attribute("data-bs-theme", "light")
     assert brightness(page) < 60
     page.reload()

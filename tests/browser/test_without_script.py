@@ -32,9 +32,9 @@ def test_the_main_job_with_plain_forms(visit: Callable[..., Person]) -> None:
     reload_until(person, "Running")
 
     expect(page.locator("table:visible", has_text="Time").first).to_be_visible()  # charts are tables
-    page.get_by_role("button", name=re.compile("^Stop")).click()
+    press(person, "Stop")
     reload_until(person, "Stopped")
-    page.get_by_role("button", name=re.compile("^Start")).click()
+    press(person, "Start")
     reload_until(person, "Running")
 
     page.get_by_role("button", name="More actions").click()  # a popover opens without script
@@ -60,6 +60,12 @@ def test_the_main_job_with_plain_forms(visit: Callable[..., Person]) -> None:
     page.get_by_role("button", name="Account menu").click()
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_text("You are logged out")).to_be_visible()
+
+
+def press(person: Person, button: str) -> None:
+    """Send a form and wait for the page that answers: a reload before that would send nothing anew."""
+    with person.page.expect_navigation():
+        person.page.get_by_role("button", name=re.compile(f"^{button}")).click()
 
 
 def reload_until(person: Person, state: str) -> None:
