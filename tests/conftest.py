@@ -34,6 +34,7 @@ def make_config(folder: Path, **settings: object) -> Config:
         "environment": "test",
         "compute": "simulator",
         "data": folder,
+        "signup_seconds": 0,
         "argon2_memory_kib": 64,
         "argon2_time_cost": 1,
         "secret_key": "test-secret-key",

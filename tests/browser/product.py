@@ -66,6 +66,7 @@ class Product:
             "web_workers": 1,
             "web_threads": 60,
             "simulator_boot_seconds": 1.0,
+            "signup_seconds": 0,
             "argon2_memory_kib": 64,
             "argon2_time_cost": 1,
         }

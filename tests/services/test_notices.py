@@ -52,7 +52,7 @@ def notices(cloud):
 
 
 def postman(cloud, url):
-    return Postman(cloud.billing, SmtpMailer(url, "Zentry <zentry@cloud.example.com>"), threading.Event())
+    return Postman([cloud.billing.notices], SmtpMailer(url, "Zentry <zentry@cloud.example.com>"), threading.Event())
 
 
 def test_a_notice_happens_once_and_is_mailed_once(cloud, notices, alice, server, inbox):

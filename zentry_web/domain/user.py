@@ -64,6 +64,27 @@ class SignedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingSignup:
+    """A sign-up whose address is not proved yet: there is no account."""
+
+    email: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A signed-in browser, as its owner sees it. ``id`` names it and lets nobody in."""
+
+    id: str
+    device: str
+    address: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
 class UserRow:
     """An account as the admin's list shows it."""
 

@@ -16,7 +16,7 @@ from zentry_web.models.notice import DbLanding, DbNotice, DbOutbox
 from zentry_web.models.project import DbProject
 from zentry_web.models.statement import DbStatement
 from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader
-from zentry_web.models.user import DbAuthSession, DbOneTimeLink, DbRateCounter, DbUser
+from zentry_web.models.user import DbAuthSession, DbMailRequest, DbOneTimeLink, DbRateCounter, DbUser
 from zentry_web.models.vm import DbImage, DbOperation, DbSize, DbVM
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "DbLanding",
     "DbLatest",
     "DbLeader",
+    "DbMailRequest",
     "DbNotice",
     "DbOneTimeLink",
     "DbOperation",

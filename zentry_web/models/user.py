@@ -2,11 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, Integer, String, Text
+from sqlalchemy import ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zentry_web.db import Base
 from zentry_web.models.types import UTCDateTime
+
+_WAITING = text("done_at IS NULL")
 
 
 class DbUser(Base):
@@ -49,6 +51,29 @@ class DbOneTimeLink(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class DbMailRequest(Base):
+    """Somebody asked for a mail to an address that may or may not have an account: the worker finds out.
+
+    A sign-up's secret is stored as a hash; it exists only in the mail. No account is made before it comes back.
+    """
+
+    __tablename__ = "mail_request"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    purpose: Mapped[str] = mapped_column(String(20))
+    email: Mapped[str] = mapped_column(String(254))
+    name: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    run_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    done_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    token_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    __table_args__ = (Index("ix_mail_request_waiting", "run_at", sqlite_where=_WAITING, postgresql_where=_WAITING),)
 
 
 class DbRateCounter(Base):

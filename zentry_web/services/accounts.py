@@ -2,6 +2,7 @@
 
 from sqlalchemy import select
 
+from zentry_web.domain.device import device_name
 from zentry_web.domain.event import Outcome
 from zentry_web.domain.user import ANONYMOUS_ID, SYSTEM, Actor, Role, User
 from zentry_web.models import DbUser
@@ -14,7 +15,7 @@ EMAIL_TAKEN = "There is an account with this e-mail address already."
 UNKNOWN_ACCOUNT = "unknown"  # the resource of a refused log-in for an address without an account
 
 # What proves who it is: whoever the browser was signed in as before did not do it.
-_PROOFS = frozenset({"auth.login", "auth.link_redeemed"})
+_PROOFS = frozenset({"auth.login", "auth.link_redeemed", "auth.password_reset"})
 # What a visitor or the command line does in a person's name.
 _IN_ONES_NAME = frozenset({"auth.signup", "auth.logout"})
 
@@ -34,8 +35,20 @@ class Accounts(BaseService):
             if session.scalar(select(DbUser.id).where(DbUser.email_key == email_key(email))) is not None:
                 raise invalid({"email": EMAIL_TAKEN})
 
-    def add(self, email: str, name: str, role: Role, password_hash: str | None, *, actor: Actor = SYSTEM) -> User:
-        """A new account with its wallet and starting credits; in the caller's transaction."""
+    def add(
+        self,
+        email: str,
+        name: str,
+        role: Role,
+        password_hash: str | None,
+        *,
+        actor: Actor = SYSTEM,
+        once_per: str | None = None,
+    ) -> User:
+        """A new account with its wallet and starting credits; in the caller's transaction.
+
+        ``once_per``: the mailbox that gets starting credits once, however many accounts it proves.
+        """
         row = DbUser(
             id=self.new_id("usr"),
             email=email,
@@ -52,8 +65,26 @@ class Accounts(BaseService):
             session.flush()
             self._billing.open_accounts(row.id)
             self.log("auth.signup", row.id, actor, {"role": role}, personal={"email": email, "name": name})
-            self._billing.grant_starting_credits(row.id)
+            self._billing.grant_starting_credits(row.id, once_per=once_per)
         return to_user(row)
+
+    def tell_password_changed(self, user_id: str) -> None:
+        """Tell the owner that the password is another now; in the caller's transaction."""
+        body = "Every other session has ended. If it was not you, choose a new password at once."
+        self._billing.notices.tell(
+            user_id, "password", self.new_id("key"), "Your password was changed", body, url="/account/security"
+        )
+
+    def tell_new_device(self, user_id: str, actor: Actor) -> None:
+        """Tell the owner that somebody logged in from a browser not seen before; in the caller's transaction."""
+        device = device_name(actor.user_agent or "")
+        body = (
+            f"{device}, from {actor.address or 'an unknown address'}. If it was not you, change your password: "
+            "that ends every other session."
+        )
+        self._billing.notices.tell(
+            user_id, "new_device", self.new_id("key"), "New log-in to your account", body, url="/account/security"
+        )
 
     def log(
         self,

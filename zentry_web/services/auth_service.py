@@ -5,16 +5,18 @@ from collections.abc import Mapping
 from sqlalchemy import select
 
 from zentry_web.domain.event import Outcome
-from zentry_web.domain.user import FIRST_ADMIN_EMAIL, SYSTEM, Actor, Role, SignedIn, User, parse_time_zone
+from zentry_web.domain.user import FIRST_ADMIN_EMAIL, SYSTEM, Actor, OpenSession, Role, SignedIn, User, parse_time_zone
 from zentry_web.models import DbUser
 from zentry_web.services.access import require_admin, require_self
 from zentry_web.services.account_rows import require_user_row, to_user
 from zentry_web.services.accounts import EMAIL_TAKEN, Accounts
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
-from zentry_web.services.errors import AuthenticationRequiredError, ConflictError
+from zentry_web.services.email_verification import EmailVerification
+from zentry_web.services.errors import AuthenticationRequiredError, ConflictError, NotFoundError
 from zentry_web.services.fields import Fields, email_key, invalid, parse_email, parse_local_email, parse_person
-from zentry_web.services.one_time_links import LinkPurpose, OneTimeLinks
+from zentry_web.services.notices import MailSettings
+from zentry_web.services.one_time_links import ADMIN_PURPOSES, LinkPurpose, OneTimeLinks
 from zentry_web.services.passwords import Passwords, parse_password
 from zentry_web.services.rate_limit import Limit, RateLimiter, network_of
 from zentry_web.services.sessions import Sessions
@@ -37,6 +39,7 @@ class AuthService(BaseService):
         idle_days: int = 7,
         memory_kib: int = 19456,
         time_cost: int = 2,
+        mail: MailSettings | None = None,
     ) -> None:
         super().__init__(core)
         self._billing = billing
@@ -45,6 +48,14 @@ class AuthService(BaseService):
         self._sessions = Sessions(core, days=session_days, idle_days=min(idle_days, session_days))
         self._links = OneTimeLinks(core)
         self._accounts = Accounts(core, billing)
+        self.verification = EmailVerification(
+            core,
+            accounts=self._accounts,
+            links=self._links,
+            sessions=self._sessions,
+            passwords=self._passwords,
+            mail=mail,
+        )
 
     # -- accounts -------------------------------------------------------------------------------
 
@@ -115,6 +126,7 @@ class AuthService(BaseService):
             self._links.void(user_id)
             self._limits.clear(limit)
             self._accounts.log("auth.password_change", user_id, actor)
+            self._accounts.tell_password_changed(user_id)
 
     # -- sessions -------------------------------------------------------------------------------
 
@@ -181,7 +193,39 @@ class AuthService(BaseService):
                 self._accounts.log("auth.logout", user_id, actor, {"sessions": ended})
             return ended
 
+    def list_sessions(
+        self, user_id: str, *, actor: Actor = SYSTEM, session_token: str | None = None
+    ) -> list[OpenSession]:
+        """The browsers that are signed in to an account; the one with ``session_token`` is marked as this one.
+
+        Raises NotFoundError when the account is somebody else's.
+        """
+        require_self(actor, user_id)
+        return self._sessions.list_open(user_id, current=session_token)
+
+    def end_session(self, user_id: str, session_id: str, *, actor: Actor = SYSTEM) -> None:
+        """End one session by the id that ``list_sessions`` gave. Raises NotFoundError when it is not open."""
+        require_self(actor, user_id)
+        with self.transaction():
+            if not self._sessions.end_one(user_id, session_id):
+                raise NotFoundError("That session has ended already.")
+            self._accounts.log("auth.logout", user_id, actor, {"sessions": 1})
+
     # -- one-time links -------------------------------------------------------------------------
+
+    def make_password_link(self, user_id: str, *, actor: Actor) -> str:
+        """The secret of a link (24 h, once) by which a person sets a new password; for admins, who never choose it.
+
+        All sessions of the account end. Raises PermissionDeniedError, NotFoundError, ConflictError (disabled).
+        """
+        require_admin(actor)
+        with self.transaction() as session:
+            row = require_user_row(session, user_id, lock=True)
+            if row.disabled_at is not None:
+                raise ConflictError("Enable the account first.")
+            self._sessions.end_all(user_id)
+            self._accounts.log("auth.link_made", user_id, actor)
+            return self._links.make(user_id, LinkPurpose.SET_PASSWORD)
 
     def create_admin(self, email: str, name: str, *, actor: Actor = SYSTEM) -> str:
         """Make an admin without a password and return the secret of the link (24 h, once) that sets it.
@@ -219,7 +263,7 @@ class AuthService(BaseService):
 
     def peek_link(self, token: str) -> User | None:
         """Whom a link is for, without using it; None when it has expired or was used."""
-        found = self._links.find(token)
+        found = self._links.find(token, ADMIN_PURPOSES)
         return to_user(found[0]) if found else None
 
     def redeem_link(
@@ -240,10 +284,10 @@ class AuthService(BaseService):
         new_name = fields.take("name", parse_person, "") if name is not None else None
         new_email = fields.take("email", parse_local_email, "") if email is not None else None
         fields.check()
-        self._links.require(token)
+        self._links.require(token, ADMIN_PURPOSES)
         password_hash = self._passwords.hash(password)
         with self.transaction() as session:
-            row, purpose = self._links.use(session, token)
+            row, purpose = self._links.use(session, token, ADMIN_PURPOSES)
             if new_email is not None and email_key(new_email) != row.email_key:
                 self._change_email(row, new_email, allowed=purpose == LinkPurpose.FIRST_ADMIN)
             row.name = new_name or row.name
@@ -258,7 +302,7 @@ class AuthService(BaseService):
 
     def prune(self) -> int:
         """Delete counters, sessions and links too old to matter; returns how many. For the worker, once an hour."""
-        return self._limits.prune() + self._sessions.prune() + self._links.prune()
+        return self._limits.prune() + self._sessions.prune() + self._links.prune() + self.verification.prune()
 
     def erase_access(self, user_id: str) -> None:
         """Take away every way in and every trace of addresses and browsers; in the caller's transaction."""
@@ -277,6 +321,8 @@ class AuthService(BaseService):
             if replaces:
                 self._sessions.end([replaces])
             self._accounts.log("auth.login", row.id, actor)
+            if self._sessions.is_new_device(row.id, actor.user_agent or ""):
+                self._accounts.tell_new_device(row.id, actor)
             return self._sessions.open(to_user(row), actor)
 
     def _change_email(self, row: DbUser, email: str, *, allowed: bool) -> None:

@@ -21,7 +21,7 @@ from zentry_web.domain.money import cost, per_month
 from zentry_web.domain.usage import SECOND, BilledVM, UsageState, whole_second
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import Size
-from zentry_web.models import DbProject, DbUser, DbVM
+from zentry_web.models import DbProject, DbTransfer, DbUser, DbVM
 from zentry_web.services import holds, ledger, prices, usage_reports
 from zentry_web.services.access import require_admin, require_self
 from zentry_web.services.base_service import Core, body_hash
@@ -77,13 +77,21 @@ class BillingService(BillingRuns):
         with self.transaction() as session:
             ledger.open_accounts(session, user_id)
 
-    def grant_starting_credits(self, user_id: str) -> Transaction | None:
-        """The credits a new account begins with: once ever per person. None when the setting is 0."""
+    def grant_starting_credits(self, user_id: str, *, once_per: str | None = None) -> Transaction | None:
+        """The credits a new account begins with: once ever per person, and per ``once_per`` (a mailbox) if given.
+
+        None when the setting is 0, or another account of that mailbox had them.
+        """
         if not self._starting_micro:
             return None
-        return self._record(
-            user_id, TransferKind.GRANT, self._starting_micro, "Starting credits", SYSTEM, f"starting:{user_id}"
-        )
+        key = f"starting:{user_id}"
+        if once_per is not None:
+            key = f"starting:{body_hash(once_per)}"
+            with self.reading() as session:
+                taken = select(DbTransfer.id).where(DbTransfer.idempotency_key == key, DbTransfer.owner_id != user_id)
+                if session.scalar(taken) is not None:
+                    return None
+        return self._record(user_id, TransferKind.GRANT, self._starting_micro, "Starting credits", SYSTEM, key)
 
     def add_credits(
         self,

@@ -1,5 +1,6 @@
 """Links that let their bearer set a password once."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from enum import StrEnum
 from typing import cast
@@ -12,7 +13,6 @@ from zentry_web.services.base_service import BaseService
 from zentry_web.services.errors import NotFoundError
 from zentry_web.services.sessions import new_secret, secret_hash
 
-LIFETIME = timedelta(hours=24)
 KEEP_OLD = timedelta(days=30)
 GONE = "This link has expired or was used before."
 
@@ -20,6 +20,15 @@ GONE = "This link has expired or was used before."
 class LinkPurpose(StrEnum):
     FIRST_ADMIN = "first_admin"  # may also give the account its real e-mail address
     SET_PASSWORD = "set_password"  # noqa: S105 - a purpose, not a password
+    RESET_PASSWORD = "reset_password"  # noqa: S105 - the same: asked for by whoever forgot theirs
+
+
+LIFETIMES = {
+    LinkPurpose.FIRST_ADMIN: timedelta(hours=24),
+    LinkPurpose.SET_PASSWORD: timedelta(hours=24),
+    LinkPurpose.RESET_PASSWORD: timedelta(hours=1),
+}
+ADMIN_PURPOSES = (LinkPurpose.FIRST_ADMIN, LinkPurpose.SET_PASSWORD)
 
 
 class OneTimeLinks(BaseService):
@@ -28,41 +37,45 @@ class OneTimeLinks(BaseService):
     name = "one_time_links"
 
     def make(self, user_id: str, purpose: LinkPurpose) -> str:
-        """A new link's secret, good for 24 hours; older ones of the account stop working."""
+        """A new link's secret, good as long as LIFETIMES say; older ones of the same purpose stop working."""
         secret = new_secret()
         now = self.now()
         with self.transaction() as session:
-            self.void(user_id)
+            self.void(user_id, purpose)
             session.add(
                 DbOneTimeLink(
                     token_hash=secret_hash(secret),
                     user_id=user_id,
                     purpose=purpose,
                     created_at=now,
-                    expires_at=now + LIFETIME,
+                    expires_at=now + LIFETIMES[purpose],
                     used_at=None,
                 )
             )
         return secret
 
-    def void(self, user_id: str) -> None:
-        """Make all open links of an account useless."""
+    def void(self, user_id: str, purpose: LinkPurpose | None = None) -> None:
+        """Make the open links of an account useless: those of one purpose, or all."""
+        mine = (DbOneTimeLink.user_id == user_id) & DbOneTimeLink.used_at.is_(None)
+        if purpose is not None:
+            mine &= DbOneTimeLink.purpose == purpose
         with self.transaction() as session:
             session.execute(
                 update(DbOneTimeLink)
-                .where(DbOneTimeLink.user_id == user_id, DbOneTimeLink.used_at.is_(None))
+                .where(mine)
                 .values(used_at=self.now())
                 .execution_options(synchronize_session=False)
             )
 
-    def find(self, secret: str) -> tuple[DbUser, LinkPurpose] | None:
-        """Whom an open link is for, or None."""
+    def find(self, secret: str, purposes: Collection[LinkPurpose]) -> tuple[DbUser, LinkPurpose] | None:
+        """Whom an open link of one of these purposes is for, or None."""
         with self.reading() as session:
             found = session.execute(
                 select(DbUser, DbOneTimeLink.purpose)
                 .join(DbUser, DbUser.id == DbOneTimeLink.user_id)
                 .where(
                     DbOneTimeLink.token_hash == secret_hash(secret),
+                    DbOneTimeLink.purpose.in_(purposes),
                     DbOneTimeLink.used_at.is_(None),
                     DbOneTimeLink.expires_at > self.now(),
                     DbUser.disabled_at.is_(None),
@@ -70,14 +83,14 @@ class OneTimeLinks(BaseService):
             ).first()
         return None if found is None else (found[0], LinkPurpose(found[1]))
 
-    def require(self, secret: str) -> None:
-        """Raise NotFoundError unless the link is open."""
-        if self.find(secret) is None:
+    def require(self, secret: str, purposes: Collection[LinkPurpose]) -> None:
+        """Raise NotFoundError unless the link is open and has one of these purposes."""
+        if self.find(secret, purposes) is None:
             raise NotFoundError(GONE)
 
-    def use(self, session: Session, secret: str) -> tuple[DbUser, LinkPurpose]:
+    def use(self, session: Session, secret: str, purposes: Collection[LinkPurpose]) -> tuple[DbUser, LinkPurpose]:
         """Use an open link up, in the caller's transaction. Raises NotFoundError; of two at once, one gets it."""
-        found = self.find(secret)
+        found = self.find(secret, purposes)
         used = session.execute(
             update(DbOneTimeLink)
             .where(DbOneTimeLink.token_hash == secret_hash(secret), DbOneTimeLink.used_at.is_(None))

@@ -91,6 +91,7 @@ class ServiceContainer:
             session_days=settings.session_days,
             memory_kib=settings.argon2_memory_kib,
             time_cost=settings.argon2_time_cost,
+            mail=settings.mail,
         )
         user = UserService(core, auth, billing, project, vm, monitoring)
         for service in (billing, monitoring, vm, project, auth, user):

@@ -10,7 +10,8 @@ import structlog
 from sqlalchemy import ColumnElement, CursorResult, and_, delete, or_, select, update
 from sqlalchemy.exc import OperationalError
 
-from zentry_web.domain.user import Actor, SignedIn, User
+from zentry_web.domain.device import device_name
+from zentry_web.domain.user import Actor, OpenSession, SignedIn, User
 from zentry_web.models import DbAuthSession, DbUser
 from zentry_web.services.account_rows import to_user
 from zentry_web.services.base_service import BaseService, Core
@@ -19,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 TOUCH_EVERY = timedelta(minutes=5)  # a read-only page writes 'last seen' at most this often
 KEEP_ENDED = timedelta(days=30)
+MOST_SHOWN = 100
 
 
 def new_secret() -> str:
@@ -29,6 +31,11 @@ def new_secret() -> str:
 def secret_hash(secret: str) -> str:
     """What is stored of a secret. It has 256 random bits, so a plain hash cannot be guessed back."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def public_id(token_hash: str) -> str:
+    """A name for a session that its owner may see. Nothing leads from it back to the hash or the secret."""
+    return f"ses_{hashlib.sha256(f'public:{token_hash}'.encode()).hexdigest()[:20]}"
 
 
 class Sessions(BaseService):
@@ -79,6 +86,54 @@ class Sessions(BaseService):
                 return None
             row, user = found
             return self.open(to_user(user), actor, expires_at=row.expires_at)
+
+    def list_open(self, user_id: str, *, current: str | None = None) -> list[OpenSession]:
+        """The sessions of an account that still let somebody in, the one used last first; ``current`` is marked."""
+        now = self.now()
+        here = secret_hash(current) if current else ""
+        query = (
+            select(DbAuthSession)
+            .where(
+                DbAuthSession.user_id == user_id,
+                DbAuthSession.ended_at.is_(None),
+                DbAuthSession.expires_at > now,
+                DbAuthSession.last_seen_at > now - self._idle,
+            )
+            .order_by(DbAuthSession.last_seen_at.desc(), DbAuthSession.token_hash)
+            .limit(MOST_SHOWN)
+        )
+        with self.reading() as session:
+            return [
+                OpenSession(
+                    id=public_id(row.token_hash),
+                    device=device_name(row.user_agent),
+                    address=row.address,
+                    created_at=row.created_at,
+                    last_seen_at=row.last_seen_at,
+                    expires_at=min(row.expires_at, row.last_seen_at + self._idle),
+                    is_current=row.token_hash == here,
+                )
+                for row in session.scalars(query)
+            ]
+
+    def end_one(self, user_id: str, session_id: str) -> int:
+        """End the session with this public id, if it is the account's; returns how many were open (0 or 1)."""
+        with self.reading() as session:
+            hashes = session.scalars(
+                select(DbAuthSession.token_hash).where(
+                    DbAuthSession.user_id == user_id, DbAuthSession.ended_at.is_(None)
+                )
+            )
+            found = [each for each in hashes if public_id(each) == session_id]
+        return self._end(DbAuthSession.token_hash.in_(found)) if found else 0
+
+    def is_new_device(self, user_id: str, user_agent: str) -> bool:
+        """Whether an account that has been used before was never used by a browser that calls itself so."""
+        with self.reading() as session:
+            agents = session.scalars(
+                select(DbAuthSession.user_agent).where(DbAuthSession.user_id == user_id).distinct()
+            ).all()
+        return bool(agents) and device_name(user_agent) not in {device_name(agent) for agent in agents}
 
     def end(self, some: Iterable[str]) -> int:
         """End the sessions with these secrets; returns how many were open."""

@@ -29,6 +29,7 @@ DEAREST_PROJECTS = 5
 BUSIEST_VMS = 5
 ATTENTION_VMS = 5
 RECENT_EVENTS = 8
+SIGN_INS = ("auth.login", "auth.logout", "auth.password_change", "auth.password_reset", "auth.link_redeemed")
 
 
 class UserService(BaseService):
@@ -212,6 +213,13 @@ class UserService(BaseService):
             if actor_id:
                 conditions.append(DbEvent.actor_id == actor_id)
             return read_events(session, *conditions, before=before, limit=limit)
+
+    def list_sign_ins(self, user_id: str, *, actor: Actor = SYSTEM, limit: int = 30) -> list[Event]:
+        """Log-ins, refused ones too, and changes of the password, newest first. Raises NotFoundError."""
+        require_self(actor, user_id)
+        with self.reading() as session:
+            found = read_events(session, DbEvent.owner_id == user_id, DbEvent.action.in_(SIGN_INS), limit=limit)
+            return for_viewer(found, actor)
 
     def latest_seq(self) -> int:
         """The newest event's number; 0 when there is none."""

@@ -14,6 +14,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "auth.login": ("login", "Logged in"),
     "auth.logout": ("logout", "Logged out"),
     "auth.password_change": ("key", "Changed the password"),
+    "auth.password_reset": ("key", "Chose a new password by a mailed link"),
     "auth.link_made": ("link", "Made a one-time link"),
     "auth.link_redeemed": ("login", "Set a password with a one-time link"),
     "profile.update": ("user", "Changed the profile"),

@@ -1,16 +1,29 @@
 """Two loops of the worker: the landing of wallets that run dry, and handing mails to the mail server."""
 
 import threading
+from collections.abc import Sequence
+from typing import Protocol
 
 import structlog
 
 from zentry_web.adapters.mailer import Mailer, MailError
+from zentry_web.domain.notice import Mail
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.vm_service import VMService
 
 log = structlog.get_logger(__name__)
 
 MAILS_PER_ROUND = 100
+
+
+class MailSource(Protocol):
+    """Where mails wait: notices, and links that prove an address."""
+
+    def claim_mail(self) -> Mail | None: ...
+
+    def record_sent(self, mail: Mail) -> None: ...
+
+    def record_failed(self, mail: Mail, error: str) -> None: ...
 
 
 class Lander:
@@ -35,21 +48,25 @@ class Lander:
 class Postman:
     """At least once: a mail is recorded as sent after the server took it, under an id that stays the same."""
 
-    def __init__(self, billing: BillingService, mailer: Mailer, stop: threading.Event) -> None:
-        self._notices = billing.notices
+    def __init__(self, sources: Sequence[MailSource], mailer: Mailer, stop: threading.Event) -> None:
+        self._sources = sources
         self._mailer = mailer
         self._stop = stop
 
     def run(self) -> None:
         """Hand over what is due. A server that is down is asked again later, mail by mail."""
-        for _ in range(MAILS_PER_ROUND):
-            mail = None if self._stop.is_set() else self._notices.claim_mail()
-            if mail is None:
-                return
-            try:
-                self._mailer.send(mail)
-            except MailError as error:
-                log.warning("mail_not_sent", mail=mail.id, attempt=mail.attempt, error=str(error))
-                self._notices.record_failed(mail, str(error))
-            else:
-                self._notices.record_sent(mail)
+        for source in self._sources:
+            for _ in range(MAILS_PER_ROUND):
+                mail = None if self._stop.is_set() else source.claim_mail()
+                if mail is None:
+                    break
+                self._send(source, mail)
+
+    def _send(self, source: MailSource, mail: Mail) -> None:
+        try:
+            self._mailer.send(mail)
+        except MailError as error:
+            log.warning("mail_not_sent", mail=mail.id, attempt=mail.attempt, error=str(error))
+            source.record_failed(mail, str(error))
+        else:
+            source.record_sent(mail)

@@ -94,13 +94,14 @@ class Worker:
         self._driver.subscribe(self._events.hear)
         vms, monitoring, driver = self._vms, self._monitoring, self._driver
         reconciler = Reconciler(vms, monitoring, driver, self._events, self._container.clock)
+        sources = (self._container.get_auth_service().verification, self._billing.notices)
         loops: list[tuple[str, Callable[[], None], float]] = [
             ("reconcile", reconciler.run, self._pace.reconcile),
             ("sample", Sampler(vms, monitoring, driver).run, self._pace.sample),
             ("console", ConsoleCollector(vms, monitoring, driver).run, self._pace.console),
             ("bill", self._bill, self._pace.bill),
             ("land", Lander(self._billing, vms).run, self._pace.land),
-            ("mail", Postman(self._billing, self._mailer, self.stop).run, self._pace.mail),
+            ("mail", Postman(sources, self._mailer, self.stop).run, self._pace.mail),
             ("housekeeping", self._keep_house, self._pace.housekeeping),
         ]
         threads = [threading.Thread(target=self._loop, args=loop, name=loop[0]) for loop in loops]

@@ -63,6 +63,16 @@ def disable_user(user_id: str) -> ResponseReturnValue:
     return redirect(url_for("admin.user", user_id=user_id), 303)
 
 
+@blueprint.post("/users/<user_id>/password-link")
+def password_link(user_id: str) -> ResponseReturnValue:
+    """A link by which the person chooses a new password, shown this once: it is in no address and no log."""
+    actor = current_actor()
+    person = services().get_user_service().get_user(user_id, actor=actor)
+    token = services().get_auth_service().make_password_link(user_id, actor=actor)
+    link = url_for("auth.welcome", token=token, _external=True)
+    return render_template("admin/password_link.html", person=person, link=link)
+
+
 @blueprint.post("/users/<user_id>/enable")
 def enable_user(user_id: str) -> ResponseReturnValue:
     """Let an account log in again."""

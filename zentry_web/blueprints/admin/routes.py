@@ -80,4 +80,5 @@ def system() -> ResponseReturnValue:
         parts=monitoring.list_service_health(),
         heartbeats=monitoring.list_heartbeats(),
         compute=monitoring.get_compute_status(),
+        verifies_email=services().get_auth_service().verification.enabled,
     )

@@ -10,6 +10,21 @@ from zentry_web.web.forms import SHOWN_IN_FORM, BaseForm
 class SignupForm(BaseForm):
     name = StringField("Your name", validators=[InputRequired("Tell us your name."), Length(max=100)])
     email = EmailField("E-mail", validators=[InputRequired("Enter your e-mail address."), Length(max=254)])
+    website = StringField("Leave this empty")  # a trap for programs: people do not see it
+    stamp = HiddenField()
+
+
+class SignupWithPasswordForm(SignupForm):
+    """Where no mail is sent: nothing is proved, so the password is chosen right away."""
+
+    password = PasswordField("Password", validators=[InputRequired("Choose a password."), Length(max=256)])
+
+
+class ForgotForm(BaseForm):
+    email = EmailField("E-mail", validators=[InputRequired("Enter your e-mail address."), Length(max=254)])
+
+
+class NewPasswordForm(BaseForm):
     password = PasswordField("Password", validators=[InputRequired("Choose a password."), Length(max=256)])
 
 

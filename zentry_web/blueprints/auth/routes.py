@@ -1,10 +1,11 @@
-"""Sign up, log in, log out, and the one-time link of the first admin."""
+"""Sign up, log in, log out, and the one-time links that admins make."""
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from zentry_web.blueprints.auth.forms import LoginForm, SignupForm, WelcomeForm
-from zentry_web.services.errors import NotFoundError
+from zentry_web.blueprints.auth.forms import LoginForm, SignupForm, SignupWithPasswordForm, WelcomeForm
+from zentry_web.services.errors import ConflictError, NotFoundError
+from zentry_web.web import human
 from zentry_web.web.actor import begin_session, current_actor, end_session, public, signed_in_user
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to
@@ -17,19 +18,27 @@ blueprint = Blueprint("auth", __name__)
 @blueprint.route("/signup", methods=["GET", "POST"])
 @public
 def signup() -> ResponseReturnValue:
-    """Make an account and sign it in."""
+    """Make an account and sign it in; where mail is sent, mail the link that does so."""
     if signed_in_user() is not None:
         return redirect(url_for("dashboard.overview"), 303)
-    form = SignupForm()
+    auth, actor = services().get_auth_service(), current_actor()
+    by_mail = auth.verification.enabled
+    form = SignupForm() if by_mail else SignupWithPasswordForm()
     if request.method == "POST":
-        auth, actor = services().get_auth_service(), current_actor()
-        data = {"email": form.email.data, "name": form.name.data, "password": form.password.data}
-        if form.submit(lambda: auth.signup(data, actor=actor)):
-            begin_session(auth.login({"email": data["email"], "password": data["password"]}, actor=actor))
+        data = {name: form.text(name) for name in ("email", "name", "password") if name in form}
+        if why := human.refusal(form.text("website"), form.text("stamp")):
+            form.validate()
+            form.take(ConflictError(why))
+        elif by_mail:
+            if form.submit(lambda: auth.verification.request_signup(data, actor=actor)):
+                return go_to(url_for("auth.check_mail"))
+        elif form.submit(lambda: auth.signup(data, actor=actor)):
+            begin_session(auth.login(data, actor=actor))
             success("Welcome to Zentry. Your account is ready.")
             return go_to(url_for("dashboard.overview"))
+    form.stamp.data = form.stamp.data or human.stamp()
     starting = current_app.config["ZENTRY_STARTING_MICRO"]
-    return render_template("auth/signup.html", form=form, starting=starting), form.status
+    return render_template("auth/signup.html", form=form, starting=starting, by_mail=by_mail), form.status
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
@@ -65,15 +74,17 @@ def welcome(token: str) -> ResponseReturnValue:
     auth = services().get_auth_service()
     user = auth.peek_link(token)
     if user is None:
-        raise NotFoundError("This link has been used or is too old. Ask for a new one with: zentry create-admin")
+        raise NotFoundError("This link has been used or is too old. Ask an administrator for a new one.")
     email = "" if user.email.endswith("@localhost") else user.email
     form = WelcomeForm(data={"email": email, "name": user.name})
     if request.method == "POST":
         chosen = {"name": form.name.data, "email": form.email.data}
         if form.submit(lambda: auth.redeem_link(token, form.text("password"), actor=current_actor(), **chosen)):
             begin_session(form.result)
-            success("Welcome. You are signed in as an admin.")
+            success(
+                "Welcome. You are signed in as an admin." if user.is_admin else "Welcome back. Your password is set."
+            )
             return go_to(url_for("dashboard.overview"))
-    answer = current_app.make_response((render_template("auth/welcome.html", form=form), form.status))
+    answer = current_app.make_response((render_template("auth/welcome.html", form=form, user=user), form.status))
     answer.headers["Referrer-Policy"] = "origin"  # the address is a secret
     return answer

@@ -1,0 +1,45 @@
+"""Where one is signed in, and who tried."""
+
+from flask import redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from zentry_web.blueprints.account.routes import blueprint
+from zentry_web.web.activity import activity_lines
+from zentry_web.web.actor import current_actor, me, signed_in_user
+from zentry_web.web.flash import success
+from zentry_web.web.services import services
+
+SIGN_INS = 30
+
+
+def _token() -> str | None:
+    here = signed_in_user()
+    return here.session_token if here else None
+
+
+@blueprint.get("/security")
+def security() -> ResponseReturnValue:
+    """Open sessions, and the log-ins of late."""
+    user, actor = me(), current_actor()
+    events = services().get_user_service().list_sign_ins(user.id, actor=actor, limit=SIGN_INS)
+    return render_template(
+        "account/security.html",
+        sessions=services().get_auth_service().list_sessions(user.id, actor=actor, session_token=_token()),
+        lines=activity_lines(events, viewer_id=user.id, with_address=True),
+    )
+
+
+@blueprint.post("/sessions/<session_id>/end")
+def end_session(session_id: str) -> ResponseReturnValue:
+    """Sign one browser out."""
+    services().get_auth_service().end_session(me().id, session_id, actor=current_actor())
+    success("That session is ended.")
+    return redirect(url_for("account.security"), 303)
+
+
+@blueprint.post("/sessions/end-others")
+def end_other_sessions() -> ResponseReturnValue:
+    """Sign every other browser out."""
+    ended = services().get_auth_service().end_sessions(me().id, actor=current_actor(), keep=_token())
+    success("There were no others." if not ended else f"Ended {ended} other session{'' if ended == 1 else 's'}.")
+    return redirect(url_for("account.security"), 303)

@@ -1,0 +1,275 @@
+"""Proving an e-mail address: signing up and getting back in by a link that only its mailbox receives.
+
+A request writes one row, whether or not there is an account: neither its words nor its time tell. The worker
+finds out which mail to send, makes the secret, and keeps no more of it than a hash.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import cast
+
+from sqlalchemy import CursorResult, Select, delete, select, update
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.email import mailbox
+from zentry_web.domain.notice import Mail
+from zentry_web.domain.user import SYSTEM, Actor, PendingSignup, Role, SignedIn, User
+from zentry_web.models import DbMailRequest, DbUser
+from zentry_web.services.account_rows import to_user
+from zentry_web.services.accounts import Accounts
+from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.errors import ConflictError, NotFoundError
+from zentry_web.services.fields import Fields, email_key, parse_email, parse_person
+from zentry_web.services.notices import FIRST_RETRY, LEASE, LONGEST_RETRY, MailSettings
+from zentry_web.services.one_time_links import GONE, LinkPurpose, OneTimeLinks
+from zentry_web.services.passwords import Passwords, parse_password
+from zentry_web.services.rate_limit import Limit, RateLimiter, network_of
+from zentry_web.services.sessions import Sessions, new_secret, secret_hash
+
+SIGNUP, RESET = "signup", "reset"
+HOUR = 3600
+SIGNUP_LIFETIME = timedelta(hours=24)
+GIVE_UP = timedelta(hours=24)
+KEEP = timedelta(days=7)  # they hold addresses of people who may have no account
+RESETTING = (LinkPurpose.RESET_PASSWORD,)
+
+
+class EmailVerification(BaseService):
+    """Sign-up and forgotten passwords by mail; a part of AuthService."""
+
+    name = "email_verification"
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        accounts: Accounts,
+        links: OneTimeLinks,
+        sessions: Sessions,
+        passwords: Passwords,
+        mail: MailSettings | None = None,
+    ) -> None:
+        super().__init__(core)
+        self._accounts = accounts
+        self._links = links
+        self._sessions = sessions
+        self._passwords = passwords
+        self._limits = RateLimiter(core)
+        self._mail = mail or MailSettings()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether addresses are verified: where a mail server is set."""
+        return self._mail.enabled
+
+    # -- signing up -----------------------------------------------------------------------------
+
+    def request_signup(self, user_data: Mapping[str, object], *, actor: Actor = SYSTEM) -> None:
+        """Have a link mailed to ``email``; ``name`` is kept for the account. The same for known and unknown addresses.
+
+        Raises ValidationError (details per field), RateLimitedError (3 an hour for one address, 100 from one network).
+        """
+        fields = Fields(user_data)
+        email = fields.take("email", parse_email, "")
+        name = fields.take("name", parse_person, "")
+        fields.check()
+        self._ask(SIGNUP, email, name, actor)
+
+    def peek_signup(self, token: str) -> PendingSignup | None:
+        """What a sign-up's link stands for, without using it; None when it has expired or was used."""
+        with self.reading() as session:
+            row = session.scalar(self._open_signup(token))
+        return PendingSignup(row.email, row.name) if row else None
+
+    def finish_signup(self, token: str, password: str, *, actor: Actor = SYSTEM) -> SignedIn:
+        """Make the account, with its wallet and starting credits (once per mailbox), and sign in.
+
+        Raises ValidationError (details ``password``), NotFoundError when the link has expired or was used,
+        ConflictError when the address got an account meanwhile.
+        """
+        waiting = self.peek_signup(token)
+        if waiting is None:
+            raise NotFoundError(GONE)
+        fields = Fields({"password": password})
+        password = fields.take("password", parse_password, "")
+        fields.check()
+        password_hash = self._passwords.hash(password)
+        with self.transaction() as session:
+            if not self._use(session, token):
+                raise NotFoundError(GONE)
+            if session.scalar(select(DbUser.id).where(DbUser.email_key == email_key(waiting.email))) is not None:
+                raise ConflictError("There is an account with this e-mail address by now. Please log in.")
+            user = self._accounts.add(
+                waiting.email, waiting.name, Role.USER, password_hash, actor=actor, once_per=mailbox(waiting.email)
+            )
+            return self._sessions.open(user, actor)
+
+    # -- getting back in ------------------------------------------------------------------------
+
+    def request_reset(self, email: str, *, actor: Actor = SYSTEM) -> None:
+        """Have a link mailed to an account's address. The same, for the one who asks, when there is no account.
+
+        Raises ValidationError on ``email``, RateLimitedError.
+        """
+        fields = Fields({"email": email})
+        address = fields.take("email", parse_email, "")
+        fields.check()
+        self._ask(RESET, address, "", actor)
+
+    def peek_reset(self, token: str) -> User | None:
+        """Whose password a link sets anew, without using it; None when it has expired or was used."""
+        found = self._links.find(token, RESETTING)
+        return to_user(found[0]) if found else None
+
+    def reset_password(self, token: str, password: str, *, actor: Actor = SYSTEM) -> User:
+        """Set a new password and end all sessions; nobody is signed in by it.
+
+        Raises ValidationError on ``password``, NotFoundError when the link has expired or was used.
+        """
+        fields = Fields({"password": password})
+        password = fields.take("password", parse_password, "")
+        fields.check()
+        self._links.require(token, RESETTING)
+        password_hash = self._passwords.hash(password)
+        with self.transaction() as session:
+            row, _ = self._links.use(session, token, RESETTING)
+            row.password_hash = password_hash
+            session.flush()
+            self._sessions.end_all(row.id)
+            self._links.void(row.id)
+            self._accounts.log("auth.password_reset", row.id, actor)
+            self._accounts.tell_password_changed(row.id)
+            return to_user(row)
+
+    # -- mail: the worker's side ----------------------------------------------------------------
+
+    def claim_mail(self) -> Mail | None:
+        """Take the next mail that is due, for a minute; None when there is none. Only the mail has its secret."""
+        while (row := self._claim()) is not None:
+            mail = self._compose(row)
+            if mail is not None:
+                return mail
+        return None
+
+    def record_sent(self, mail: Mail) -> None:
+        """The mail server took it."""
+        self._record(mail, done_at=self.now())
+
+    def record_failed(self, mail: Mail, error: str) -> None:
+        """It did not: again later, with another secret, for a day."""
+        wait = min(FIRST_RETRY * 2 ** min(mail.attempt - 1, 10), LONGEST_RETRY)
+        self._record(mail, run_at=self.now() + wait)
+
+    def prune(self) -> int:
+        """Delete requests a week old, and count them."""
+        with self.transaction() as session:
+            old = delete(DbMailRequest).where(DbMailRequest.created_at < self.now() - KEEP)
+            return cast(CursorResult[tuple[()]], session.execute(old)).rowcount
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _ask(self, purpose: str, email: str, name: str, actor: Actor) -> None:
+        self._limits.check(
+            Limit(f"mail_{purpose}", email_key(email), 3, HOUR),
+            Limit(f"mail_{purpose}_network", network_of(actor.address), 100, HOUR),
+        )
+        now = self.now()
+        row = DbMailRequest(
+            id=self.new_id("mrq"), purpose=purpose, email=email, name=name, created_at=now, run_at=now, attempts=0
+        )
+        with self.transaction() as session:
+            session.add(row)
+
+    def _claim(self) -> DbMailRequest | None:
+        now = self.now()
+        due = (
+            select(DbMailRequest.id)
+            .where(DbMailRequest.done_at.is_(None), DbMailRequest.run_at <= now)
+            .order_by(DbMailRequest.run_at, DbMailRequest.id)
+            .limit(1)
+        )
+        with self.reading() as session:  # most looks find nothing and cost no write lock
+            if session.scalar(due) is None:
+                return None
+        with self.transaction() as session:
+            found = session.scalar(due.with_for_update(skip_locked=True))
+            row = session.get(DbMailRequest, found, populate_existing=True) if found else None
+            if row is not None:
+                row.attempts += 1
+                row.run_at = now + LEASE
+            return row
+
+    def _compose(self, row: DbMailRequest) -> Mail | None:
+        """The mail that a request comes to; None (and done) when it comes to none."""
+        with self.transaction() as session:
+            user = session.scalar(select(DbUser).where(DbUser.email_key == email_key(row.email)))
+            if row.created_at < self.now() - GIVE_UP:
+                written = None
+            elif row.purpose == SIGNUP:
+                written = self._signup_letter(session, row) if user is None else self._known_letter(user)
+            else:
+                written = self._reset_letter(user)
+            if written is None:
+                session.execute(update(DbMailRequest).where(DbMailRequest.id == row.id).values(done_at=self.now()))
+                return None
+        subject, body = written
+        return Mail(row.id, user.email if user else row.email, subject, body, row.attempts)
+
+    def _signup_letter(self, session: Session, row: DbMailRequest) -> tuple[str, str]:
+        secret = new_secret()
+        session.execute(
+            update(DbMailRequest)
+            .where(DbMailRequest.id == row.id)
+            .values(token_hash=secret_hash(secret), expires_at=self.now() + SIGNUP_LIFETIME)
+        )
+        return "Finish signing up to Zentry", (
+            # Not the name: a stranger may have typed it.
+            "Hello,\n\nopen this link to choose a password and begin. It works once, for 24 hours:\n\n"
+            f"{self._mail.base_url}/signup/{secret}\n\n"
+            "If you did not ask for an account, do nothing: none is made."
+        )
+
+    def _known_letter(self, user: DbUser) -> tuple[str, str] | None:
+        if user.disabled_at is not None:
+            return None
+        return "You have a Zentry account", (
+            f"Hello {user.name},\n\nsomebody, perhaps you, wanted to sign up with this address. It has an account "
+            f"already.\n\nLog in: {self._mail.base_url}/login\nForgotten password: {self._mail.base_url}/forgot\n\n"
+            "If it was not you, there is nothing to do."
+        )
+
+    def _reset_letter(self, user: DbUser | None) -> tuple[str, str] | None:
+        if user is None or user.disabled_at is not None:
+            return None
+        secret = self._links.make(user.id, LinkPurpose.RESET_PASSWORD)
+        return "Choose a new Zentry password", (
+            f"Hello {user.name},\n\nopen this link to choose a new password. It works once, for an hour:\n\n"
+            f"{self._mail.base_url}/reset/{secret}\n\n"
+            "If you did not ask for it, do nothing: your password stays as it is."
+        )
+
+    def _open_signup(self, token: str) -> Select[DbMailRequest]:
+        return select(DbMailRequest).where(
+            DbMailRequest.purpose == SIGNUP,
+            DbMailRequest.token_hash == secret_hash(token),
+            DbMailRequest.used_at.is_(None),
+            DbMailRequest.expires_at > self.now(),
+        )
+
+    def _use(self, session: Session, token: str) -> bool:
+        used = session.execute(
+            update(DbMailRequest)
+            .where(
+                DbMailRequest.token_hash == secret_hash(token),
+                DbMailRequest.used_at.is_(None),
+                DbMailRequest.expires_at > self.now(),
+            )
+            .values(used_at=self.now(), done_at=self.now())
+            .execution_options(synchronize_session=False)
+        )
+        return cast(CursorResult[tuple[()]], used).rowcount == 1
+
+    def _record(self, mail: Mail, **values: datetime) -> None:
+        mine = (DbMailRequest.id == mail.id) & (DbMailRequest.attempts == mail.attempt)
+        with self.transaction() as session:
+            session.execute(update(DbMailRequest).where(mine).values(**values))

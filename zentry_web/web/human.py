@@ -1,0 +1,35 @@
+"""Telling people from programs at the sign-up form: a field nobody sees, and the time a form takes to fill in."""
+
+from flask import current_app
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from zentry_web.web.services import services
+
+TRAPPED = "Your browser filled in a field that people do not see. Please empty it and try again."
+TOO_QUICK = "That was very quick. Please press the button once more."
+
+
+def stamp() -> str:
+    """When a form was handed out, signed."""
+    return _signer().dumps(int(services().clock.now().timestamp()))
+
+
+def refusal(trap: str, stamped: str) -> str:
+    """Why this does not look like a person; '' when it does.
+
+    ``trap`` is the unseen field, ``stamped`` what ``stamp`` gave. Who was too quick succeeds a moment later.
+    """
+    if trap:
+        return TRAPPED
+    least = current_app.config["ZENTRY_SIGNUP_SECONDS"]
+    if not least:
+        return ""
+    try:
+        begun = _signer().loads(stamped)
+    except BadSignature:
+        return TOO_QUICK
+    return TOO_QUICK if services().clock.now().timestamp() - begun < least else ""
+
+
+def _signer() -> URLSafeSerializer:
+    return URLSafeSerializer(str(current_app.secret_key), salt="signup-form")
