@@ -10,7 +10,7 @@ pytestmark = pytest.mark.integration
     [
         "/", "/overview", "/projects", "/projects/new", "/projects/{project}", "/projects/{project}/rename",
         "/projects/{project}/delete", "/vms", "/vms/new", "/vms/{vm}", "/vms/{vm}/activity", "/vms/{vm}/console",
-        "/vms/{vm}/delete", "/credits", "/account",
+        "/vms/{vm}/delete", "/credits", "/credits/redeem", "/account",
     ],
 )  # fmt: skip
 def test_pages_of_an_owner(as_alice, project, machine, path):
@@ -36,7 +36,7 @@ def test_fragments_of_an_owner(as_alice, project, machine, path):
     "path",
     [
         "/admin", "/admin/users", "/admin/users/{user}", "/admin/vms", "/admin/sizes", "/admin/sizes/size_nano/price",
-        "/admin/images", "/admin/audit", "/admin/system",
+        "/admin/images", "/admin/vouchers", "/admin/vouchers/new", "/admin/audit", "/admin/system",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("htmx", [False, True])

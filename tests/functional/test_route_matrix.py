@@ -59,6 +59,7 @@ RULES = {
     "billing.bill_file": (SIGNED_IN, "GET"),
     "billing.interval": (OWNER, "GET"),
     "billing.transaction": (OWNER, "GET"),
+    "billing.redeem": (SIGNED_IN, "GET POST"),
     "admin.overview": (ADMIN, "GET"),
     "admin.users": (ADMIN, "GET"),
     "admin.user": (ADMIN, "GET POST"),
@@ -71,6 +72,10 @@ RULES = {
     "admin.price": (ADMIN, "GET POST"),
     "admin.images": (ADMIN, "GET"),
     "admin.offer_image": (ADMIN, "POST"),
+    "admin.vouchers": (ADMIN, "GET"),
+    "admin.voucher_file": (ADMIN, "GET"),
+    "admin.make_vouchers": (ADMIN, "GET POST"),
+    "admin.revoke_voucher": (ADMIN, "GET POST"),
     "admin.audit": (ADMIN, "GET"),
     "admin.system": (ADMIN, "GET"),
     "live.events": (SIGNED_IN, "GET"),
@@ -97,6 +102,7 @@ def address(web, endpoint, **ids):
         "statement_id": "stm_none",
         "transfer_id": "tr_none",
         "filename": "img/icons.svg",
+        "voucher_id": "vch_none",
     }
     rule = next(rule for rule in web.url_map.iter_rules() if rule.endpoint == endpoint)
     with web.test_request_context():

@@ -164,7 +164,7 @@ class World:
                 for (name,) in triggers.fetchall():
                     connection.execute(text(f"DROP TRIGGER {name}"))
             else:
-                tables = ("entry", "transfer", "charge", "price_version", "event")
+                tables = ("entry", "transfer", "charge", "price_version", "event", "voucher", "voucher_redemption")
                 for table in tables:
                     connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
             for statement in statements:

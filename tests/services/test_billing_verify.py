@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from tests.services.billing_world import World
 from zentry_web.adapters.database import Database, make_engine
+from zentry_web.domain.voucher import VoucherDraft
 from zentry_web.services.base_service import Core
 
 pytestmark = pytest.mark.integration
@@ -68,6 +69,10 @@ DAMAGES = {
         "UPDATE transfer SET idempotency_key = 'starting:' || id WHERE kind = 'grant' AND owner_id = 'alice'",
     ),
     "a grant to another": ("L15", "UPDATE transfer SET owner_id = 'bob' WHERE kind = 'grant' AND owner_id = 'alice'"),
+    "a voucher used more often": ("L15", "UPDATE voucher SET uses = 9, used = 2"),
+    "a redemption lost": ("L15", "DELETE FROM voucher_redemption"),
+    "a voucher of another value": ("L15", "UPDATE voucher SET value = value + 1"),
+    "a voucher for another": ("L15", "UPDATE transfer SET owner_id = 'bob' WHERE kind = 'voucher'"),
     "a hold of another size": ("holds", f"UPDATE hold SET remaining = remaining + 1 WHERE interval_id = {OPEN_RUN}"),
 }
 
@@ -78,6 +83,8 @@ def history(world):
     world.person("alice", zone="Asia/Kolkata")
     world.billing.grant_starting_credits("alice")
     world.person("bob", credits=20_000)
+    (voucher,) = world.billing.vouchers.create(VoucherDraft(50_000, uses=2))
+    world.billing.vouchers.redeem("alice", voucher.code)
     stopped, running, short, poor = world.vm(), world.vm(size="micro"), world.vm(), world.vm("bob", size="micro")
     world.start(stopped)
     world.start(running)
@@ -153,7 +160,7 @@ def test_an_account_below_zero_is_seen(damaged):
     assert "L3: account wallet_bob is at -5" in damaged.breaches()
 
 
-@pytest.mark.parametrize("table", ["entry", "transfer", "charge", "price_version", "event"])
+@pytest.mark.parametrize("table", ["entry", "transfer", "charge", "price_version", "event", "voucher_redemption"])
 def test_a_table_without_its_guard_is_seen(sqlite_config, clock, table):
     core = Core(Database(make_engine(sqlite_config.business_url)), clock)
     with core.database.engine.begin() as connection:

@@ -184,7 +184,7 @@ def test_blueprints_and_web_say_who_is_acting():
 
 
 def test_every_event_has_words_for_people():
-    pattern = re.compile(r"^(auth|user|profile|project|credits|vm|size|image|price|compute)\.[a-z_]+$")
+    pattern = re.compile(r"^(auth|user|profile|project|credits|vm|size|image|price|compute|voucher)\.[a-z_]+$")
     actions = {
         node.value
         for path in [*(PACKAGE / "services").glob("*.py"), *(PACKAGE / "worker").glob("*.py")]

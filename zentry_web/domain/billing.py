@@ -43,6 +43,7 @@ class TransferKind(StrEnum):
     HOLD = "hold"  # wallet to held, for a running VM
     RELEASE = "release"  # held to wallet, when it ends
     USAGE = "usage"  # held and wallet to revenue
+    VOUCHER = "voucher"  # a code that a person redeemed
 
 
 @dataclass(frozen=True, slots=True)

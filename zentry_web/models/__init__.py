@@ -18,6 +18,7 @@ from zentry_web.models.statement import DbStatement
 from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader
 from zentry_web.models.user import DbAuthSession, DbMailRequest, DbOneTimeLink, DbRateCounter, DbUser
 from zentry_web.models.vm import DbImage, DbOperation, DbSize, DbVM
+from zentry_web.models.voucher import DbVoucher, DbVoucherRedemption
 
 __all__ = [
     "DbAccount",
@@ -50,4 +51,6 @@ __all__ = [
     "DbUsageMonth",
     "DbUser",
     "DbVM",
+    "DbVoucher",
+    "DbVoucherRedemption",
 ]

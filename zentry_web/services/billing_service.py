@@ -33,6 +33,7 @@ from zentry_web.services.notices import MailSettings, Notices
 from zentry_web.services.spending import Spending
 from zentry_web.services.statements import Statements
 from zentry_web.services.usage import UsageRecorder
+from zentry_web.services.vouchers import Vouchers
 
 _SIGNS = {TransferKind.GRANT: 1, TransferKind.DEDUCTION: -1}
 _ACTIONS = {TransferKind.GRANT: "credits.add", TransferKind.DEDUCTION: "credits.deduct"}
@@ -61,6 +62,7 @@ class BillingService(BillingRuns):
         self.bills = Bills(core)
         self.spending = Spending(core, self.bills, window=self._window)
         self.statements = Statements(core, self.notices)
+        self.vouchers = Vouchers(core, self.notices)
 
     # -- credits --------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from zentry_web.domain.billing import Check
 from zentry_web.domain.usage import EPOCH, next_month_start
 from zentry_web.services.settlement import CHARGE, INTERVAL
 
-APPEND_ONLY = ("charge", "entry", "event", "price_version", "transfer")
+APPEND_ONLY = ("charge", "entry", "event", "price_version", "transfer", "voucher_redemption")
 _SHOWN = 3  # breaches named in a check's detail; one is enough to be alarmed
 
 _L1 = (
@@ -116,6 +116,16 @@ _L15 = (
     """SELECT 'grant ' || t.id || ' reached ' || COUNT(e.account_id) || ' wallets' FROM transfer t
        LEFT JOIN entry e ON e.transfer_id = t.id AND e.account_id = 'wallet_' || t.owner_id
        WHERE t.kind = 'grant' GROUP BY t.id HAVING COUNT(e.account_id) <> 1""",
+    """SELECT 'voucher ' || v.id || ' was redeemed ' || COUNT(r.user_id) || ' times and counts ' || v.used
+       FROM voucher v LEFT JOIN voucher_redemption r ON r.voucher_id = v.id
+       GROUP BY v.id, v.used, v.uses HAVING COUNT(r.user_id) <> v.used OR v.used > v.uses""",
+    """SELECT 'redemption of ' || r.voucher_id || ' by ' || r.user_id || ' did not bring its value'
+       FROM voucher_redemption r JOIN voucher v ON v.id = r.voucher_id
+       LEFT JOIN transfer t ON t.id = r.transfer_id AND t.kind = 'voucher' AND t.owner_id = r.user_id
+       LEFT JOIN entry e ON e.transfer_id = t.id AND e.account_id = 'wallet_' || r.user_id
+       WHERE COALESCE(e.amount, -1) <> v.value""",
+    """SELECT 'transfer ' || t.id || ' belongs to no redeemed voucher' FROM transfer t
+       LEFT JOIN voucher_redemption r ON r.transfer_id = t.id WHERE t.kind = 'voucher' AND r.voucher_id IS NULL""",
 )
 _HELD = (
     """SELECT 'holds of ' || a.owner_id || ' differ from what is held' FROM account a
@@ -218,6 +228,6 @@ RULES = (
     _Rule("L8", "Charged seconds are the seconds used: no gap, no overlap", _L8),
     _Rule("L13", "Charges and monthly sums replay from intervals and price versions", _L13, _wrong_cuts),
     _Rule("L14", "Every running VM has one hold, every other hold a start", _L14),
-    _Rule("L15", "Starting credits and grants worked once", _L15),
+    _Rule("L15", "Starting credits, grants and vouchers worked once", _L15),
     _Rule("holds", "Open holds are what is held", _HELD),
 )

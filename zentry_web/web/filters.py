@@ -31,6 +31,7 @@ TRANSFERS = {
     TransferKind.HOLD: "Set aside",
     TransferKind.RELEASE: "Given back",
     TransferKind.USAGE: "Usage",
+    TransferKind.VOUCHER: "Voucher",
 }
 
 UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))

@@ -1,6 +1,7 @@
-"""admin: routes.py (overview, machines, images, trail, health), people.py (accounts), prices.py (sizes)."""
+"""admin: routes.py (overview, machines, images, trail, health), people.py (accounts), prices.py (sizes),
+vouchers.py."""
 
-from . import people, prices
+from . import people, prices, vouchers
 from .routes import blueprint
 
-__all__ = ["blueprint", "people", "prices"]
+__all__ = ["blueprint", "people", "prices", "vouchers"]

@@ -2,10 +2,11 @@
 
 from typing import ClassVar
 
-from wtforms import BooleanField, HiddenField, RadioField, StringField
-from wtforms.validators import InputRequired, Length, ValidationError
+from wtforms import BooleanField, DateField, HiddenField, IntegerField, RadioField, StringField
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
 
 from zentry_web.domain.money import parse_credits
+from zentry_web.domain.voucher import MAX_BATCH, MAX_NOTE, MAX_USES
 from zentry_web.web.forms import BaseForm, SelectChoice, without_nul
 
 
@@ -40,6 +41,29 @@ class PriceForm(BaseForm):
 
     running = CreditsField("Running, per hour", validators=[InputRequired("Enter a price.")])
     disk = CreditsField("Disk, per GiB and hour", validators=[InputRequired("Enter a price.")])
+
+
+class VoucherForm(BaseForm):
+    fields_of_service: ClassVar = {"value_micro": "value", "expires_at": "last_day"}
+
+    value = CreditsField("Value of each", validators=[InputRequired("Enter an amount.")])
+    count = IntegerField(
+        "How many",
+        validators=[
+            InputRequired("Enter a number."),
+            NumberRange(1, MAX_BATCH, f"Make 1 to {MAX_BATCH} vouchers at a time."),
+        ],
+    )
+    uses = IntegerField(
+        "Uses of each",
+        validators=[
+            InputRequired("Enter a number."),
+            NumberRange(1, MAX_USES, f"A voucher can have 1 to {MAX_USES:,} uses."),
+        ],
+    )
+    last_day = DateField("Last day", validators=[Optional()])
+    note = StringField("Note", validators=[Length(max=MAX_NOTE)])
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
 
 
 class ConfirmForm(BaseForm):

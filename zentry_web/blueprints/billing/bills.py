@@ -1,6 +1,6 @@
 """Bills: the intervals of a period, one interval or payment opened to the second, and the same as CSV."""
 
-from flask import Response, render_template, request
+from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.billing.period import Period, has_period
@@ -8,15 +8,10 @@ from zentry_web.blueprints.billing.routes import blueprint
 from zentry_web.domain.bill_csv import bill_csv, total_record
 from zentry_web.web.activity import activity_lines
 from zentry_web.web.actor import current_actor, me
+from zentry_web.web.files import csv_answer
 from zentry_web.web.htmx import is_htmx
 from zentry_web.web.paging import text_argument
 from zentry_web.web.services import services
-
-
-def csv_answer(text: str, name: str) -> Response:
-    """A CSV file to be saved under that name."""
-    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    return Response(text, mimetype="text/csv; charset=utf-8", headers=headers)
 
 
 @blueprint.get("/bill")

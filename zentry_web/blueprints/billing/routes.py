@@ -3,6 +3,7 @@
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
+from zentry_web.blueprints.billing.forms import redeem_form
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.context import use_balance
 from zentry_web.web.htmx import is_htmx
@@ -25,7 +26,13 @@ def index() -> ResponseReturnValue:
     before = text_argument("before") or None
     transactions = billing.list_transactions(actor.id, actor=actor, before=before, limit=PAGE_SIZE)
     template = "billing/_index.html" if is_htmx() else "billing/index.html"
-    context = {"usage": usage, "shown_lines": shown, "all_url": here(all="y"), "this_url": here()}
+    context = {
+        "usage": usage,
+        "shown_lines": shown,
+        "all_url": here(all="y"),
+        "this_url": here(),
+        "redeem_form": redeem_form(),
+    }
     return render_template(template, transactions=transactions, **context, **pages(last_key(transactions, "id")))
 
 

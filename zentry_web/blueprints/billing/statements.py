@@ -3,10 +3,10 @@
 from flask import Response, render_template
 from flask.typing import ResponseReturnValue
 
-from zentry_web.blueprints.billing.bills import csv_answer
 from zentry_web.blueprints.billing.routes import blueprint
 from zentry_web.domain.statement import Statement
 from zentry_web.web.actor import current_actor, me
+from zentry_web.web.files import csv_answer
 from zentry_web.web.pdf import render_pdf
 from zentry_web.web.services import services
 
