@@ -287,7 +287,7 @@ def test_a_crash_before_the_commit_leaves_nothing(container, alice):
         pass
 
     def stumble(name):
-        if name == "voucher.written":
+        if name == "redeem.written":
             raise Crash
 
     core = container.parts.core

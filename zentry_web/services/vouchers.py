@@ -156,7 +156,7 @@ class Vouchers(BaseService):
         with self.transaction() as session:
             ledger.lock_accounts(session, [user_id])
             redemption = self._redeem(session, user_id, code, actor, request_key[:_LONGEST_KEY])
-            self._core.checkpoint("voucher.written")
+            self._core.checkpoint("redeem.written")
         self._limits.give_back(tries)
         return redemption
 
