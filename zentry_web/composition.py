@@ -32,6 +32,7 @@ def make_parts(
             compute_simulated=config.compute == "simulator",
             mail=MailSettings(bool(config.smtp_url), config.url),
             grace_days=config.grace_days,
+            price_notice_days=config.price_notice_days,
         ),
     )
 

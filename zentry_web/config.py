@@ -38,6 +38,7 @@ class Config(BaseSettings):
     stop_timeout_seconds: int = Field(60, ge=5)
     grace_days: int = Field(14, ge=1)  # how long a disk that nobody pays for is kept
     signup_seconds: float = Field(2, ge=0)  # who fills the sign-up form in faster is asked to press again
+    price_notice_days: int = Field(14, ge=0)  # how long before it begins a dearer price of machines there are is told
     session_days: int = Field(30, ge=1)
     sample_seconds: int = Field(10, ge=1)
     reconcile_seconds: float = Field(3.0, gt=0)

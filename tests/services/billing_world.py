@@ -62,7 +62,7 @@ class World:
                 DbVM(
                     id=billed.vm_id, project_id=billed.project_id, owner_id=owner, name=f"web-{number}",
                     state="stopped", size_id=f"size_{size}", image_id="img_tiny",
-                    price_version_id=billed.price_version_id, vcpus=1, memory_mib=128, disk_gib=1,
+                    price_version_id=billed.price_version_id, vcpus=1, memory_mib=128, disk_gib=stopped // 100,
                     running_micro_per_hour=running,
                     stopped_micro_per_hour=stopped, ssh_key="", user_data="", created_at=self.clock.now(), version=1,
                 )
@@ -164,7 +164,10 @@ class World:
                 for (name,) in triggers.fetchall():
                     connection.execute(text(f"DROP TRIGGER {name}"))
             else:
-                tables = ("entry", "transfer", "charge", "price_version", "event", "voucher", "voucher_redemption")
+                tables = (
+                    "entry", "transfer", "charge", "price_version", "image_price_version", "event",
+                    "voucher", "voucher_redemption",
+                )  # fmt: skip
                 for table in tables:
                     connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
             for statement in statements:

@@ -161,7 +161,7 @@ def test_raw_sql_cannot_change_or_delete(used, table):
 
 
 @pytest.mark.error
-@pytest.mark.parametrize("table", [*APPEND_ONLY, "statement", "voucher", "voucher_redemption"])
+@pytest.mark.parametrize("table", [*APPEND_ONLY, "statement", "image_price_version", "voucher", "voucher_redemption"])
 def test_the_sqlite_shell_cannot_either(sqlite_config, table, request):
     request.getfixturevalue("migrated_sqlite")
     connection = sqlite3.connect(sqlite_config.data / "zentry.sqlite", isolation_level=None)

@@ -9,8 +9,8 @@ from .bills import BillCharge
 
 COLUMNS = (
     "record", "kind", "vm_id", "vm", "project", "size", "state", "from", "to", "seconds", "price_version",
-    "rate_micro_per_hour", "amount_micro", "interval_id", "interval_from", "interval_to", "opened_by", "closed_by",
-    "transfer_id", "text",
+    "size_micro_per_hour", "image", "image_price_version", "surcharge_micro_per_hour", "rate_micro_per_hour",
+    "amount_micro", "interval_id", "interval_from", "interval_to", "opened_by", "closed_by", "transfer_id", "text",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -69,6 +69,10 @@ def charge_records(
             "to": iso(line.end),
             "seconds": line.seconds,
             "price_version": of.price_version,
+            "size_micro_per_hour": of.size_micro_per_hour,
+            "image": of.image_name if of.image_price_version is not None else "",
+            "image_price_version": of.image_price_version if of.image_price_version is not None else "",
+            "surcharge_micro_per_hour": of.surcharge_micro_per_hour,
             "rate_micro_per_hour": interval.rate_micro_per_hour,
             "amount_micro": line.amount,
             "interval_id": interval.id,

@@ -94,6 +94,7 @@ class Quote:
     available_micro: int
     burn_after_micro_per_hour: int
     runs_out_at: datetime | None
+    surcharge_micro_per_hour: int = 0  # the image's part of the running price
 
     @property
     def missing_micro(self) -> int:

@@ -47,10 +47,24 @@ class BillInterval:
     charged_seconds: int  # of the charges in the bill; minimum lines not counted
     charged_micro: int
     accrued_micro: int = 0  # used since the last charge
+    image_name: str = ""
+    image_price_version: int | None = None  # None: the image adds nothing
+    surcharge_micro_per_hour: int = 0
 
     @property
     def total_micro(self) -> int:
         return self.charged_micro + self.accrued_micro
+
+    @property
+    def size_micro_per_hour(self) -> int:
+        """The size's part of the rate; the image's surcharge is the rest."""
+        return self.interval.rate_micro_per_hour - self.surcharge_micro_per_hour
+
+    @property
+    def price_name(self) -> str:
+        """The versions that the rate is made of: ``small v7`` or ``small v7 + Debian v2``."""
+        size = f"{self.size_name} v{self.price_version}"
+        return size if self.image_price_version is None else f"{size} + {self.image_name} v{self.image_price_version}"
 
     @property
     def goes_on(self) -> bool:

@@ -22,6 +22,7 @@ class FleetVM:
     is_running: bool
     rate_micro_per_hour: int  # what it costs now
     stopped_micro_per_hour: int
+    surcharge_micro_per_hour: int = 0  # its image's part while it runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Changes:
     stop: frozenset[str] = frozenset()  # VM ids
     sizes: Mapping[str, str] = field(default_factory=dict)  # VM id: size id
     launch: Mapping[str, int] = field(default_factory=dict)  # size id: how many
+    surcharge_micro_per_hour: int = 0  # of the image to launch with
 
     @property
     def count(self) -> int:
@@ -70,15 +72,16 @@ def what_if(
     needed = 0
     for size_id, count in changes.launch.items():
         if size_id in known:
-            burn += known[size_id].running_micro_per_hour * count
-            needed += cost(known[size_id].running_micro_per_hour, window // SECOND) * count
+            rate = known[size_id].running_micro_per_hour + changes.surcharge_micro_per_hour
+            burn += rate * count
+            needed += cost(rate, window // SECOND) * count
     return WhatIf(balance, burn, needed, changes.count)
 
 
 def _rate_after(vm: FleetVM, size: Size | None, changes: Changes) -> int:
     runs = vm.is_running and vm.vm_id not in changes.stop
     if size is not None:
-        return size.running_micro_per_hour if runs else size.stopped_micro_per_hour
+        return size.running_micro_per_hour + vm.surcharge_micro_per_hour if runs else size.stopped_micro_per_hour
     return vm.rate_micro_per_hour if runs == vm.is_running else vm.stopped_micro_per_hour
 
 

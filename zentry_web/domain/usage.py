@@ -112,8 +112,9 @@ class BilledVM:
     owner_id: str
     project_id: str
     price_version_id: str
-    running_micro_per_hour: int
+    running_micro_per_hour: int  # the size's price and the image's surcharge
     stopped_micro_per_hour: int
+    image_price_version_id: str | None = None
 
     def rate(self, state: UsageState) -> int:
         """Micro-credits per hour in that state."""

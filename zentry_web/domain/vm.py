@@ -84,6 +84,15 @@ MAX_USER_DATA_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class ComingPrice:
+    """A price that has been announced and not begun. Of an image, what it adds; it adds nothing while stopped."""
+
+    starts_at: datetime
+    running_micro_per_hour: int
+    stopped_micro_per_hour: int
+
+
+@dataclass(frozen=True, slots=True)
 class Size:
     """An entry of the size catalogue with the price in force."""
 
@@ -97,6 +106,7 @@ class Size:
     price_version: int
     running_micro_per_hour: int
     disk_micro_per_gib_hour: int
+    coming: ComingPrice | None = None
 
     @property
     def stopped_micro_per_hour(self) -> int:
@@ -112,6 +122,10 @@ class Image:
     description: str
     min_memory_mib: int
     active: bool
+    surcharge_micro_per_hour: int = 0  # what it adds to the size's price while running
+    price_version_id: str | None = None  # None: it never had a price and adds nothing
+    price_version: int | None = None
+    coming: ComingPrice | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from zentry_web.models.billing import (
 from zentry_web.models.event import DbEvent, DbEventPersonal
 from zentry_web.models.metrics import DbConsole, DbLatest, DbSample
 from zentry_web.models.notice import DbLanding, DbNotice, DbOutbox
+from zentry_web.models.prices import DbImagePriceVersion, DbPriceChange, DbPriceItem, DbPriceTold
 from zentry_web.models.project import DbProject
 from zentry_web.models.statement import DbStatement
 from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader
@@ -32,6 +33,7 @@ __all__ = [
     "DbHeartbeat",
     "DbHold",
     "DbImage",
+    "DbImagePriceVersion",
     "DbLanding",
     "DbLatest",
     "DbLeader",
@@ -40,6 +42,9 @@ __all__ = [
     "DbOneTimeLink",
     "DbOperation",
     "DbOutbox",
+    "DbPriceChange",
+    "DbPriceItem",
+    "DbPriceTold",
     "DbPriceVersion",
     "DbProject",
     "DbRateCounter",

@@ -75,6 +75,7 @@ class DbPriceVersion(Base):
     starts_at: Mapped[datetime] = mapped_column(UTCDateTime)
     created_by: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    change_id: Mapped[str | None] = mapped_column(String(40))  # published with this change; None: by itself
 
     __table_args__ = (Index("uq_price_version_size_id_number", "size_id", "number", unique=True),)
 
@@ -90,6 +91,7 @@ class DbUsageInterval(Base):
     project_id: Mapped[str] = mapped_column(String(40))
     state: Mapped[str] = mapped_column(String(10))
     price_version_id: Mapped[str] = mapped_column(ForeignKey("price_version.id"))
+    image_price_version_id: Mapped[str | None] = mapped_column(String(40))  # of the surcharge in the rate, if any
     rate_micro_per_hour: Mapped[int] = mapped_column(BigInteger)
     minimum_seconds: Mapped[int] = mapped_column(
         Integer

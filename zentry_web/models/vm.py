@@ -52,10 +52,11 @@ class DbVM(Base):
     size_id: Mapped[str] = mapped_column(ForeignKey("size.id"))
     image_id: Mapped[str] = mapped_column(ForeignKey("image.id"))
     price_version_id: Mapped[str] = mapped_column(ForeignKey("price_version.id"))
+    image_price_version_id: Mapped[str | None] = mapped_column(String(40))  # None: the image adds nothing
     vcpus: Mapped[int] = mapped_column(Integer)
     memory_mib: Mapped[int] = mapped_column(Integer)
     disk_gib: Mapped[int] = mapped_column(Integer)
-    running_micro_per_hour: Mapped[int] = mapped_column(BigInteger)
+    running_micro_per_hour: Mapped[int] = mapped_column(BigInteger)  # the size's price and the image's surcharge
     stopped_micro_per_hour: Mapped[int] = mapped_column(BigInteger)
     ssh_key: Mapped[str] = mapped_column(Text)
     user_data: Mapped[str] = mapped_column(Text)

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from zentry_web.domain.billing import Check, CreditStop
 from zentry_web.domain.usage import OpenHold, whole_second
-from zentry_web.services import holds, ledger, ledger_checks, settlement
+from zentry_web.models import DbVM
+from zentry_web.services import holds, ledger, ledger_checks, price_switch, settlement
 from zentry_web.services.base_service import BaseService, Core
 
 
@@ -23,6 +24,7 @@ class BillingRuns(BaseService):
         in parallel changes nothing. Raises nothing of its own.
         """
         until = whole_second(min(self.now(), confirmed_until))
+        self.switch_prices(until)
         with self.reading() as session:
             due = settlement.due_owners(session, until)
         return sum(self._settle_wallets(owners, until) for owners in _batches(due))
@@ -32,7 +34,8 @@ class BillingRuns(BaseService):
         while True:
             with self.transaction() as session:
                 funds = ledger.lock_accounts(session, owner_ids)
-                items = settlement.due_items(session, owner_ids, until)
+                waiting = price_switch.owners_waiting(session, owner_ids, until)
+                items = settlement.due_items(session, [owner for owner in owner_ids if owner not in waiting], until)
                 most = settlement.lines_each(items)
                 done = settlement.settle_items(session, items, funds, until, self.now(), most=most)
                 self._core.checkpoint("settle.written")
@@ -40,6 +43,40 @@ class BillingRuns(BaseService):
             charges += done.charges
             if not done.more and len(items) < settlement.INTERVALS_PER_TRANSACTION:
                 return charges
+            self.give_way()
+
+    def switch_prices(self, until: datetime) -> int:
+        """Make the switches to announced prices that are due by ``until``; returns how many VMs got new prices.
+
+        Short transactions, after the hours before the switch were charged. Done by any number of workers, late or
+        again, each VM is switched once, at the moment announced. Raises nothing of its own.
+        """
+        with self.reading() as session:
+            due = price_switch.read_due(session, until)
+        switched = 0
+        for one in due:
+            self._settle_wallets([one.owner_id], one.effective_at)
+            switched += self._switch_owner(one)
+        return switched
+
+    def _switch_owner(self, due: price_switch.Due) -> int:
+        switched, limit = 0, settlement.INTERVALS_PER_TRANSACTION
+        while True:
+            with self.transaction() as session:
+                ledger.lock_accounts(session, [due.owner_id])
+                if due not in price_switch.read_due(session, due.effective_at, [due.owner_id]):
+                    return switched  # another worker was here, or it was withdrawn
+                query = price_switch.affected_query(due.change_id).where(DbVM.owner_id == due.owner_id)
+                found = session.execute(query.order_by(DbVM.id).limit(limit)).all()
+                new_prices = [price_switch.as_new_price(row) for row in found]
+                price_switch.switch(session, new_prices, due, self.now(), self._window)
+                if len(found) < limit:
+                    price_switch.mark_done(session, due, self.now())
+                self._core.checkpoint("prices.switch_written")
+            self._core.checkpoint("prices.switch_committed")
+            switched += len(found)
+            if len(found) < limit:
+                return switched
             self.give_way()
 
     def renew_holds(self) -> list[CreditStop]:

@@ -20,7 +20,7 @@ from zentry_web.domain.landing import Policy, default_policy
 from zentry_web.domain.money import cost, per_month
 from zentry_web.domain.usage import SECOND, BilledVM, UsageState, whole_second
 from zentry_web.domain.user import SYSTEM, Actor
-from zentry_web.domain.vm import Size
+from zentry_web.domain.vm import Image, Size
 from zentry_web.models import DbProject, DbTransfer, DbUser, DbVM
 from zentry_web.services import holds, ledger, prices, usage_reports
 from zentry_web.services.access import require_admin, require_self
@@ -30,6 +30,8 @@ from zentry_web.services.bills import Bills
 from zentry_web.services.errors import NotFoundError, ValidationError
 from zentry_web.services.landing import Landing
 from zentry_web.services.notices import MailSettings, Notices
+from zentry_web.services.price_changes import DEFAULT_NOTICE_DAYS, PriceChanges
+from zentry_web.services.price_telling import PriceTelling
 from zentry_web.services.spending import Spending
 from zentry_web.services.statements import Statements
 from zentry_web.services.usage import UsageRecorder
@@ -54,6 +56,7 @@ class BillingService(BillingRuns):
         hold_window_seconds: int,
         mail: MailSettings | None = None,
         policy: Policy | None = None,
+        price_notice_days: int = DEFAULT_NOTICE_DAYS,
     ) -> None:
         super().__init__(core, hold_window_seconds=hold_window_seconds)
         self._starting_micro = starting_micro
@@ -63,6 +66,8 @@ class BillingService(BillingRuns):
         self.spending = Spending(core, self.bills, window=self._window)
         self.statements = Statements(core, self.notices)
         self.vouchers = Vouchers(core, self.notices)
+        self.price_changes = PriceChanges(core, notice_days=price_notice_days)
+        self.price_telling = PriceTelling(core, self.notices)
 
     # -- credits --------------------------------------------------------------------------------
 
@@ -241,15 +246,18 @@ class BillingService(BillingRuns):
         rate = prices.check_micro("rate_micro_per_hour", rate_micro_per_hour)
         return cost(rate, prices.check_micro("seconds", seconds))
 
-    def quote(self, user_id: str, size: Size) -> Quote:
-        """What launching ``size`` would cost this person, and how long their credits would last after it."""
+    def quote(self, user_id: str, size: Size, image: Image | None = None) -> Quote:
+        """What launching ``size`` with ``image`` would cost this person, and how long credits would last after it."""
         balance = self.get_balance(user_id)
-        burn = balance.burn_micro_per_hour + size.running_micro_per_hour
+        surcharge = image.surcharge_micro_per_hour if image else 0
+        running = size.running_micro_per_hour + surcharge
+        burn = balance.burn_micro_per_hour + running
         return Quote(
-            running_micro_per_hour=size.running_micro_per_hour,
+            running_micro_per_hour=running,
+            surcharge_micro_per_hour=surcharge,
             stopped_micro_per_hour=size.stopped_micro_per_hour,
-            month_micro=per_month(size.running_micro_per_hour),
-            hold_micro=holds.hold_price(size.running_micro_per_hour, self._window),
+            month_micro=per_month(running),
+            hold_micro=holds.hold_price(running, self._window),
             available_micro=balance.available_micro,
             burn_after_micro_per_hour=burn,
             runs_out_at=run_out(balance.at, balance.total_micro, burn),

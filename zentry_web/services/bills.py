@@ -11,7 +11,7 @@ from zentry_web.domain.bills import Bill, BillCharge, BillInterval, OpenedInterv
 from zentry_web.domain.event import Event
 from zentry_web.domain.usage import ChargeKind, ChargeLine, Interval, UsageState
 from zentry_web.domain.user import SYSTEM, Actor
-from zentry_web.models import DbEvent, DbPriceVersion, DbProject, DbSize, DbVM
+from zentry_web.models import DbEvent, DbImage, DbImagePriceVersion, DbPriceVersion, DbProject, DbSize, DbVM
 from zentry_web.services.access import require_self
 from zentry_web.services.base_service import BaseService
 from zentry_web.services.errors import NotFoundError
@@ -30,7 +30,11 @@ _FACTS = (
     DbPriceVersion.number,
     INTERVAL.c.opened_by,
     INTERVAL.c.closed_by,
+    DbImage.name.label("image_name"),
+    DbImagePriceVersion.number.label("image_price_version"),
+    func.coalesce(DbImagePriceVersion.micro_per_hour, 0).label("surcharge"),
 )
+_FOR_INTERVAL = len(INTERVAL_FACTS)
 
 
 class Bills(BaseService):
@@ -136,6 +140,8 @@ def _with_names(query: Select[Any]) -> Select[Any]:
         .join(DbProject, DbProject.id == INTERVAL.c.project_id)
         .join(DbPriceVersion, DbPriceVersion.id == INTERVAL.c.price_version_id)
         .join(DbSize, DbSize.id == DbPriceVersion.size_id)
+        .join(DbImage, DbImage.id == DbVM.image_id)
+        .outerjoin(DbImagePriceVersion, DbImagePriceVersion.id == INTERVAL.c.image_price_version_id)
     )
 
 
@@ -165,12 +171,12 @@ def _bill_query(owner_id: str, start: datetime, end: datetime, now: datetime, vm
 
 
 def _bill_interval(row: Row[Any], seconds: int = 0, amount: int = 0, accrued: int = 0) -> BillInterval:
-    facts = list(row[:11])
+    facts = list(row[:_FOR_INTERVAL])
     facts[4] = UsageState(facts[4])
-    vm_name, project_name, size_name, version, opened_by, closed_by = list(row)[11:17]
+    vm_name, project_name, size_name, version, opened_by, closed_by, *surcharge = list(row)[_FOR_INTERVAL : len(_FACTS)]
     return BillInterval(
         Interval(*facts), vm_name, project_name, size_name, version, opened_by, closed_by,
-        int(seconds), int(amount), int(accrued),
+        int(seconds), int(amount), int(accrued), *surcharge,
     )  # fmt: skip
 
 
@@ -186,7 +192,7 @@ def read_charges(session: Session, *conditions: ColumnElement[bool]) -> Iterator
         of = known.get(row[0])
         if of is None:
             of = known[row[0]] = _bill_interval(row)
-        kind, start, end, seconds, amount, transfer_id = row[17:23]
+        kind, start, end, seconds, amount, transfer_id = row[len(_FACTS) : len(_FACTS) + 6]
         yield BillCharge(of, ChargeLine(ChargeKind(kind), start, end, seconds, amount), transfer_id)
 
 

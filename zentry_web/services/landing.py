@@ -252,7 +252,7 @@ class Landing(BaseService):
             return
         billed = BilledVM(
             vm.id, vm.owner_id, vm.project_id, vm.price_version_id,
-            vm.running_micro_per_hour, vm.stopped_micro_per_hour,
+            vm.running_micro_per_hour, vm.stopped_micro_per_hour, vm.image_price_version_id,
         )  # fmt: skip
         now = self.now()
         recorder = UsageRecorder(session, now, self.policy.window)

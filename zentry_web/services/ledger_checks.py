@@ -12,7 +12,7 @@ from zentry_web.domain.billing import Check
 from zentry_web.domain.usage import EPOCH, next_month_start
 from zentry_web.services.settlement import CHARGE, INTERVAL
 
-APPEND_ONLY = ("charge", "entry", "event", "price_version", "transfer", "voucher_redemption")
+APPEND_ONLY = ("charge", "entry", "event", "image_price_version", "price_version", "transfer", "voucher_redemption")
 _SHOWN = 3  # breaches named in a check's detail; one is enough to be alarmed
 
 _L1 = (
@@ -72,20 +72,52 @@ _HALF_EVEN = """(i.rate_micro_per_hour * c.seconds) / 3600 + CASE
          WHEN (i.rate_micro_per_hour * c.seconds) % 3600 * 2 > 3600 THEN 1
          WHEN (i.rate_micro_per_hour * c.seconds) % 3600 * 2 = 3600
           AND (i.rate_micro_per_hour * c.seconds) / 3600 % 2 = 1 THEN 1 ELSE 0 END"""
+
+
+def _numbers(key: str, table: str) -> str:
+    """Versions are numbered 1, 2, 3 …"""
+    return f"""SELECT 'prices of ' || {key} || ' are not numbered in order' FROM (
+         SELECT {key}, number, ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY number) AS n FROM {table}) chain
+       WHERE number <> n"""  # noqa: S608 - names of our own
+
+
+def _standing(key: str, table: str) -> str:
+    """Those not withdrawn start in the order of their numbers."""
+    return f"""SELECT 'prices of ' || {key} || ' do not start in order' FROM (
+         SELECT {key}, starts_at, LAG(starts_at) OVER (PARTITION BY {key} ORDER BY number) AS before FROM {table} v
+         WHERE NOT EXISTS (SELECT 1 FROM price_change c WHERE c.id = v.change_id AND c.withdrawn_at IS NOT NULL)) chain
+       WHERE starts_at < before"""  # noqa: S608 - names of our own
+
+
 _L13 = (
     f"SELECT 'charge of ' || i.id || ' is not rate times seconds' FROM charge c "  # noqa: S608 - constants only
     f"JOIN usage_interval i ON i.id = c.interval_id WHERE c.amount <> {_HALF_EVEN}",
     """SELECT 'interval ' || i.id || ' has another rate than its price version' FROM usage_interval i
        JOIN price_version p ON p.id = i.price_version_id
-       WHERE CASE WHEN i.state = 'running' THEN i.rate_micro_per_hour <> p.running_micro_per_hour
+       LEFT JOIN image_price_version s ON s.id = i.image_price_version_id
+       WHERE CASE WHEN i.state = 'running'
+                  THEN i.rate_micro_per_hour <> p.running_micro_per_hour + COALESCE(s.micro_per_hour, 0)
                   WHEN p.disk_micro_per_gib_hour = 0 THEN i.rate_micro_per_hour <> 0
                   ELSE i.rate_micro_per_hour % p.disk_micro_per_gib_hour <> 0 END""",
     "SELECT 'charge of ' || interval_id || ' crosses an hour' FROM charge "
     "WHERE kind = 'usage' AND (to_at - 1) / 3600 <> from_at / 3600",
-    """SELECT 'prices of ' || size_id || ' are not numbered in order' FROM (
-         SELECT size_id, number, starts_at, ROW_NUMBER() OVER (PARTITION BY size_id ORDER BY number) AS n,
-                LAG(starts_at) OVER (PARTITION BY size_id ORDER BY number) AS before FROM price_version) chain
-       WHERE number <> n OR starts_at < before""",
+    _numbers("size_id", "price_version"),
+    _standing("size_id", "price_version"),
+    _numbers("image_id", "image_price_version"),
+    _standing("image_id", "image_price_version"),
+    # A change holds for an owner's VMs from a moment on: nothing is charged past it at a price from before.
+    """SELECT 'interval ' || i.id || ' was charged at the old price' FROM price_told t
+       JOIN price_change c ON c.id = t.change_id AND c.withdrawn_at IS NULL
+       JOIN usage_interval i ON i.owner_id = t.owner_id AND i.settled_until > t.effective_at
+       JOIN price_version p ON p.id = i.price_version_id
+       JOIN price_version n ON n.change_id = t.change_id AND n.size_id = p.size_id AND n.number > p.number""",
+    """SELECT 'interval ' || i.id || ' was charged at the old surcharge' FROM price_told t
+       JOIN price_change c ON c.id = t.change_id AND c.withdrawn_at IS NULL
+       JOIN usage_interval i ON i.owner_id = t.owner_id AND i.settled_until > t.effective_at AND i.state = 'running'
+       JOIN vm ON vm.id = i.vm_id
+       JOIN image_price_version n ON n.change_id = t.change_id AND n.image_id = vm.image_id
+       LEFT JOIN image_price_version s ON s.id = i.image_price_version_id
+       WHERE COALESCE(s.number, 0) < n.number""",
     """SELECT 'transfer ' || t.id || ' differs from its charges' FROM transfer t
        LEFT JOIN (SELECT transfer_id, SUM(amount) AS total FROM charge GROUP BY transfer_id) c ON c.transfer_id = t.id
        LEFT JOIN entry e ON e.transfer_id = t.id AND e.account_id = 'acc_revenue'

@@ -1,14 +1,18 @@
-"""Prices are versions: a new one is added with its start, none is ever changed."""
+"""Prices are versions: a new one is added with its start, none is ever changed (docs/adr/0009)."""
 
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, Select, func, insert, select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.ids import new_id
 from zentry_web.domain.money import MAX_AMOUNT
-from zentry_web.models import DbPriceVersion, DbSize
+from zentry_web.models import DbImage, DbImagePriceVersion, DbPriceChange, DbPriceVersion, DbSize
 from zentry_web.services.errors import NotFoundError, ValidationError
+
+_OUT_OF_ORDER = "A new price starts now or later, and not before the price announced last."
+Versions = type[DbPriceVersion] | type[DbImagePriceVersion]
 
 
 def check_micro(field: str, value: object, *, least: int = 0) -> int:
@@ -21,23 +25,45 @@ def check_micro(field: str, value: object, *, least: int = 0) -> int:
     return value
 
 
+def stands(table: Versions) -> ColumnElement[bool]:
+    """SQL: a version whose change was not withdrawn."""
+    withdrawn = select(DbPriceChange.id).where(DbPriceChange.withdrawn_at.is_not(None))
+    return table.change_id.is_(None) | table.change_id.not_in(withdrawn)
+
+
+def numbers_in_force(now: datetime) -> Select[str, int]:
+    """Per size (``size_id``), the ``number`` of the version in force: the newest that has started."""
+    return (
+        select(DbPriceVersion.size_id, func.max(DbPriceVersion.number).label("number"))
+        .where(DbPriceVersion.starts_at <= now, stands(DbPriceVersion))
+        .group_by(DbPriceVersion.size_id)
+    )
+
+
+def image_numbers_in_force(now: datetime) -> Select[str, int]:
+    """Per image (``image_id``) that has a price, the ``number`` of the version in force."""
+    return (
+        select(DbImagePriceVersion.image_id, func.max(DbImagePriceVersion.number).label("number"))
+        .where(DbImagePriceVersion.starts_at <= now, stands(DbImagePriceVersion))
+        .group_by(DbImagePriceVersion.image_id)
+    )
+
+
 def add_version(
-    session: Session, size_id: str, running: int, disk: int, starts_at: datetime, now: datetime, created_by: str
+    session: Session,
+    size_id: str,
+    running: int,
+    disk: int,
+    starts_at: datetime,
+    now: datetime,
+    created_by: str,
+    change_id: str | None = None,
 ) -> int:
     """Write the next version of a size's price; returns its number. Raises NotFoundError, ValidationError."""
-    size = session.scalars(select(DbSize.id).where(DbSize.id == size_id).with_for_update(key_share=True)).one_or_none()
-    if size is None:
+    query = select(DbSize.id).where(DbSize.id == size_id)
+    if session.scalars(query.with_for_update(key_share=True)).one_or_none() is None:
         raise NotFoundError("There is no such size.")
-    last = session.execute(
-        select(DbPriceVersion.number, DbPriceVersion.starts_at)
-        .where(DbPriceVersion.size_id == size_id)
-        .order_by(DbPriceVersion.number.desc())
-        .limit(1)
-    ).one_or_none()
-    if starts_at < now or (last and starts_at < last.starts_at):
-        message = "A new price starts now or later, and not before the version before it."
-        raise ValidationError(message, details={"starts_at": message})
-    number = last.number + 1 if last else 1
+    number = _next_number(session, DbPriceVersion, DbPriceVersion.size_id == size_id, starts_at, now)
     row = {
         "id": new_id("price", now),
         "size_id": size_id,
@@ -47,6 +73,60 @@ def add_version(
         "starts_at": starts_at,
         "created_by": created_by,
         "created_at": now,
+        "change_id": change_id,
     }
     session.execute(insert(DbPriceVersion), [row])
     return number
+
+
+def add_image_version(
+    session: Session,
+    image_id: str,
+    micro: int,
+    starts_at: datetime,
+    now: datetime,
+    created_by: str,
+    change_id: str | None = None,
+) -> int:
+    """Write the next version of what an image adds; returns its number. Raises NotFoundError, ValidationError."""
+    query = select(DbImage.id).where(DbImage.id == image_id)
+    if session.scalars(query.with_for_update(key_share=True)).one_or_none() is None:
+        raise NotFoundError("There is no such image.")
+    mine = DbImagePriceVersion.image_id == image_id
+    number = _next_number(session, DbImagePriceVersion, mine, starts_at, now)
+    row = {
+        "id": new_id("iprice", now),
+        "image_id": image_id,
+        "number": number,
+        "micro_per_hour": micro,
+        "starts_at": starts_at,
+        "created_by": created_by,
+        "created_at": now,
+        "change_id": change_id,
+    }
+    session.execute(insert(DbImagePriceVersion), [row])
+    return number
+
+
+def _next_number(
+    session: Session, table: Versions, mine: ColumnElement[bool], starts_at: datetime, now: datetime
+) -> int:
+    last = session.scalar(select(func.max(table.number)).where(mine)) or 0
+    latest = session.scalar(select(func.max(table.starts_at)).where(mine, stands(table)))
+    if starts_at < now or (latest is not None and starts_at < latest):
+        raise ValidationError(_OUT_OF_ORDER, details={"starts_at": _OUT_OF_ORDER})
+    return last + 1
+
+
+def read_coming(session: Session, now: datetime, size_ids: Collection[str] | None = None) -> list[DbPriceVersion]:
+    """Versions of sizes announced but not started, in the order of their start."""
+    query = select(DbPriceVersion).where(DbPriceVersion.starts_at > now, stands(DbPriceVersion))
+    if size_ids is not None:
+        query = query.where(DbPriceVersion.size_id.in_(size_ids))
+    return list(session.scalars(query.order_by(DbPriceVersion.starts_at, DbPriceVersion.number)))
+
+
+def read_coming_surcharges(session: Session, now: datetime) -> list[DbImagePriceVersion]:
+    """Versions of images announced but not started, in the order of their start."""
+    query = select(DbImagePriceVersion).where(DbImagePriceVersion.starts_at > now, stands(DbImagePriceVersion))
+    return list(session.scalars(query.order_by(DbImagePriceVersion.starts_at, DbImagePriceVersion.number)))

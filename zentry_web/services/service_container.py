@@ -36,6 +36,7 @@ class ServiceSettings:
     compute_simulated: bool
     mail: MailSettings = field(default_factory=MailSettings)
     grace_days: int = 14
+    price_notice_days: int = 14
 
     @property
     def landing_policy(self) -> Policy:
@@ -75,6 +76,7 @@ class ServiceContainer:
             hold_window_seconds=settings.hold_window_seconds,
             mail=settings.mail,
             policy=settings.landing_policy,
+            price_notice_days=settings.price_notice_days,
         )
         monitoring = MonitoringService(
             core,

@@ -14,7 +14,7 @@ from zentry_web.domain.forecast import BalancePoint, Changes, FleetVM, WhatIf, p
 from zentry_web.domain.usage import EPOCH, SECOND
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import Size
-from zentry_web.models import DbProject, DbSize, DbVM
+from zentry_web.models import DbImagePriceVersion, DbProject, DbSize, DbVM
 from zentry_web.services.access import require_self
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.bills import Bills
@@ -123,16 +123,18 @@ def _read_fleet(session: Session, owner_id: str) -> list[FleetVM]:
             INTERVAL.c.state,
             INTERVAL.c.rate_micro_per_hour,
             DbVM.stopped_micro_per_hour,
+            func.coalesce(DbImagePriceVersion.micro_per_hour, 0),
         )
         .join_from(INTERVAL, DbVM, DbVM.id == INTERVAL.c.vm_id)
         .join(DbProject, DbProject.id == DbVM.project_id)
         .join(DbSize, DbSize.id == DbVM.size_id)
+        .outerjoin(DbImagePriceVersion, DbImagePriceVersion.id == DbVM.image_price_version_id)
         .where(INTERVAL.c.owner_id == owner_id, UNSETTLED, INTERVAL.c.end_at.is_(None))
         .order_by(INTERVAL.c.rate_micro_per_hour.desc(), DbVM.name, DbVM.id)
     )
     return [
-        FleetVM(vm_id, name, project_name, size_id, size, state == UsageState.RUNNING, rate, stopped)
-        for vm_id, name, project_name, size_id, size, state, rate, stopped in rows
+        FleetVM(vm_id, name, project_name, size_id, size, state == UsageState.RUNNING, *rates)
+        for vm_id, name, project_name, size_id, size, state, *rates in rows
     ]
 
 

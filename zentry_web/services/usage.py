@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from zentry_web.domain.ids import new_id
 from zentry_web.domain.usage import MINIMUM_SECONDS, BilledVM, Interval, UsageState, seconds_between, whole_second
-from zentry_web.models import DbUser
-from zentry_web.services import holds
+from zentry_web.models import DbUser, DbVM
+from zentry_web.services import holds, price_switch
 from zentry_web.services.ledger import lock_accounts
 from zentry_web.services.settlement import INTERVAL, Item, items_query, read_items, settle_items
 
@@ -27,7 +27,11 @@ class UsageRecorder:
         session.flush()  # rows of the caller's that intervals refer to
 
     def open(self, vm: BilledVM, state: UsageState, at: datetime, event_id: str, *, has_minimum: bool) -> None:
-        """Close the VM's open interval at ``at``, if any, and open one in ``state``, with its hold if running."""
+        """Close the VM's open interval at ``at``, if any, and open one in ``state``, with its hold if running.
+
+        Prices that began to count before ``at`` are put in force first.
+        """
+        vm = self._priced(vm, at)
         current = self._find_open(vm.vm_id)
         start = current.interval.earliest_end(at) if current else self._earliest_start(vm.vm_id, at)
         goes_on = bool(current and current.interval.state == state == UsageState.RUNNING)
@@ -49,12 +53,13 @@ class UsageRecorder:
             minimum_seconds=minimum,
             zone=self._session.scalars(select(DbUser.time_zone).where(DbUser.id == vm.owner_id)).one(),
         )
-        self._insert(interval, vm.price_version_id, event_id)
+        self._insert(interval, vm, event_id)
         if state == UsageState.RUNNING:
             self._hold(interval)
 
     def close(self, vm_id: str, at: datetime, event_id: str) -> None:
         """Close and settle the VM's open interval, if any, and release its hold."""
+        self._catch_up(vm_id, at)
         current = self._find_open(vm_id)
         if current:
             end = current.interval.earliest_end(at)
@@ -101,14 +106,34 @@ class UsageRecorder:
                 holds.release(self._session, hold, closed.vm_id, self._now)
         return left
 
-    def _insert(self, interval: Interval, price_version_id: str, event_id: str) -> None:
+    def _catch_up(self, vm_id: str, at: datetime) -> bool:
+        owner_id = self._session.scalars(select(DbVM.owner_id).where(DbVM.id == vm_id)).one()
+        return price_switch.catch_up(self._session, vm_id, owner_id, whole_second(at), self._now, self._window)
+
+    def _priced(self, vm: BilledVM, at: datetime) -> BilledVM:
+        """``vm`` with the prices that count for it at ``at``."""
+        if not price_switch.catch_up(self._session, vm.vm_id, vm.owner_id, whole_second(at), self._now, self._window):
+            return vm
+        columns = price_switch.VM.c
+        row = self._session.execute(
+            select(
+                columns.price_version_id,
+                columns.running_micro_per_hour,
+                columns.stopped_micro_per_hour,
+                columns.image_price_version_id,
+            ).where(columns.id == vm.vm_id)
+        ).one()
+        return BilledVM(vm.vm_id, vm.owner_id, vm.project_id, *row)
+
+    def _insert(self, interval: Interval, vm: BilledVM, event_id: str) -> None:
         row = {
             "id": interval.id,
             "vm_id": interval.vm_id,
             "owner_id": interval.owner_id,
             "project_id": interval.project_id,
             "state": interval.state,
-            "price_version_id": price_version_id,
+            "price_version_id": vm.price_version_id,
+            "image_price_version_id": vm.image_price_version_id if interval.state == UsageState.RUNNING else None,
             "rate_micro_per_hour": interval.rate_micro_per_hour,
             "minimum_seconds": interval.minimum_seconds,
             "time_zone": interval.zone,

@@ -340,4 +340,5 @@ def _billed(vm: DbVM) -> BilledVM:
         price_version_id=vm.price_version_id,
         running_micro_per_hour=vm.running_micro_per_hour,
         stopped_micro_per_hour=vm.stopped_micro_per_hour,
+        image_price_version_id=vm.image_price_version_id,
     )

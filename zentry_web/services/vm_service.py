@@ -24,7 +24,7 @@ from zentry_web.domain.vm import (
     VMState,
     launch_steps,
 )
-from zentry_web.models import DbEvent, DbImage, DbVM
+from zentry_web.models import DbEvent, DbVM
 from zentry_web.services.access import require_admin, require_project, require_self, require_vm
 from zentry_web.services.base_service import BaseService, Core, body_hash
 from zentry_web.services.billing_service import BillingService
@@ -321,9 +321,9 @@ class VMService(BaseService):
             raise ConflictError("This form was already used to launch another machine. Open a new one.")
         return made.id
 
-    def _check_choice(self, session: Session, request: LaunchRequest) -> tuple[Size, DbImage]:
+    def _check_choice(self, session: Session, request: LaunchRequest) -> tuple[Size, Image]:
         size = self.catalogue.find_size(session, request.size_id)
-        image = session.get(DbImage, request.image_id)
+        image = self.catalogue.find_image(session, request.image_id)
         errors: dict[str, str] = {}
         if size is None or not size.active:
             errors["size_id"] = "This size is no longer on offer. Choose another."
@@ -344,7 +344,7 @@ class VMService(BaseService):
             raise ValidationError("Please check the marked fields.", details=errors)
         return size, image
 
-    def _is_on_host(self, image: DbImage) -> bool:
+    def _is_on_host(self, image: Image) -> bool:
         status = self.get_compute_status()
         return not status.ok or image.driver_name in status.images
 
@@ -355,7 +355,7 @@ class VMService(BaseService):
             "memory_mib", size.memory_mib
         )
 
-    def _new_vm(self, request: LaunchRequest, size: Size, image: DbImage, owner_id: str) -> DbVM:
+    def _new_vm(self, request: LaunchRequest, size: Size, image: Image, owner_id: str) -> DbVM:
         return DbVM(
             id=self.new_id("vm"),
             project_id=request.project_id,
@@ -365,10 +365,11 @@ class VMService(BaseService):
             size_id=size.id,
             image_id=image.id,
             price_version_id=size.price_version_id,
+            image_price_version_id=image.price_version_id,
             vcpus=size.vcpus,
             memory_mib=size.memory_mib,
             disk_gib=size.disk_gib,
-            running_micro_per_hour=size.running_micro_per_hour,
+            running_micro_per_hour=size.running_micro_per_hour + image.surcharge_micro_per_hour,
             stopped_micro_per_hour=size.stopped_micro_per_hour,
             ssh_key=request.ssh_key,
             user_data=request.user_data,

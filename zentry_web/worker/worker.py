@@ -47,6 +47,7 @@ class Pace:
     bill: float = 5.0
     land: float = 10.0
     mail: float = 2.0
+    prices: float = 10.0
     housekeeping: float = 60.0
 
 
@@ -102,6 +103,7 @@ class Worker:
             ("bill", self._bill, self._pace.bill),
             ("land", Lander(self._billing, vms).run, self._pace.land),
             ("mail", Postman(sources, self._mailer, self.stop).run, self._pace.mail),
+            ("prices", self._tell_prices, self._pace.prices),
             ("housekeeping", self._keep_house, self._pace.housekeeping),
         ]
         threads = [threading.Thread(target=self._loop, args=loop, name=loop[0]) for loop in loops]
@@ -173,6 +175,9 @@ class Worker:
         finally:  # whatever is wrong with the past, nothing may run on unpaid
             for stop in self._billing.renew_holds():
                 self._quietly(partial(self._vms.stop_for_credit, stop))
+
+    def _tell_prices(self) -> None:
+        self._billing.price_telling.run()
 
     def _keep_house(self) -> None:
         self._monitoring.prune()

@@ -1,0 +1,263 @@
+"""Changing prices from a date on: drafted, rehearsed, published, withdrawn (docs/adr/0009)."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.prices import ComingVMPrice, ItemKind, PriceChange, PriceItem
+from zentry_web.domain.usage import whole_second
+from zentry_web.domain.user import SYSTEM, Actor
+from zentry_web.models import DbImage, DbPriceChange, DbPriceItem, DbPriceTold, DbSize, DbVM
+from zentry_web.services import prices
+from zentry_web.services.access import require_admin, require_self
+from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.errors import ConflictError, NotFoundError, ValidationError
+from zentry_web.services.price_switch import affected_query, as_new_price
+
+_LONGEST_TITLE = 80
+DEFAULT_NOTICE_DAYS = 14
+
+
+class PriceChanges(BaseService):
+    """Sets of new prices. Amounts are micro-credits per hour, times aware UTC."""
+
+    name = "price_changes"
+
+    def __init__(self, core: Core, *, notice_days: int = DEFAULT_NOTICE_DAYS) -> None:
+        super().__init__(core)
+        self.notice = timedelta(days=notice_days)
+
+    # -- drafts ---------------------------------------------------------------------------------
+
+    def save_draft(
+        self,
+        title: str,
+        starts_at: datetime,
+        items: Sequence[PriceItem],
+        *,
+        change_id: str | None = None,
+        actor: Actor,
+    ) -> str:
+        """Write a draft, or change one; returns its id. Admins only.
+
+        Raises ValidationError (title, items, and each price by its target's id), NotFoundError, ConflictError
+        (published meanwhile).
+        """
+        require_admin(actor)
+        title = title.strip()
+        if not title or len(title) > _LONGEST_TITLE:
+            message = f"Give it a name of at most {_LONGEST_TITLE} characters: owners read it."
+            raise ValidationError(message, details={"title": message})
+        if not items:
+            message = "Change at least one price."
+            raise ValidationError(message, details={"items": message})
+        for item in items:
+            prices.check_micro(item.target_id, item.running_micro_per_hour)
+            prices.check_micro(f"{item.target_id}_disk", item.disk_micro_per_gib_hour)
+        with self.transaction() as session:
+            _require_targets(session, items)
+            row = self._draft(session, change_id) if change_id else None
+            if row is None:
+                row = DbPriceChange(id=self.new_id("chg"), created_by=actor.id, created_at=self.now())
+            row.title, row.starts_at = title, whole_second(starts_at)
+            session.add(row)
+            session.flush()
+            session.execute(delete(DbPriceItem).where(DbPriceItem.change_id == row.id))
+            session.execute(insert(DbPriceItem), [_item_row(row.id, item) for item in items])
+            self._audit("price.draft", row.id, actor, {"prices": len(items)})
+            return row.id
+
+    def discard_draft(self, change_id: str, *, actor: Actor) -> None:
+        """Throw a draft away. Admins only. Raises NotFoundError, ConflictError (it is published)."""
+        require_admin(actor)
+        with self.transaction() as session:
+            row = self._draft(session, change_id)
+            session.execute(delete(DbPriceItem).where(DbPriceItem.change_id == row.id))
+            session.delete(row)
+            self._audit("price.discard", change_id, actor, {})
+
+    def _draft(self, session: Session, change_id: str) -> DbPriceChange:
+        row = _locked(session, change_id)
+        if row.published_at is not None:
+            raise ConflictError("This change is published: its prices stand as they were announced.")
+        return row
+
+    # -- publishing -----------------------------------------------------------------------------
+
+    def publish(self, change_id: str, *, actor: Actor) -> None:
+        """Write a draft's versions with their start; the worker then tells the owners concerned. Admins only.
+
+        Machines that get dearer must have the notice period. Raises ValidationError (``starts_at``), NotFoundError,
+        ConflictError (it is published already).
+        """
+        require_admin(actor)
+        with self.transaction() as session:
+            row = self._draft(session, change_id)
+            now = self.now()
+            items = [_item(item) for item in _items_of(session, [change_id])]
+            for item in items:
+                at, by = row.starts_at, actor.id
+                if item.kind == ItemKind.SIZE:
+                    new = (item.running_micro_per_hour, item.disk_micro_per_gib_hour)
+                    prices.add_version(session, item.target_id, *new, at, now, by, row.id)
+                else:
+                    new_surcharge = item.running_micro_per_hour
+                    prices.add_image_version(session, item.target_id, new_surcharge, at, now, by, row.id)
+            if row.starts_at < now + self.notice and _makes_dearer(session, row.id):
+                message = f"Machines that are there get dearer: announce that {self.notice.days} days before it begins."
+                raise ValidationError(message, details={"starts_at": message})
+            row.published_by, row.published_at = actor.id, now
+            details = {"starts_at": row.starts_at.isoformat(), "prices": len(items)}
+            self._audit("price.announce", row.id, actor, details)
+
+    def withdraw(self, change_id: str, *, actor: Actor) -> None:
+        """Take back a published change that has not begun: prices stay as they are, and whoever was told is told so.
+
+        Admins only. Its versions stay written and are not used. Raises NotFoundError, ConflictError.
+        """
+        require_admin(actor)
+        with self.transaction() as session:
+            row = _locked(session, change_id)
+            if row.published_at is None or row.withdrawn_at is not None:
+                raise ConflictError("Only a change that is announced can be withdrawn.")
+            if self.now() >= row.starts_at:
+                raise ConflictError("These prices are in force. Publish another change instead.")
+            row.withdrawn_by, row.withdrawn_at = actor.id, self.now()
+            self._audit("price.withdraw", row.id, actor, {})
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def list_changes(self, *, actor: Actor) -> list[PriceChange]:
+        """All changes, the newest first. Admins only. Three statements."""
+        require_admin(actor)
+        with self.reading() as session:
+            rows = session.scalars(select(DbPriceChange).order_by(DbPriceChange.id.desc())).all()
+            return _changes(session, rows)
+
+    def get_change(self, change_id: str, *, actor: Actor) -> PriceChange:
+        """One change. Admins only. Raises NotFoundError."""
+        require_admin(actor)
+        with self.reading() as session:
+            row = session.get(DbPriceChange, change_id)
+            if row is None:
+                raise NotFoundError("There is no such change of prices.")
+            return _changes(session, [row])[0]
+
+    def list_coming(self, owner_id: str, *, vm_id: str | None = None, actor: Actor = SYSTEM) -> list[ComingVMPrice]:
+        """What an owner's machines (or one of them) will cost, change by change in their order.
+
+        A statement, and one per announced change. Raises NotFoundError (also for somebody else's).
+        """
+        require_self(actor, owner_id)
+        with self.reading() as session:
+            query = select(DbPriceChange).where(*pending()).order_by(DbPriceChange.starts_at, DbPriceChange.id)
+            found: list[ComingVMPrice] = []
+            for change in session.scalars(query).all():
+                found += read_coming(session, change, owner_id, vm_id)
+            return found
+
+    def _audit(self, action: str, change_id: str, actor: Actor, details: dict[str, Any]) -> None:
+        self.log_audit_event(actor.id, action, "prices", change_id, details, actor=actor)
+
+
+def pending() -> tuple[Any, ...]:
+    """SQL conditions: published changes with somebody left to tell or to switch."""
+    return (
+        DbPriceChange.published_at.is_not(None),
+        DbPriceChange.withdrawn_at.is_(None),
+        DbPriceChange.finished_at.is_(None),
+    )
+
+
+def read_coming(
+    session: Session, change: DbPriceChange, owner_id: str, vm_id: str | None = None
+) -> list[ComingVMPrice]:
+    """The machines of an owner that a published change concerns and that do not have its prices yet."""
+    told = select(DbPriceTold.effective_at).where(DbPriceTold.change_id == change.id, DbPriceTold.owner_id == owner_id)
+    query = (
+        affected_query(change.id)
+        .add_columns(DbVM.name.label("vm_name"), DbSize.name.label("size_name"), told.scalar_subquery().label("told"))
+        .join(DbSize, DbSize.id == DbVM.size_id)
+        .where(DbVM.owner_id == owner_id)
+        .order_by(DbVM.name, DbVM.id)
+    )
+    if vm_id is not None:
+        query = query.where(DbVM.id == vm_id)
+    coming = []
+    for row in session.execute(query):
+        new = as_new_price(row)
+        coming.append(
+            ComingVMPrice(
+                new.vm_id, row.vm_name, row.size_name, change.id, change.title, row.told or change.starts_at,
+                new.running_before, new.stopped_before, new.running, new.stopped,
+            )
+        )  # fmt: skip
+    return coming
+
+
+def _makes_dearer(session: Session, change_id: str) -> bool:
+    """Whether any machine that is there gets dearer, running or stopped. One statement."""
+    row = affected_query(change_id).subquery().c
+    surcharge = func.coalesce(row.new_surcharge, row.old_surcharge, 0)
+    runs_dearer = func.coalesce(row.new_running, row.old_running) + surcharge > row.running_micro_per_hour
+    stops_dearer = row.new_disk * row.disk_gib > row.stopped_micro_per_hour
+    return session.execute(select(row.id).where(runs_dearer | stops_dearer).limit(1)).first() is not None
+
+
+def _locked(session: Session, change_id: str) -> DbPriceChange:
+    query = select(DbPriceChange).where(DbPriceChange.id == change_id).with_for_update()
+    row = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    if row is None:
+        raise NotFoundError("There is no such change of prices.")
+    return row
+
+
+def _require_targets(session: Session, items: Iterable[PriceItem]) -> None:
+    for table, kind in ((DbSize, ItemKind.SIZE), (DbImage, ItemKind.IMAGE)):
+        wanted = {item.target_id for item in items if item.kind == kind}
+        found = set(session.scalars(select(table.id).where(table.id.in_(wanted))))
+        if wanted - found:
+            raise NotFoundError(f"There is no such {kind}.")
+
+
+def _item_row(change_id: str, item: PriceItem) -> dict[str, Any]:
+    return {
+        "change_id": change_id,
+        "target_id": item.target_id,
+        "kind": item.kind,
+        "running_micro_per_hour": item.running_micro_per_hour,
+        "disk_micro_per_gib_hour": item.disk_micro_per_gib_hour,
+    }
+
+
+def _item(row: DbPriceItem) -> PriceItem:
+    return PriceItem(ItemKind(row.kind), row.target_id, row.running_micro_per_hour, row.disk_micro_per_gib_hour)
+
+
+def _items_of(session: Session, change_ids: Sequence[str]) -> list[DbPriceItem]:
+    query = select(DbPriceItem).where(DbPriceItem.change_id.in_(change_ids))
+    return list(session.scalars(query.order_by(DbPriceItem.kind.desc(), DbPriceItem.target_id)))
+
+
+def _changes(session: Session, rows: Sequence[DbPriceChange]) -> list[PriceChange]:
+    ids = [row.id for row in rows]
+    items: dict[str, list[PriceItem]] = {}
+    for item in _items_of(session, ids):
+        items.setdefault(item.change_id, []).append(_item(item))
+    told = DbPriceTold
+    counts = session.execute(
+        select(told.change_id, func.count(), func.count(told.done_at))
+        .where(told.change_id.in_(ids))
+        .group_by(told.change_id)
+    )
+    counted = {change_id: (total, done) for change_id, total, done in counts}
+    return [
+        PriceChange(
+            row.id, row.title, row.starts_at.astimezone(UTC), row.created_at, row.published_at, row.withdrawn_at,
+            row.finished_at, tuple(items.get(row.id, ())), *counted.get(row.id, (0, 0)),
+        )
+        for row in rows
+    ]  # fmt: skip

@@ -1,0 +1,301 @@
+"""The moment a published price begins to count for the VMs there are: intervals are cut there (docs/adr/0009).
+
+Callers hold the locks of the wallets concerned. Statements do not grow in number with VMs.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import Row, Select, Table, bindparam, insert, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from zentry_web.domain.event import Outcome
+from zentry_web.domain.ids import new_id
+from zentry_web.domain.usage import Interval, UsageState, affordable_until, seconds_between
+from zentry_web.domain.user import SYSTEM
+from zentry_web.models import (
+    DbEvent,
+    DbImagePriceVersion,
+    DbPriceChange,
+    DbPriceTold,
+    DbPriceVersion,
+    DbUser,
+    DbVM,
+)
+from zentry_web.services.ledger import lock_accounts
+from zentry_web.services.settlement import HOLD, INTERVAL, Item, items_query, read_items, settle_items
+
+TOLD = cast(Table, DbPriceTold.__table__)
+VM = cast(Table, DbVM.__table__)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A change that counts for an owner from ``effective_at`` on, and is not made yet."""
+
+    change_id: str
+    owner_id: str
+    effective_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewPrice:
+    """A VM that a change concerns, with the price it has and the one it gets."""
+
+    vm_id: str
+    owner_id: str
+    project_id: str
+    running_before: int
+    stopped_before: int
+    price_version_id: str
+    image_price_version_id: str | None
+    running: int
+    stopped: int
+
+    def rate(self, state: UsageState) -> int:
+        """Micro-credits per hour in that state, at the new price."""
+        return self.running if state == UsageState.RUNNING else self.stopped
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """An open interval as it is closed, and the one that goes on at the same second."""
+
+    item: Item
+    closed: Interval
+    next: Interval
+    event_id: str
+    price: NewPrice
+
+
+def read_due(session: Session, until: datetime, owner_ids: Collection[str] | None = None) -> list[Due]:
+    """Switches to be made by ``until``, in their order. One statement on a partial index."""
+    query = (
+        select(TOLD.c.change_id, TOLD.c.owner_id, TOLD.c.effective_at)
+        .join(DbPriceChange, DbPriceChange.id == TOLD.c.change_id)
+        .where(TOLD.c.done_at.is_(None), TOLD.c.effective_at <= until, DbPriceChange.withdrawn_at.is_(None))
+        .order_by(TOLD.c.effective_at, DbPriceChange.starts_at, TOLD.c.change_id, TOLD.c.owner_id)
+    )
+    if owner_ids is not None:
+        query = query.where(TOLD.c.owner_id.in_(owner_ids))
+    return [Due(*row) for row in session.execute(query)]
+
+
+def owners_waiting(session: Session, owner_ids: Collection[str], until: datetime) -> set[str]:
+    """Those of these owners of whom nothing may be charged up to ``until`` before a switch is made."""
+    return {due.owner_id for due in read_due(session, until, owner_ids) if due.effective_at < until}
+
+
+def affected_query(change_id: str) -> Select[Any]:
+    """The VMs on prices older than those of a published change, with both; see ``as_new_price``."""
+    old, new = aliased(DbPriceVersion), aliased(DbPriceVersion)
+    old_image, new_image = aliased(DbImagePriceVersion), aliased(DbImagePriceVersion)
+    is_newer = old_image.number.is_(None) | (new_image.number > old_image.number)
+    columns: tuple[Any, ...] = (
+        DbVM.id, DbVM.owner_id, DbVM.project_id, DbVM.disk_gib,
+        DbVM.running_micro_per_hour, DbVM.stopped_micro_per_hour, DbVM.price_version_id, DbVM.image_price_version_id,
+        old.running_micro_per_hour.label("old_running"), new.id.label("new_id"),
+        new.running_micro_per_hour.label("new_running"), new.disk_micro_per_gib_hour.label("new_disk"),
+        old_image.micro_per_hour.label("old_surcharge"), new_image.id.label("new_image_id"),
+        new_image.micro_per_hour.label("new_surcharge"),
+    )  # fmt: skip
+    return (
+        select(*columns)
+        .join(old, old.id == DbVM.price_version_id)
+        .outerjoin(new, (new.change_id == change_id) & (new.size_id == DbVM.size_id) & (new.number > old.number))
+        .outerjoin(old_image, old_image.id == DbVM.image_price_version_id)
+        .outerjoin(new_image, (new_image.change_id == change_id) & (new_image.image_id == DbVM.image_id) & is_newer)
+        .where(DbVM.deleted_at.is_(None), or_(new.id.is_not(None), new_image.id.is_not(None)))
+    )
+
+
+def as_new_price(row: Row[Any]) -> NewPrice:
+    """A row of ``affected_query``, worked out."""
+    running = row.old_running if row.new_id is None else row.new_running
+    surcharge = row.old_surcharge if row.new_image_id is None else row.new_surcharge
+    return NewPrice(
+        vm_id=row.id,
+        owner_id=row.owner_id,
+        project_id=row.project_id,
+        running_before=row.running_micro_per_hour,
+        stopped_before=row.stopped_micro_per_hour,
+        price_version_id=row.new_id or row.price_version_id,
+        image_price_version_id=row.new_image_id or row.image_price_version_id,
+        running=running + (surcharge or 0),
+        stopped=row.stopped_micro_per_hour if row.new_id is None else row.new_disk * row.disk_gib,
+    )
+
+
+def catch_up(session: Session, vm_id: str, owner_id: str, at: datetime, now: datetime, window: timedelta) -> bool:
+    """Make the switches that one VM was due by ``at``; whether there were any."""
+    switched = False
+    for due in read_due(session, at, [owner_id]):
+        found = session.execute(affected_query(due.change_id).where(DbVM.id == vm_id)).all()
+        switch(session, [as_new_price(row) for row in found], due, now, window)
+        switched = switched or bool(found)
+    return switched
+
+
+def switch(session: Session, prices: Sequence[NewPrice], due: Due, now: datetime, window: timedelta) -> None:
+    """Give these VMs their new prices: open intervals are charged to the moment, and go on at the new rate."""
+    if not prices:
+        return
+    cuts = _plan_cuts(session, prices, due.effective_at, now)
+    events = [_event_row(cut.event_id, cut.price, due, now) for cut in cuts]
+    if cuts:
+        session.execute(insert(DbEvent), events)
+        _close(session, cuts, now)
+        session.execute(insert(INTERVAL), [_interval_row(cut) for cut in cuts])
+        _carry_holds(session, cuts, now, window)
+    session.execute(_REPRICE, [_vm_values(price) for price in prices])
+
+
+def mark_done(session: Session, due: Due, now: datetime) -> None:
+    """All of the owner's VMs have the change's prices."""
+    mine = (TOLD.c.change_id == due.change_id) & (TOLD.c.owner_id == due.owner_id)
+    session.execute(update(TOLD).where(mine).values(done_at=now))
+
+
+def _plan_cuts(session: Session, prices: Sequence[NewPrice], at: datetime, now: datetime) -> list[_Cut]:
+    by_vm = {price.vm_id: price for price in prices}
+    query = items_query().where(INTERVAL.c.vm_id.in_(by_vm), INTERVAL.c.end_at.is_(None))
+    items = read_items(session, query.order_by(INTERVAL.c.owner_id, INTERVAL.c.id))
+    owners = {item.interval.owner_id for item in items}
+    found = session.execute(select(DbUser.id, DbUser.time_zone).where(DbUser.id.in_(owners)))
+    zones: dict[str, str] = dict(found.all())
+    open_now = (INTERVAL.c.vm_id.in_(by_vm), INTERVAL.c.end_at.is_(None))
+    known = session.execute(select(INTERVAL.c.id, INTERVAL.c.price_version_id).where(*open_now))
+    versions: dict[str, str] = dict(known.all())
+    cuts = []
+    for item in items:
+        interval, price = item.interval, by_vm[item.interval.vm_id]
+        is_running = interval.state == UsageState.RUNNING
+        if not is_running and versions[interval.id] == price.price_version_id:
+            continue  # what an image adds is for running hours
+        end = interval.earliest_end(at)
+        ended = replace(interval, end=end)
+        left = ended.seconds_missing if is_running else 0
+        closed = replace(ended, minimum_seconds=min(ended.minimum_seconds, seconds_between(ended.start, end)))
+        following = replace(
+            interval,
+            id=new_id("use", now),
+            rate_micro_per_hour=price.rate(interval.state),
+            start=end,
+            settled_until=end,
+            minimum_seconds=left,
+            zone=zones[interval.owner_id],
+        )
+        cuts.append(_Cut(item, closed, following, new_id("evt", now), price))
+    return cuts
+
+
+def _close(session: Session, cuts: Sequence[_Cut], now: datetime) -> None:
+    ends = [
+        {
+            "interval": cut.closed.id,
+            "end": cut.closed.end,
+            "event": cut.event_id,
+            "minimum": cut.closed.minimum_seconds,
+        }
+        for cut in cuts
+    ]
+    session.execute(_CLOSE, ends)
+    funds = lock_accounts(session, {cut.closed.owner_id for cut in cuts})
+    settle_items(session, [replace(cut.item, interval=cut.closed) for cut in cuts], funds, now, now)
+
+
+def _carry_holds(session: Session, cuts: Sequence[_Cut], now: datetime, window: timedelta) -> None:
+    """Holds go on with the run at the new rate: what they have left lasts more or less long."""
+    by_interval = {cut.closed.id: cut.next for cut in cuts}
+    query = select(HOLD.c.id, HOLD.c.interval_id, HOLD.c.remaining)
+    rows = session.execute(query.where(HOLD.c.interval_id.in_(by_interval), HOLD.c.closed_at.is_(None)))
+    values = []
+    for hold_id, interval_id, remaining in rows:
+        following = by_interval[interval_id]
+        rate = following.rate_micro_per_hour
+        latest = max(following.start, now) + window
+        until = affordable_until(rate, following.start, latest, remaining, following.zone)
+        values.append({"hold": hold_id, "interval": following.id, "rate": rate, "until": until})
+    if values:
+        session.execute(_CARRY, values)
+
+
+_CLOSE = (
+    update(INTERVAL)
+    .where(INTERVAL.c.id == bindparam("interval"))
+    .values(end_at=bindparam("end"), closed_by=bindparam("event"), minimum_seconds=bindparam("minimum"))
+)
+_CARRY = (
+    update(HOLD)
+    .where(HOLD.c.id == bindparam("hold"))
+    .values(interval_id=bindparam("interval"), rate_micro_per_hour=bindparam("rate"), paid_until=bindparam("until"))
+)
+_REPRICE = (
+    update(VM)
+    .where(VM.c.id == bindparam("vm"))
+    .values(
+        price_version_id=bindparam("size_price"),
+        image_price_version_id=bindparam("image_price"),
+        running_micro_per_hour=bindparam("running"),
+        stopped_micro_per_hour=bindparam("stopped"),
+    )
+)
+
+
+def _vm_values(price: NewPrice) -> dict[str, Any]:
+    return {
+        "vm": price.vm_id,
+        "size_price": price.price_version_id,
+        "image_price": price.image_price_version_id,
+        "running": price.running,
+        "stopped": price.stopped,
+    }
+
+
+def _interval_row(cut: _Cut) -> dict[str, Any]:
+    interval, price = cut.next, cut.price
+    return {
+        "id": interval.id,
+        "vm_id": interval.vm_id,
+        "owner_id": interval.owner_id,
+        "project_id": interval.project_id,
+        "state": interval.state,
+        "price_version_id": price.price_version_id,
+        "image_price_version_id": price.image_price_version_id if interval.state == UsageState.RUNNING else None,
+        "rate_micro_per_hour": interval.rate_micro_per_hour,
+        "minimum_seconds": interval.minimum_seconds,
+        "time_zone": interval.zone,
+        "start_at": interval.start,
+        "end_at": None,
+        "settled_until": interval.start,
+        "settled": False,
+        "opened_by": cut.event_id,
+        "closed_by": None,
+    }
+
+
+def _event_row(event_id: str, price: NewPrice, due: Due, now: datetime) -> dict[str, Any]:
+    """The event at which one interval ends and the next begins; it is in the machine's activity, too."""
+    return {
+        "id": event_id,
+        "at": now,
+        "actor_id": SYSTEM.id,
+        "action": "vm.price_changed",
+        "outcome": Outcome.SUCCEEDED,
+        "resource_type": "vm",
+        "resource_id": price.vm_id,
+        "owner_id": price.owner_id,
+        "project_id": price.project_id,
+        "vm_id": price.vm_id,
+        "operation_id": None,
+        "request_id": None,
+        "details": {
+            "change": due.change_id,
+            "since": due.effective_at.isoformat(),
+            "running": [price.running_before, price.running],
+            "stopped": [price.stopped_before, price.stopped],
+        },
+        "personal_hash": None,
+    }

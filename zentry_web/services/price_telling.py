@@ -1,0 +1,176 @@
+"""Telling owners of announced prices, each their own figures, before anything changes for them. The worker's."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.prices import Burn, ComingVMPrice, notice_text, notice_title, withdrawn_text
+from zentry_web.domain.usage import UsageState, whole_second
+from zentry_web.models import DbPriceChange, DbPriceTold, DbUsageInterval, DbUser, DbVM
+from zentry_web.services import ledger
+from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.notices import Notices
+from zentry_web.services.price_changes import pending, read_coming
+from zentry_web.services.price_switch import affected_query
+
+OWNERS_PER_TRANSACTION = 20
+PAGE = "/billing/prices"
+
+
+class PriceTelling(BaseService):
+    """Looks afresh each round: whoever has machines that a change concerns and was not told, is told now."""
+
+    name = "price_telling"
+
+    def __init__(self, core: Core, notices: Notices) -> None:
+        super().__init__(core)
+        self._notices = notices
+
+    def run(self) -> int:
+        """Tell owners of announced and of withdrawn changes, in short transactions; returns how many were told.
+
+        Stopped at any point, it goes on where it was; each owner is told once per change. Raises nothing of its own.
+        """
+        with self.reading() as session:
+            query = select(DbPriceChange.id).where(*pending())
+            changes = list(session.scalars(query.order_by(DbPriceChange.starts_at, DbPriceChange.id)))
+        told = sum(self._announce(change_id) for change_id in changes)
+        for change_id in changes:
+            self._finish(change_id)
+        return told + self._call_off()
+
+    # -- announced ------------------------------------------------------------------------------
+
+    def _announce(self, change_id: str) -> int:
+        told = 0
+        while True:
+            with self.reading() as session:
+                owners = list(session.scalars(_untold(change_id).limit(OWNERS_PER_TRANSACTION)))
+            if not owners:
+                return told
+            with self.transaction() as session:
+                ledger.lock_accounts(session, owners)
+                change = _standing(session, change_id)
+                if change is None:
+                    return told
+                told += self._tell(session, change, owners)
+                self._core.checkpoint("prices.told_written")
+            self._core.checkpoint("prices.told_committed")
+            self.give_way()
+
+    def _tell(self, session: Session, change: DbPriceChange, owner_ids: Sequence[str]) -> int:
+        now = self.now()  # read under the wallets' locks: nothing of theirs is charged beyond it
+        query = select(DbPriceTold.owner_id).where(
+            DbPriceTold.change_id == change.id, DbPriceTold.owner_id.in_(owner_ids)
+        )
+        already = set(session.scalars(query))
+        rows = []
+        for owner_id in owner_ids:
+            machines = read_coming(session, change, owner_id)
+            if owner_id in already or not machines:
+                continue
+            effective_at = max(change.starts_at, whole_second(now))
+            burn = _burn(session, owner_id, machines)
+            rows.append(_told_row(change.id, owner_id, now, effective_at, burn))
+            zone = _zone(session, owner_id)
+            is_late = change.starts_at <= now
+            body = notice_text(burn, machines, effective_at, zone, is_late=is_late)
+            title = notice_title(change.title, effective_at, zone)
+            self._notices.tell(owner_id, "prices", change.id, title, body, url=PAGE)
+        if rows:
+            session.execute(insert(DbPriceTold), rows)
+        return len(rows)
+
+    def _finish(self, change_id: str) -> None:
+        """Note that nobody is left to tell or to switch, so that nobody looks again."""
+        now = self.now()
+        open_rows = select(DbPriceTold.owner_id).where(
+            DbPriceTold.change_id == change_id, DbPriceTold.done_at.is_(None)
+        )
+        with self.reading() as session:
+            change = session.get(DbPriceChange, change_id)
+            if change is None or change.starts_at > now:
+                return
+            if session.scalar(open_rows.limit(1)) or session.scalar(_untold(change_id).limit(1)):
+                return
+        with self.transaction() as session:
+            unfinished = (DbPriceChange.id == change_id) & DbPriceChange.finished_at.is_(None)
+            session.execute(update(DbPriceChange).where(unfinished).values(finished_at=now))
+
+    # -- withdrawn ------------------------------------------------------------------------------
+
+    def _call_off(self) -> int:
+        """Tell those who had been told of a change that it does not happen."""
+        told = 0
+        query = (
+            select(DbPriceTold.change_id, DbPriceTold.owner_id, DbPriceChange.starts_at)
+            .join(DbPriceChange, DbPriceChange.id == DbPriceTold.change_id)
+            .where(DbPriceChange.withdrawn_at.is_not(None), DbPriceTold.done_at.is_(None))
+            .order_by(DbPriceTold.change_id, DbPriceTold.owner_id)
+            .limit(OWNERS_PER_TRANSACTION)
+        )
+        while True:
+            with self.reading() as session:
+                if session.execute(query).first() is None:
+                    return told
+            with self.transaction() as session:
+                rows = session.execute(query.with_for_update(of=DbPriceTold, skip_locked=True)).all()
+                for change_id, owner_id, starts_at in rows:
+                    body = withdrawn_text(starts_at, _zone(session, owner_id))
+                    title = "Announced prices are withdrawn"
+                    self._notices.tell(owner_id, "prices_off", change_id, title, body, url=PAGE)
+                    mine = (DbPriceTold.change_id == change_id) & (DbPriceTold.owner_id == owner_id)
+                    session.execute(update(DbPriceTold).where(mine).values(done_at=self.now()))
+                self._core.checkpoint("prices.called_off")
+            told += len(rows)
+            self.give_way()
+
+
+def _untold(change_id: str) -> Any:
+    """Owners of machines that a change concerns who were not told of it, in order."""
+    row = affected_query(change_id).subquery().c
+    told = select(DbPriceTold.owner_id).where(DbPriceTold.change_id == change_id)
+    return select(row.owner_id).distinct().where(row.owner_id.not_in(told)).order_by(row.owner_id)
+
+
+def _standing(session: Session, change_id: str) -> DbPriceChange | None:
+    """The change, unless it was withdrawn meanwhile; it cannot be until this transaction ends."""
+    query = select(DbPriceChange).where(DbPriceChange.id == change_id, DbPriceChange.withdrawn_at.is_(None))
+    return session.scalars(query.with_for_update(read=True)).one_or_none()
+
+
+def _burn(session: Session, owner_id: str, machines: Sequence[ComingVMPrice]) -> Burn:
+    """What all the owner's machines cost per hour before and after."""
+    interval = DbUsageInterval
+    query = select(interval.vm_id, interval.state, interval.rate_micro_per_hour)
+    rows = session.execute(query.where(interval.owner_id == owner_id, interval.end_at.is_(None)))
+    open_now = {vm_id: (UsageState(state), rate) for vm_id, state, rate in rows}
+    before = after = sum(rate for _, rate in open_now.values())
+    for vm in machines:
+        if vm.vm_id in open_now:
+            state, rate = open_now[vm.vm_id]
+            after += (vm.running if state == UsageState.RUNNING else vm.stopped) - rate
+    all_of_them = select(func.sum(DbVM.running_micro_per_hour)).where(
+        DbVM.owner_id == owner_id, DbVM.deleted_at.is_(None)
+    )
+    running = int(session.scalar(all_of_them) or 0)
+    return Burn(before, after, running, running + sum(vm.running - vm.running_before for vm in machines))
+
+
+def _zone(session: Session, owner_id: str) -> str:
+    return session.scalars(select(DbUser.time_zone).where(DbUser.id == owner_id)).one()
+
+
+def _told_row(change_id: str, owner_id: str, now: datetime, effective_at: datetime, burn: Burn) -> dict[str, Any]:
+    return {
+        "change_id": change_id,
+        "owner_id": owner_id,
+        "told_at": now,
+        "effective_at": effective_at,
+        "old_micro_per_hour": burn.before,
+        "new_micro_per_hour": burn.after,
+        "done_at": None,
+    }
