@@ -153,6 +153,8 @@ SIGHTS = (
     Sight("admin-images", "admin", "/admin/images"),
     Sight("admin-audit", "admin", "/admin/audit"),
     Sight("admin-system", "admin", "/admin/system"),
+    Sight("admin-ledger", "admin", "/admin/ledger"),
+    Sight("admin-ledger-transfer", "admin", "/admin/ledger/{payment}"),
     Sight("styleguide", "visitor", "/styleguide/"),
     Sight("styleguide-console", "admin", "/styleguide/"),
 )

@@ -12,12 +12,30 @@ COLUMNS = (
     "size_micro_per_hour", "image", "image_price_version", "surcharge_micro_per_hour", "rate_micro_per_hour",
     "amount_micro", "interval_id", "interval_from", "interval_to", "opened_by", "closed_by", "transfer_id", "text",
 )  # fmt: skip
+_LINES_AT_ONCE = 500
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def safe_cell(value: object) -> object:
     """Text that a spreadsheet would take for a formula gets an apostrophe before it; numbers stay numbers."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def csv_lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """``csv_text`` in pieces, for files too large to hold in memory."""
+    lines: list[Sequence[object]] = [header]
+    for row in rows:
+        lines.append([safe_cell(cell) for cell in row])
+        if len(lines) >= _LINES_AT_ONCE:
+            yield _written(lines)
+            lines = []
+    yield _written(lines)
+
+
+def _written(lines: Iterable[Sequence[object]]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows(lines)
+    return out.getvalue()
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

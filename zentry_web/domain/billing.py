@@ -44,6 +44,7 @@ class TransferKind(StrEnum):
     RELEASE = "release"  # held to wallet, when it ends
     USAGE = "usage"  # held and wallet to revenue
     VOUCHER = "voucher"  # a code that a person redeemed
+    REFUND = "refund"  # revenue back to the wallet, by an admin
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from zentry_web.models.billing import (
     DbUsageInterval,
     DbUsageMonth,
 )
+from zentry_web.models.books import DbApproval, DbLedgerDay, DbRefund, DbVerifyRun
 from zentry_web.models.event import DbEvent, DbEventPersonal
 from zentry_web.models.metrics import DbConsole, DbLatest, DbSample
 from zentry_web.models.notice import DbLanding, DbNotice, DbOutbox
@@ -23,6 +24,7 @@ from zentry_web.models.voucher import DbVoucher, DbVoucherRedemption
 
 __all__ = [
     "DbAccount",
+    "DbApproval",
     "DbAuthSession",
     "DbCharge",
     "DbComputeStatus",
@@ -37,6 +39,7 @@ __all__ = [
     "DbLanding",
     "DbLatest",
     "DbLeader",
+    "DbLedgerDay",
     "DbMailRequest",
     "DbNotice",
     "DbOneTimeLink",
@@ -48,6 +51,7 @@ __all__ = [
     "DbPriceVersion",
     "DbProject",
     "DbRateCounter",
+    "DbRefund",
     "DbSample",
     "DbSize",
     "DbStatement",
@@ -56,6 +60,7 @@ __all__ = [
     "DbUsageMonth",
     "DbUser",
     "DbVM",
+    "DbVerifyRun",
     "DbVoucher",
     "DbVoucherRedemption",
 ]

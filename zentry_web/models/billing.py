@@ -11,6 +11,9 @@ from zentry_web.models.types import AutoInteger, UTCDateTime, UTCSecond
 _UNSETTLED = text("NOT settled")
 _OPEN_INTERVAL = text("end_at IS NULL")
 _OPEN_HOLD = text("closed_at IS NULL")
+_BY_HAND = text("kind NOT IN ('hold', 'release', 'usage')")
+_BY_PEOPLE = text("actor_id <> 'system'")
+_GAIN = text("amount > 0")
 
 
 class DbAccount(Base):
@@ -47,7 +50,13 @@ class DbTransfer(Base):
     vm_id: Mapped[str | None] = mapped_column(String(40))
     reason: Mapped[str] = mapped_column(Text)
 
-    __table_args__ = (Index("ix_transfer_owner_id_seq", "owner_id", "seq"),)
+    __table_args__ = (
+        Index("ix_transfer_owner_id_seq", "owner_id", "seq"),
+        # What the ledger browser filters by; the worker's rows, most of all, are left out where people are looked for.
+        Index("ix_transfer_at_seq", "at", "seq"),
+        Index("ix_transfer_by_hand", "kind", "seq", sqlite_where=_BY_HAND, postgresql_where=_BY_HAND),
+        Index("ix_transfer_by_people", "actor_id", "seq", sqlite_where=_BY_PEOPLE, postgresql_where=_BY_PEOPLE),
+    )
 
 
 class DbEntry(Base):
@@ -60,6 +69,8 @@ class DbEntry(Base):
     transfer_id: Mapped[str] = mapped_column(ForeignKey("transfer.id"), index=True)
     amount: Mapped[int] = mapped_column(BigInteger)
     balance_after: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index("ix_entry_amount", "amount", "transfer_id", sqlite_where=_GAIN, postgresql_where=_GAIN),)
 
 
 class DbPriceVersion(Base):

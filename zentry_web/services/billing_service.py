@@ -27,6 +27,7 @@ from zentry_web.services.access import require_admin, require_self
 from zentry_web.services.base_service import Core, body_hash
 from zentry_web.services.billing_runs import BillingRuns
 from zentry_web.services.bills import Bills
+from zentry_web.services.books import Books
 from zentry_web.services.errors import NotFoundError, ValidationError
 from zentry_web.services.landing import Landing
 from zentry_web.services.notices import MailSettings, Notices
@@ -68,6 +69,7 @@ class BillingService(BillingRuns):
         self.vouchers = Vouchers(core, self.notices)
         self.price_changes = PriceChanges(core, notice_days=price_notice_days)
         self.price_telling = PriceTelling(core, self.notices)
+        self.books = Books(core)
 
     # -- credits --------------------------------------------------------------------------------
 

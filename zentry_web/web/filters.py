@@ -32,6 +32,7 @@ TRANSFERS = {
     TransferKind.RELEASE: "Given back",
     TransferKind.USAGE: "Usage",
     TransferKind.VOUCHER: "Voucher",
+    TransferKind.REFUND: "Refund",
 }
 
 UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))

@@ -3,7 +3,6 @@
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from zentry_web.blueprints.billing.period import Period, has_period
 from zentry_web.blueprints.billing.routes import blueprint
 from zentry_web.domain.bill_csv import bill_csv, total_record
 from zentry_web.web.activity import activity_lines
@@ -11,6 +10,7 @@ from zentry_web.web.actor import current_actor, me
 from zentry_web.web.files import csv_answer
 from zentry_web.web.htmx import is_htmx
 from zentry_web.web.paging import text_argument
+from zentry_web.web.period import Period, has_period
 from zentry_web.web.services import services
 
 

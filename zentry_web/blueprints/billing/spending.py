@@ -7,7 +7,6 @@ from flask import jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
-from zentry_web.blueprints.billing.period import Period
 from zentry_web.blueprints.billing.routes import blueprint
 from zentry_web.domain.bills import shown_amounts
 from zentry_web.domain.forecast import BalancePoint, Changes
@@ -16,6 +15,7 @@ from zentry_web.web.actor import current_actor, me
 from zentry_web.web.charts import payload
 from zentry_web.web.htmx import is_htmx
 from zentry_web.web.paging import text_argument
+from zentry_web.web.period import Period
 from zentry_web.web.services import services
 
 VIEWS = {"vm": "Machine", "project": "Project", "size": "Size", "day": "Day"}

@@ -55,13 +55,24 @@ class Period:
         return found[0] if found else ""
 
     @classmethod
-    def from_request(cls, now: datetime) -> "Period":
+    def from_request(cls, now: datetime, zone: ZoneInfo | None = None) -> "Period":
         """What the address says; this month when it says nothing. Dates that make no sense are left out."""
-        zone = viewer_zone()
+        zone = zone or viewer_zone()
         _, first, last = _usual(now.astimezone(zone).date())["month"]
         first = _parsed(text_argument("from")) or first
         last = max(first, _parsed(text_argument("to")) or last)
         return cls(first, min(last, first + LONGEST), zone)
+
+
+def asked_dates() -> tuple[date | None, date | None]:
+    """The dates in the address, each None when absent or without sense."""
+    return _parsed(text_argument("from")), _parsed(text_argument("to"))
+
+
+def moments(first: date | None, last: date | None) -> tuple[datetime | None, datetime | None]:
+    """The moments (UTC) between which whole days of the viewer's lie; None where it is open."""
+    zone = viewer_zone()
+    return (_midnight(first, zone) if first else None, _midnight(last + DAY, zone) if last else None)
 
 
 def has_period() -> bool:
