@@ -8,7 +8,19 @@ from flask_wtf.csrf import CSRFProtect
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from zentry_web.blueprints import account, admin, auth, billing, dashboard, health, projects, public, styleguide, vms
+from zentry_web.blueprints import (
+    account,
+    admin,
+    auth,
+    billing,
+    dashboard,
+    health,
+    projects,
+    public,
+    styleguide,
+    vms,
+    webhooks,
+)
 from zentry_web.blueprints import live as live_pages
 from zentry_web.composition import build_container
 from zentry_web.config import Config
@@ -88,7 +100,7 @@ def _init_web(app: Flask, config: Config, container: ServiceContainer) -> None:
     request_id.init_request_id(app)
     headers.init_headers(app, is_https=config.is_https)
     access_log.init_access_log(app)
-    CSRFProtect(app)
+    CSRFProtect(app).exempt(webhooks.receive)  # its own signature says who sends it
     actor.init_login(app)
     flash.init_flash(app)
     errors.init_errors(app)
@@ -100,7 +112,7 @@ def _init_web(app: Flask, config: Config, container: ServiceContainer) -> None:
 
 
 def _register_blueprints(app: Flask, config: Config) -> None:
-    for package in (public, auth, dashboard, projects, vms, billing, account, admin, live_pages, health):
+    for package in (public, auth, dashboard, projects, vms, billing, account, admin, live_pages, health, webhooks):
         app.register_blueprint(package.blueprint)
     if config.environment == "development":
         app.register_blueprint(styleguide.blueprint)

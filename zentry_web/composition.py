@@ -5,6 +5,7 @@ from collections.abc import Callable
 from zentry_web.adapters.clock import Clock, SystemClock
 from zentry_web.adapters.compute.base import ComputeDriver
 from zentry_web.adapters.database import Database, make_engine
+from zentry_web.adapters.payments.base import PaymentProvider
 from zentry_web.config import Config
 from zentry_web.migrate import METRICS_SCHEMA
 from zentry_web.services.base_service import Core
@@ -33,8 +34,19 @@ def make_parts(
             mail=MailSettings(bool(config.smtp_url), config.url),
             grace_days=config.grace_days,
             price_notice_days=config.price_notice_days,
+            credit_price=config.price_of_credits,
         ),
+        provider=make_provider(config, clock or SystemClock()),
     )
+
+
+def make_provider(config: Config, clock: Clock) -> PaymentProvider | None:
+    """The payment provider that ``config`` names; None: nobody can pay here."""
+    if config.payment_provider == "test":
+        from zentry_web.adapters.payments.test_provider import BuiltInTestProvider
+
+        return BuiltInTestProvider(config.data / "test-payments.sqlite", clock, config.get_secret_key())
+    return None
 
 
 def parts_from_environment() -> Parts:

@@ -1,16 +1,18 @@
 """Every setting of Zentry, read from environment variables here and nowhere else."""
 
 import contextlib
+import re
 import secrets
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from zentry_web.domain.money import MICRO
+from zentry_web.domain.payments import CreditPrice
 
 
 class Config(BaseSettings):
@@ -32,6 +34,13 @@ class Config(BaseSettings):
     mail_from: str = ""  # Zentry <zentry@HOST>
     metrics_token: str = ""  # bearer token for /metrics; without it /metrics does not exist
     environment: Literal["production", "development", "test"] = "production"
+
+    payments: Literal["", "none", "stripe", "test"] = ""  # none in production, else test
+    stripe_secret_key: SecretStr = SecretStr("")
+    stripe_publishable_key: str = ""
+    stripe_webhook_secret: SecretStr = SecretStr("")
+    stripe_api: str = ""  # Stripe's own; another address for tests
+    credit_price: str = "eur 100"  # currency, and minor units (cents) for one credit
 
     starting_credits: Decimal = Decimal(5)
     hold_window_seconds: int = Field(3600, ge=120)
@@ -63,6 +72,25 @@ class Config(BaseSettings):
             raise ValueError("starting credits must be positive with at most six decimals")
         return value
 
+    @field_validator("credit_price")
+    @classmethod
+    def _currency_and_units(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z]{3} [1-9][0-9]{0,8}", value.strip().lower()):
+            raise ValueError("ZENTRY_CREDIT_PRICE is a currency and minor units per credit, such as 'eur 100'")
+        return value.strip().lower()
+
+    @model_validator(mode="after")
+    def _payments_are_real(self) -> "Config":
+        if self.payments == "test" and self.environment == "production":
+            raise ValueError("ZENTRY_PAYMENTS=test gives credits without money: it is not for production")
+        keys = (self.stripe_secret_key.get_secret_value(), self.stripe_webhook_secret.get_secret_value())
+        if self.payments == "stripe" and not (all(keys) and self.stripe_publishable_key):
+            raise ValueError(
+                "ZENTRY_PAYMENTS=stripe needs ZENTRY_STRIPE_SECRET_KEY, ZENTRY_STRIPE_PUBLISHABLE_KEY and "
+                "ZENTRY_STRIPE_WEBHOOK_SECRET"
+            )
+        return self
+
     @model_validator(mode="after")
     def _base_url_is_safe(self) -> "Config":
         parts = urlsplit(self.url)
@@ -84,6 +112,16 @@ class Config(BaseSettings):
     def mail_sender(self) -> str:
         """The From of mails."""
         return self.mail_from or f"Zentry <zentry@{urlsplit(self.url).hostname}>"
+
+    @property
+    def payment_provider(self) -> str:
+        """'none', 'stripe' or 'test'."""
+        return self.payments or ("none" if self.environment == "production" else "test")
+
+    @property
+    def price_of_credits(self) -> CreditPrice:
+        currency, units = self.credit_price.split()
+        return CreditPrice(currency, int(units))
 
     @property
     def is_https(self) -> bool:

@@ -14,7 +14,8 @@ from tests.browser.product import PASSWORD, Product, wait_until
 from zentry_web.adapters.clock import ManualClock
 from zentry_web.config import Config
 from zentry_web.demo import seed
-from zentry_web.domain.user import User
+from zentry_web.domain.money import MICRO
+from zentry_web.domain.user import Actor, User
 from zentry_web.domain.vm import VM, VMState
 from zentry_web.services.statements import Statements
 
@@ -70,6 +71,12 @@ def _launch_many(page: Page) -> None:
     page.get_by_label("How many").fill("1000")
     page.get_by_label("Launch another").select_option("size_large")
     expect(page.locator("#what-if-answer")).to_contain_text("Not enough credits")
+
+
+def _top_up_nothing(page: Page) -> None:
+    page.get_by_label("Credits", exact=True).fill("0.5")
+    page.get_by_role("button", name="Continue to payment").click()
+    expect(page.locator(".z-error")).to_be_visible()
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,12 @@ SIGHTS = (
     Sight("vm-delete", "owner", "/vms/{stopped}/delete"),
     Sight("vm-delete-dialog", "owner", "/vms/{stopped}", partial(_open_dialog, "More actions", "Delete")),
     Sight("credits", "owner", "/credits", _arrived),
+    Sight("empty-top-up", "newcomer", "/credits/top-up"),
+    Sight("top-up", "owner", "/credits/top-up"),
+    Sight("top-up-mistakes", "owner", "/credits/top-up", _top_up_nothing),
+    Sight("payment", "owner", "/credits/top-up/{paid}"),
+    Sight("payment-waits", "owner", "/credits/top-up/{unpaid}"),
+    Sight("pay-test", "owner", "/credits/top-up/{unpaid}/pay"),
     Sight("spend", "owner", "/credits/spend"),
     Sight("spend-by-day", "owner", "/credits/spend?by=day"),
     Sight("charges", "owner", "/credits/bill"),
@@ -206,6 +219,7 @@ class Furnished:
             "stopped": next(vm.id for vm in vms if vm.state == VMState.STOPPED),
             "link": services.get_auth_service().create_admin("keeper@example.com", "Kit Keeper"),
             **self._bills(owner.id, newcomer.id),
+            **self._payments(owner),
             "failed": self._launch(owner, project, "unlucky", ("fault", "create", "refuse"), is_failed).id,
             "fresh": self._launch(owner, project, "fresh", ("delay", "boot", "7200"), is_running).id,
         }
@@ -222,6 +236,17 @@ class Furnished:
         statement = Statements(later, billing.notices).close_month(newcomer_id)
         assert statement is not None
         return {"interval": charged.interval.id, "payment": payment, "statement": statement.id}
+
+    def _payments(self, owner: User) -> dict[str, str]:
+        """A payment that came in with a card kept, one that was declined, one that waits."""
+        payments, actor = self.product.container.get_billing_service().payments, Actor(owner.id, owner.role)
+        made = [
+            payments.start_top_up(owner.id, credits * MICRO, save_method=credits == 20, actor=actor)
+            for credits in (20, 50, 10)
+        ]
+        for payment, action in zip(made, ("pay", "decline"), strict=False):
+            payments.press_test_button(owner.id, payment.id, action, "4242", actor=actor)
+        return {"paid": made[0].id, "unpaid": made[2].id}
 
     def _launch(
         self, owner: User, project_id: str, name: str, trouble: tuple[str, ...], done: Callable[[VM], bool]

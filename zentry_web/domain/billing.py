@@ -45,6 +45,9 @@ class TransferKind(StrEnum):
     USAGE = "usage"  # held and wallet to revenue
     VOUCHER = "voucher"  # a code that a person redeemed
     REFUND = "refund"  # revenue back to the wallet, by an admin
+    PAYMENT = "payment"  # a payment came in
+    PAYMENT_REFUND = "pay_refund"  # a payment was given back: from the wallet, what it lacks from write-offs
+    DISPUTE = "dispute"  # the same for a payment questioned at the bank; the other way round once it was won
 
 
 @dataclass(frozen=True, slots=True)

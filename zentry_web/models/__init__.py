@@ -14,6 +14,14 @@ from zentry_web.models.books import DbApproval, DbLedgerDay, DbRefund, DbVerifyR
 from zentry_web.models.event import DbEvent, DbEventPersonal
 from zentry_web.models.metrics import DbConsole, DbLatest, DbSample
 from zentry_web.models.notice import DbLanding, DbNotice, DbOutbox
+from zentry_web.models.payment import (
+    DbPayment,
+    DbPaymentDispute,
+    DbPaymentEvent,
+    DbPaymentMethod,
+    DbPaymentRefund,
+    DbTopUp,
+)
 from zentry_web.models.prices import DbImagePriceVersion, DbPriceChange, DbPriceItem, DbPriceTold
 from zentry_web.models.project import DbProject
 from zentry_web.models.statement import DbStatement
@@ -45,6 +53,11 @@ __all__ = [
     "DbOneTimeLink",
     "DbOperation",
     "DbOutbox",
+    "DbPayment",
+    "DbPaymentDispute",
+    "DbPaymentEvent",
+    "DbPaymentMethod",
+    "DbPaymentRefund",
     "DbPriceChange",
     "DbPriceItem",
     "DbPriceTold",
@@ -55,6 +68,7 @@ __all__ = [
     "DbSample",
     "DbSize",
     "DbStatement",
+    "DbTopUp",
     "DbTransfer",
     "DbUsageInterval",
     "DbUsageMonth",

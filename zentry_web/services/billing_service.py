@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 
+from zentry_web.adapters.payments.base import PaymentProvider
 from zentry_web.domain.billing import (
     SYSTEM_ACCOUNTS,
     AccountKind,
@@ -18,6 +19,7 @@ from zentry_web.domain.billing import (
 )
 from zentry_web.domain.landing import Policy, default_policy
 from zentry_web.domain.money import cost, per_month
+from zentry_web.domain.payments import CreditPrice
 from zentry_web.domain.usage import SECOND, BilledVM, UsageState, whole_second
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import Image, Size
@@ -31,6 +33,7 @@ from zentry_web.services.books import Books
 from zentry_web.services.errors import NotFoundError, ValidationError
 from zentry_web.services.landing import Landing
 from zentry_web.services.notices import MailSettings, Notices
+from zentry_web.services.payments import Payments
 from zentry_web.services.price_changes import DEFAULT_NOTICE_DAYS, PriceChanges
 from zentry_web.services.price_telling import PriceTelling
 from zentry_web.services.spending import Spending
@@ -58,6 +61,8 @@ class BillingService(BillingRuns):
         mail: MailSettings | None = None,
         policy: Policy | None = None,
         price_notice_days: int = DEFAULT_NOTICE_DAYS,
+        provider: PaymentProvider | None = None,
+        credit_price: CreditPrice | None = None,
     ) -> None:
         super().__init__(core, hold_window_seconds=hold_window_seconds)
         self._starting_micro = starting_micro
@@ -70,6 +75,7 @@ class BillingService(BillingRuns):
         self.price_changes = PriceChanges(core, notice_days=price_notice_days)
         self.price_telling = PriceTelling(core, self.notices)
         self.books = Books(core)
+        self.payments = Payments(core, self.notices, provider, credit_price)
 
     # -- credits --------------------------------------------------------------------------------
 

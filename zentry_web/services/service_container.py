@@ -7,8 +7,10 @@ from typing import TypeVar, cast
 
 from zentry_web.adapters.clock import Clock
 from zentry_web.adapters.database import Database
+from zentry_web.adapters.payments.base import PaymentProvider
 from zentry_web.domain.landing import Policy
 from zentry_web.domain.monitoring import ServiceHealth
+from zentry_web.domain.payments import CreditPrice
 from zentry_web.services.auth_service import AuthService
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
@@ -37,6 +39,7 @@ class ServiceSettings:
     mail: MailSettings = field(default_factory=MailSettings)
     grace_days: int = 14
     price_notice_days: int = 14
+    credit_price: CreditPrice = field(default_factory=CreditPrice)
 
     @property
     def landing_policy(self) -> Policy:
@@ -54,6 +57,7 @@ class Parts:
     core: Core
     metrics_database: Database
     settings: ServiceSettings
+    provider: PaymentProvider | None = None
 
 
 @dataclass
@@ -77,6 +81,8 @@ class ServiceContainer:
             mail=settings.mail,
             policy=settings.landing_policy,
             price_notice_days=settings.price_notice_days,
+            provider=parts.provider,
+            credit_price=settings.credit_price,
         )
         monitoring = MonitoringService(
             core,

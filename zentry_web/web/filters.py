@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from zentry_web.domain.billing import TransferKind
 from zentry_web.domain.money import format_credits
+from zentry_web.domain.payments import format_minor
 from zentry_web.domain.vm import Image
 from zentry_web.web.actor import known_user
 
@@ -33,6 +34,9 @@ TRANSFERS = {
     TransferKind.USAGE: "Usage",
     TransferKind.VOUCHER: "Voucher",
     TransferKind.REFUND: "Refund",
+    TransferKind.PAYMENT: "Payment",
+    TransferKind.PAYMENT_REFUND: "Payment refunded",
+    TransferKind.DISPUTE: "Payment disputed",
 }
 
 UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
@@ -147,6 +151,7 @@ def html_attrs(pairs: Mapping[str, Any]) -> Markup:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "credits": format_credits,
+    "minor": format_minor,
     "moment": moment,
     "second": second,
     "iso": iso,

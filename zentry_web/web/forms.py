@@ -5,8 +5,11 @@ from typing import Any, ClassVar
 
 from flask import Response, after_this_request
 from flask_wtf import FlaskForm
+from wtforms import StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older than it
+from wtforms.validators import ValidationError as FieldError
 
+from zentry_web.domain.money import parse_credits
 from zentry_web.services.errors import (
     ConflictError,
     InsufficientCreditsError,
@@ -17,7 +20,7 @@ from zentry_web.services.errors import (
 )
 from zentry_web.web.errors import error_text, find_answer
 
-__all__ = ["SHOWN_IN_FORM", "BaseForm", "SelectChoice", "without_nul"]
+__all__ = ["SHOWN_IN_FORM", "BaseForm", "CreditsField", "SelectChoice", "without_nul"]
 
 # Refusals that belong beside what was typed. Others (not found, not allowed, log-in expired) end the request.
 SHOWN_IN_FORM = (
@@ -32,6 +35,21 @@ SHOWN_IN_FORM = (
 def without_nul(value: object) -> object:
     """A filter of fields that hold an id or a key: things are looked up by them, and PostgreSQL takes no NUL."""
     return value.replace("\x00", "") if isinstance(value, str) else value
+
+
+class CreditsField(StringField):
+    """An amount typed in credits; ``micro`` is what it means in micro-credits."""
+
+    micro: int | None = None
+
+    def post_validate(self, form: object, validation_stopped: bool) -> None:
+        """Read the amount once the other checks have passed."""
+        if validation_stopped or not self.data:
+            return
+        try:
+            self.micro = parse_credits(self.data)
+        except ValueError as error:
+            raise FieldError(str(error)) from None
 
 
 class BaseForm(FlaskForm):

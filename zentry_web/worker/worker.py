@@ -21,6 +21,7 @@ from zentry_web.services.vm_operations import Claim
 from zentry_web.worker.lifeline import Lifeline
 from zentry_web.worker.machine_events import MachineEvents
 from zentry_web.worker.operations import OperationRunner
+from zentry_web.worker.paying import Cashier
 from zentry_web.worker.reconcile import Reconciler
 from zentry_web.worker.sampling import ConsoleCollector, Sampler
 from zentry_web.worker.telling import Lander, Postman
@@ -48,6 +49,7 @@ class Pace:
     land: float = 10.0
     mail: float = 2.0
     prices: float = 10.0
+    pay: float = 5.0
     housekeeping: float = 60.0
 
 
@@ -104,6 +106,7 @@ class Worker:
             ("land", Lander(self._billing, vms).run, self._pace.land),
             ("mail", Postman(sources, self._mailer, self.stop).run, self._pace.mail),
             ("prices", self._tell_prices, self._pace.prices),
+            ("pay", Cashier(self._billing).run, self._pace.pay),
             ("housekeeping", self._keep_house, self._pace.housekeeping),
         ]
         threads = [threading.Thread(target=self._loop, args=loop, name=loop[0]) for loop in loops]

@@ -3,26 +3,10 @@
 from typing import ClassVar
 
 from wtforms import BooleanField, DateField, HiddenField, IntegerField, RadioField, StringField
-from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
+from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
-from zentry_web.domain.money import parse_credits
 from zentry_web.domain.voucher import MAX_BATCH, MAX_NOTE, MAX_USES
-from zentry_web.web.forms import BaseForm, SelectChoice, without_nul
-
-
-class CreditsField(StringField):
-    """An amount typed in credits; ``micro`` is what it means in micro-credits."""
-
-    micro: int | None = None
-
-    def post_validate(self, form: object, validation_stopped: bool) -> None:
-        """Read the amount once the other checks have passed."""
-        if validation_stopped or not self.data:
-            return
-        try:
-            self.micro = parse_credits(self.data)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
+from zentry_web.web.forms import BaseForm, CreditsField, SelectChoice, without_nul
 
 
 class CreditForm(BaseForm):

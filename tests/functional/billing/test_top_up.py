@@ -1,0 +1,139 @@
+"""Top-up pages: choosing an amount, the test provider's buttons, the receipt, stored cards, webhooks."""
+
+import json
+
+import pytest
+
+from tests.services.payment_world import CREDIT, STARTING, Till
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def till(container, alice):
+    return Till(container, alice)
+
+
+def begin(browser, amount="10", **more):
+    """Choose an amount; the address of the page to pay on."""
+    answer = browser.post("/credits/top-up", {"amount": amount, **more})
+    assert answer.status_code == 303, answer.text
+    return answer.headers["Location"]
+
+
+def press(browser, page, action="pay", card="4242"):
+    answer = browser.post(page.removesuffix("/pay") + "/test", {"action": action, "card": card})
+    assert answer.status_code == 303, answer.text
+    return answer.headers["Location"]
+
+
+def test_choosing_paying_and_the_receipt(as_alice, till):
+    page = as_alice.page("/credits/top-up")
+    assert "One credit is 1.00 EUR" in page.text()
+    assert "No payments yet" in page.text()
+    where = begin(as_alice)
+    assert "No card is asked for and no money moves" in as_alice.page(where).text()
+    receipt = press(as_alice, where)
+    text = as_alice.page(receipt).text()
+    assert "10.00 EUR came in" in text
+    assert till.wallet == STARTING + 10 * CREDIT
+    assert "Paid" in as_alice.page("/credits/top-up").text()
+    assert "Payment of 10.00 EUR" in as_alice.page("/credits").text()
+
+
+def test_a_decline_says_so_and_leads_back(as_alice, till):
+    where = begin(as_alice)
+    text = as_alice.page(press(as_alice, where, "decline")).text()
+    assert "declined" in text
+    assert "Try again" in text
+    assert "Declined" in as_alice.page(where).text()
+    press(as_alice, where)
+    assert till.wallet == STARTING + 10 * CREDIT
+    assert as_alice.get(where).status_code == 409
+
+
+def test_a_payment_under_way_is_looked_at_again(as_alice):
+    receipt = press(as_alice, begin(as_alice), "later")
+    assert as_alice.page(receipt, htmx=True).one("//*[@id='payment']").get("hx-trigger") == "every 3s"
+    assert "Waiting for the payment" in as_alice.page(receipt).text()
+
+
+def test_htmx_is_led_on_too(as_alice):
+    answer = as_alice.post("/credits/top-up", {"amount": "10"}, htmx=True)
+    assert answer.status_code == 204
+    assert answer.headers["HX-Redirect"].endswith("/pay")
+
+
+@pytest.mark.error
+@pytest.mark.parametrize("amount", ["", "0.5", "20000", "much", "1.001"])
+def test_an_amount_that_cannot_be_paid_stays_in_the_form(as_alice, till, amount):
+    answer = as_alice.post("/credits/top-up", {"amount": amount, "keep": "y"})
+    assert answer.status_code == 400
+    assert f'value="{amount}"' in answer.text or not amount
+    assert till.payments.list_payments(till.user.id) == []
+
+
+def test_the_same_form_sent_twice_is_one_payment(as_alice):
+    first, again = (begin(as_alice, idempotency_key="k") for _ in range(2))
+    assert first == again
+
+
+def test_a_kept_card_is_listed_and_removed(as_alice, till):
+    press(as_alice, begin(as_alice, "1", keep="y"))
+    assert "Test card •••• 4242" in as_alice.page("/credits/top-up").text()
+    (method,) = till.payments.list_methods(till.user.id)
+    assert as_alice.post(f"/credits/methods/{method.id}/remove").status_code == 303
+    assert till.payments.list_methods(till.user.id) == []
+
+
+@pytest.mark.error
+def test_strangers_find_nothing(as_alice, as_charlie, till):
+    where = begin(as_alice)
+    for url in (where, where.removesuffix("/pay")):
+        assert as_charlie.get(url).status_code == 404
+    assert as_charlie.post(where.removesuffix("/pay") + "/test", {"action": "pay"}).status_code == 404
+    method = till.kept()
+    assert as_charlie.post(f"/credits/methods/{method.id}/remove").status_code == 404
+
+
+def test_without_a_provider_the_page_says_so(as_alice, till):
+    till.payments.provider = None
+    assert "not set up" in as_alice.page("/credits/top-up").text()
+    assert as_alice.post("/credits/top-up", {"amount": "10"}).status_code == 409
+
+
+# -- webhooks -----------------------------------------------------------------------------------
+
+
+def deliver(visitor, event, name="test"):
+    return visitor.client.post(f"/payments/webhook/{name}", data=event.payload, headers=dict(event.headers))
+
+
+def test_a_signed_webhook_needs_no_session_and_no_token(visitor, till):
+    event = till.provider.act(till.start(10).provider_ref, "pay")
+    for _ in range(2):
+        answer = deliver(visitor, event)
+        assert (answer.status_code, answer.json) == (200, {"received": True})
+        assert "Set-Cookie" not in answer.headers
+    assert till.wallet == STARTING + 10 * CREDIT
+
+
+@pytest.mark.error
+def test_a_webhook_that_nobody_signed_has_no_effect(visitor, as_alice, till):
+    payment = till.start(10)
+    event = till.provider.act(payment.provider_ref, "pay")
+    forged = json.dumps(json.loads(event.payload) | {"id": "tevt_forged"}).encode()
+    for body, headers in ((forged, dict(event.headers)), (event.payload, {}), (b"", {}), (b"\xff", {})):
+        answer = visitor.client.post("/payments/webhook/test", data=body, headers=headers)
+        assert answer.status_code == 400
+    assert as_alice.post("/payments/webhook/test", {"action": "pay"}).status_code == 400
+    assert (till.wallet, till.effects) == (STARTING, [])
+
+
+@pytest.mark.error
+def test_webhooks_of_others_too_large_ones_and_unknown_kinds(visitor, till):
+    event = till.provider.event("invoice.created", till.start(10).provider_ref)
+    assert deliver(visitor, event).status_code == 200
+    assert deliver(visitor, event, "stripe").status_code == 404
+    answer = visitor.client.post("/payments/webhook/test", data=b"x" * 65537, headers=dict(event.headers))
+    assert answer.status_code == 413

@@ -1,0 +1,230 @@
+"""Payments: what a provider tells, what Zentry remembers of it, and what follows for credits. Pure rules.
+
+Money is whole minor units of a currency (cents) on the provider's side and micro-credits on Zentry's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from .money import MICRO
+
+LEAST_MICRO = MICRO  # one credit: cards charge a fixed fee per payment
+MOST_MICRO = 10_000 * MICRO
+_NO_MINOR_UNITS = frozenset({"jpy", "krw", "vnd", "clp", "isk"})
+
+
+class PaymentState(StrEnum):
+    CREATED = "created"  # the row is there; the provider may not know of it yet
+    PENDING = "pending"  # the provider waits for the payer, or for the bank
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # declined; with the payer there, another try may still succeed
+    CANCELLED = "cancelled"
+
+
+OPEN_PAYMENTS = (PaymentState.CREATED, PaymentState.PENDING)
+# A provider's news may come in any order: a state gives way only to a later one. Money that came in is never forgotten.
+_LATENESS = {state: place for place, state in enumerate(("created", "pending", "failed", "cancelled", "succeeded"))}
+
+
+def later_state(now: PaymentState, told: PaymentState) -> PaymentState:
+    """The state to be in after the provider told ``told``, whenever that was sent."""
+    return max(now, told, key=lambda state: _LATENESS[state])
+
+
+class DisputeState(StrEnum):
+    OPEN = "open"
+    WON = "won"  # by Zentry's operator: the payment stands
+    LOST = "lost"
+
+
+def later_dispute(now: DisputeState | None, told: DisputeState) -> DisputeState:
+    """A closed dispute stays as it was closed."""
+    return told if now in (None, DisputeState.OPEN) else now
+
+
+@dataclass(frozen=True, slots=True)
+class CreditPrice:
+    """What credits are sold for: ``minor_per_credit`` minor units of ``currency`` for one credit."""
+
+    currency: str = "eur"
+    minor_per_credit: int = 100
+
+    def minor_of(self, micro: int) -> int | None:
+        """What an amount costs; None when that is no whole number of minor units."""
+        minor, rest = divmod(micro * self.minor_per_credit, MICRO)
+        return None if rest else minor
+
+
+def share(micro: int, minor: int, of_minor: int) -> int:
+    """The part of a payment's credits that a part of its money stands for, rounded down; all for all."""
+    return micro if minor >= of_minor else micro * minor // of_minor
+
+
+def format_minor(minor: int, currency: str) -> str:
+    """``format_minor(1250, 'eur')`` is ``'12.50 EUR'``."""
+    sign, minor = "-" if minor < 0 else "", abs(minor)
+    if currency in _NO_MINOR_UNITS:
+        return f"{sign}{minor:,} {currency.upper()}"
+    return f"{sign}{minor // 100:,}.{minor % 100:02d} {currency.upper()}"
+
+
+# -- what a provider is asked and tells -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A payment that a provider is asked for. ``payment_id`` is also the idempotency key."""
+
+    payment_id: str
+    minor: int
+    currency: str
+    description: str
+    customer_ref: str = ""
+    save_method: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A means of payment kept at the provider. ``label`` is what a person knows it by: 'Visa •••• 4242'."""
+
+    ref: str
+    label: str
+    expiry_month: int
+    expiry_year: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A payment that the card's holder has questioned at the bank."""
+
+    ref: str
+    minor: int
+    state: DisputeState
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentNews:
+    """Facts about one payment. What is None is not told. ``ref`` is the provider's id of it ('': it has none)."""
+
+    ref: str
+    payment_id: str = ""
+    minor: int | None = None
+    currency: str | None = None
+    state: PaymentState | None = None
+    error: str = ""
+    refunded_minor: int | None = None  # of all refunds together
+    dispute: Dispute | None = None
+    method: Method | None = None
+    secret: str = ""  # what the payer's browser needs; never stored, never logged
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEvent:
+    """A webhook whose signature is right. ``news`` is None for kinds that mean nothing to Zentry."""
+
+    id: str
+    kind: str
+    at: datetime
+    news: PaymentNews | None
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+# -- what Zentry shows ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A top-up by payment, as its owner and admins see it."""
+
+    id: str
+    owner_id: str
+    provider: str
+    provider_ref: str
+    is_automatic: bool
+    amount_micro: int
+    minor: int
+    currency: str
+    state: PaymentState
+    error: str
+    method_label: str
+    saves_method: bool
+    refunded_minor: int
+    disputed_minor: int
+    reversed_micro: int
+    written_off_micro: int
+    created_at: datetime
+    settled_at: datetime | None
+    owner_name: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_PAYMENTS
+
+    @property
+    def refundable_minor(self) -> int:
+        """What can still be given back."""
+        return self.minor - self.refunded_minor - self.disputed_minor if self.state == PaymentState.SUCCEEDED else 0
+
+    @property
+    def price(self) -> str:
+        return format_minor(self.minor, self.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMethod:
+    """A means of payment that a person keeps with the provider."""
+
+    id: str
+    label: str
+    expiry_month: int
+    expiry_year: int
+    created_at: datetime
+
+    @property
+    def expiry(self) -> str:
+        return f"{self.expiry_month:02d}/{self.expiry_year % 100:02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentEvent:
+    """One webhook that was taken in. ``effect`` says in words what it did."""
+
+    id: str
+    kind: str
+    at: datetime
+    received_at: datetime
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money given back by an admin."""
+
+    id: str
+    minor: int
+    reason: str
+    actor_id: str
+    state: PaymentState
+    error: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AutoTopUp:
+    """When and how much to pay by itself. ``off_reason`` says why Zentry switched it off."""
+
+    enabled: bool = False
+    threshold_micro: int = 5 * MICRO
+    runway_hours: int = 0  # 0: the balance alone decides
+    amount_micro: int = 20 * MICRO
+    ceiling_micro: int = 100 * MICRO
+    method_id: str = ""
+    last_attempt_at: datetime | None = None
+    off_reason: str = ""
+
+    def is_low(self, total_micro: int, burn_micro_per_hour: int) -> bool:
+        """Whether a balance calls for a top-up."""
+        return total_micro < self.threshold_micro or total_micro < burn_micro_per_hour * self.runway_hours
