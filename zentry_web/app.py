@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from zentry_web.blueprints import (
     account,
     admin,
+    api,
     auth,
     billing,
     dashboard,
@@ -100,7 +101,9 @@ def _init_web(app: Flask, config: Config, container: ServiceContainer) -> None:
     request_id.init_request_id(app)
     headers.init_headers(app, is_https=config.is_https)
     access_log.init_access_log(app)
-    CSRFProtect(app).exempt(webhooks.receive)  # its own signature says who sends it
+    csrf = CSRFProtect(app)
+    csrf.exempt(webhooks.receive)  # its own signature says who sends it
+    csrf.exempt(api.blueprint)  # it takes tokens, never the cookie
     actor.init_login(app)
     flash.init_flash(app)
     errors.init_errors(app)
@@ -114,5 +117,6 @@ def _init_web(app: Flask, config: Config, container: ServiceContainer) -> None:
 def _register_blueprints(app: Flask, config: Config) -> None:
     for package in (public, auth, dashboard, projects, vms, billing, account, admin, live_pages, health, webhooks):
         app.register_blueprint(package.blueprint)
+    api.init_api(app)
     if config.environment == "development":
         app.register_blueprint(styleguide.blueprint)

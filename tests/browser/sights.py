@@ -99,6 +99,7 @@ SIGHTS = (
     Sight("forgot", "visitor", "/forgot"),
     Sight("check-mail", "visitor", "/check-mail"),
     Sight("security", "owner", "/account/security"),
+    Sight("tokens", "owner", "/account/tokens"),
     Sight("welcome", "visitor", "/welcome/{link}"),
     Sight("error-404", "visitor", "/nowhere"),
     Sight("error-400", "visitor", "/login", partial(_post, "/login", 1)),

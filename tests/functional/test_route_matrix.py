@@ -6,6 +6,7 @@ pytestmark = pytest.mark.integration
 
 ANYONE, SIGNED_IN, OWNER, ADMIN = "anyone", "signed in", "owner", "admin"
 SIGNED = "a provider with its signature"
+PROGRAM = "program"  # takes tokens, never the cookie: tests/functional/api
 
 # endpoint: (who may call it, its methods)
 RULES = {
@@ -24,6 +25,8 @@ RULES = {
     "account.security": (SIGNED_IN, "GET"),
     "account.end_session": (OWNER, "POST"),
     "account.end_other_sessions": (SIGNED_IN, "POST"),
+    "account.tokens": (SIGNED_IN, "GET POST"),
+    "account.end_token": (OWNER, "POST"),
     "account.notices": (SIGNED_IN, "GET"),
     "account.read_notices": (SIGNED_IN, "POST"),
     "account.set_theme": (ANYONE, "POST"),
@@ -88,13 +91,19 @@ RULES = {
     "admin.ledger": (ADMIN, "GET"),
     "admin.ledger_file": (ADMIN, "GET"),
     "admin.ledger_transfer": (ADMIN, "GET"),
+    "api.openapi": (ANYONE, "GET"),
+    "api.log_in": (PROGRAM, "POST"),
+    "api.refresh": (PROGRAM, "POST"),
+    "api.revoke": (PROGRAM, "POST"),
+    "api.me": (PROGRAM, "GET"),
+    "api.vms": (PROGRAM, "GET"),
     "live.events": (SIGNED_IN, "GET"),
     "health.alive": (ANYONE, "GET"),
     "health.ready": (ANYONE, "GET"),
     "health.metrics": (ANYONE, "GET"),
 }
 CALLS = [(endpoint, method) for endpoint, (_, methods) in RULES.items() for method in methods.split()]
-GUARDED = [(endpoint, method) for endpoint, method in CALLS if RULES[endpoint][0] not in (ANYONE, SIGNED)]
+GUARDED = [(endpoint, method) for endpoint, method in CALLS if RULES[endpoint][0] not in (ANYONE, SIGNED, PROGRAM)]
 
 
 def address(web, endpoint, **ids):
@@ -108,6 +117,7 @@ def address(web, endpoint, **ids):
         "action": "stop",
         "token": "no-such-link",
         "interval_id": "use_none",
+        "token_id": "tok_none",
         "session_id": "ses_none",
         "statement_id": "stm_none",
         "transfer_id": "tr_none",
@@ -175,7 +185,7 @@ def test_people_who_are_no_admins_are_refused(as_alice, where):
 
 def test_no_post_works_without_its_token(as_admin, where):
     for endpoint, method in CALLS:
-        if method == "POST" and RULES[endpoint][0] != SIGNED:
+        if method == "POST" and RULES[endpoint][0] not in (SIGNED, PROGRAM):
             answer = as_admin.post(where(endpoint), csrf=False)
             assert answer.status_code == 400, endpoint
             assert "reload it" in answer.text, endpoint

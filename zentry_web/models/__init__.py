@@ -26,12 +26,13 @@ from zentry_web.models.prices import DbImagePriceVersion, DbPriceChange, DbPrice
 from zentry_web.models.project import DbProject
 from zentry_web.models.statement import DbStatement
 from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader
-from zentry_web.models.user import DbAuthSession, DbMailRequest, DbOneTimeLink, DbRateCounter, DbUser
+from zentry_web.models.user import DbApiToken, DbAuthSession, DbMailRequest, DbOneTimeLink, DbRateCounter, DbUser
 from zentry_web.models.vm import DbImage, DbOperation, DbSize, DbVM
 from zentry_web.models.voucher import DbVoucher, DbVoucherRedemption
 
 __all__ = [
     "DbAccount",
+    "DbApiToken",
     "DbApproval",
     "DbAuthSession",
     "DbCharge",

@@ -53,6 +53,25 @@ class DbOneTimeLink(Base):
     used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
+class DbApiToken(Base):
+    """What a program shows instead of a session. The row has only a hash of the secret."""
+
+    __tablename__ = "api_token"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    family: Mapped[str | None] = mapped_column(String(40), index=True)  # all that came from one log-in
+    name: Mapped[str] = mapped_column(String(100))
+    scopes: Mapped[str] = mapped_column(String(200))  # words
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # a refresh token, when it gave the next pair
+    ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
 class DbMailRequest(Base):
     """Somebody asked for a mail to an address that may or may not have an account: the worker finds out.
 

@@ -75,6 +75,16 @@ class Accounts(BaseService):
             user_id, "password", self.new_id("key"), "Your password was changed", body, url="/account/security"
         )
 
+    def tell_token_reuse(self, user_id: str) -> None:
+        """Tell the owner that a used-up refresh token came again; in the caller's transaction."""
+        body = (
+            "A refresh token of the API was used a second time: somebody else may have a copy. Every token of that "
+            "log-in has ended. If your program did not do it itself, change your password."
+        )
+        self._billing.notices.tell(
+            user_id, "token_reuse", self.new_id("key"), "A token was used twice", body, url="/account/tokens"
+        )
+
     def tell_new_device(self, user_id: str, actor: Actor) -> None:
         """Tell the owner that somebody logged in from a browser not seen before; in the caller's transaction."""
         device = device_name(actor.user_agent or "")

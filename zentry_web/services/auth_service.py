@@ -10,6 +10,7 @@ from zentry_web.models import DbUser
 from zentry_web.services.access import require_admin, require_self
 from zentry_web.services.account_rows import require_user_row, to_user
 from zentry_web.services.accounts import EMAIL_TAKEN, Accounts
+from zentry_web.services.api_tokens import ApiTokens
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.email_verification import EmailVerification
@@ -48,6 +49,7 @@ class AuthService(BaseService):
         self._sessions = Sessions(core, days=session_days, idle_days=min(idle_days, session_days))
         self._links = OneTimeLinks(core)
         self._accounts = Accounts(core, billing)
+        self.tokens = ApiTokens(core, login=self.login, sessions=self._sessions, accounts=self._accounts)
         self.verification = EmailVerification(
             core,
             accounts=self._accounts,
@@ -302,7 +304,13 @@ class AuthService(BaseService):
 
     def prune(self) -> int:
         """Delete counters, sessions and links too old to matter; returns how many. For the worker, once an hour."""
-        return self._limits.prune() + self._sessions.prune() + self._links.prune() + self.verification.prune()
+        return (
+            self.tokens.prune()
+            + self._limits.prune()
+            + self._sessions.prune()
+            + self._links.prune()
+            + self.verification.prune()
+        )
 
     def erase_access(self, user_id: str) -> None:
         """Take away every way in and every trace of addresses and browsers; in the caller's transaction."""

@@ -11,8 +11,9 @@ from sqlalchemy import ColumnElement, CursorResult, and_, delete, or_, select, u
 from sqlalchemy.exc import OperationalError
 
 from zentry_web.domain.device import device_name
+from zentry_web.domain.token import TokenKind
 from zentry_web.domain.user import Actor, OpenSession, SignedIn, User
-from zentry_web.models import DbAuthSession, DbUser
+from zentry_web.models import DbApiToken, DbAuthSession, DbUser
 from zentry_web.services.account_rows import to_user
 from zentry_web.services.base_service import BaseService, Core
 
@@ -140,16 +141,29 @@ class Sessions(BaseService):
         return self._end(DbAuthSession.token_hash.in_([secret_hash(secret) for secret in some]))
 
     def end_all(self, user_id: str, *, keep: str | None = None) -> int:
-        """End all sessions of an account, except the one with the secret ``keep``; returns how many were open."""
+        """End all sessions of an account, except the one with the secret ``keep``; returns how many were open.
+
+        Tokens that programs got by the password end with them; without ``keep``, personal tokens too.
+        """
         condition = DbAuthSession.user_id == user_id
+        tokens = and_(DbApiToken.user_id == user_id, DbApiToken.ended_at.is_(None))
         if keep is not None:
             condition = and_(condition, DbAuthSession.token_hash != secret_hash(keep))
-        return self._end(condition)
+            tokens = and_(tokens, DbApiToken.kind != TokenKind.PERSONAL)
+        with self.transaction() as session:
+            session.execute(
+                update(DbApiToken)
+                .where(tokens)
+                .values(ended_at=self.now())
+                .execution_options(synchronize_session=False)
+            )
+            return self._end(condition)
 
     def erase(self, user_id: str) -> None:
         """Delete every trace of an account's sessions: they hold addresses and browsers."""
         with self.transaction() as session:
             session.execute(delete(DbAuthSession).where(DbAuthSession.user_id == user_id))
+            session.execute(delete(DbApiToken).where(DbApiToken.user_id == user_id))
 
     def prune(self) -> int:
         """Delete sessions that ended or expired a month ago; returns how many."""

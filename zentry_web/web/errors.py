@@ -106,6 +106,8 @@ def respond(problem: Problem) -> Response:
     else:
         response = make_response(_page(problem))
     response.status_code = problem.status
+    if problem.status == 401 and request.path.startswith("/api/"):
+        response.headers["WWW-Authenticate"] = "Bearer"
     if problem.details.get("retry_after"):
         response.headers["Retry-After"] = str(int(problem.details["retry_after"]))
     return response
@@ -170,7 +172,7 @@ def login_needed() -> Response:
 
 def on_service_error(error: ServiceError) -> Response:
     """Answer a refusal by a service."""
-    if error.error_code == "AUTHENTICATION_REQUIRED":
+    if error.error_code == "AUTHENTICATION_REQUIRED" and not request.path.startswith("/api/"):
         return login_needed()
     problem = problem_of(error)
     if problem.status >= 500:

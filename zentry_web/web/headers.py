@@ -44,7 +44,7 @@ def init_headers(app: Flask, *, is_https: bool) -> None:
 
 def _add_caching(response: Response) -> None:
     response.vary.update(["HX-Request", "HX-Boosted", "Cookie"])
-    if known_user() is not None or response.status_code >= 400:
+    if known_user() is not None or response.status_code >= 400 or request.path.startswith("/api/"):
         response.headers["Cache-Control"] = "no-store"
     else:
         response.headers.setdefault("Cache-Control", "no-cache")

@@ -19,4 +19,6 @@ def go_to(url: str) -> BaseResponse:
 def wants_json() -> bool:
     """Whether the caller asked for JSON rather than a page."""
     best = request.accept_mimetypes.best_match(["text/html", "application/json", "application/problem+json"])
-    return request.path.endswith(".json") or (best or "text/html").endswith("json")
+    if request.path.startswith("/api/") or request.path.endswith(".json"):
+        return True
+    return (best or "text/html").endswith("json")

@@ -1,6 +1,6 @@
 """account: see routes.py."""
 
-from . import security
+from . import security, tokens
 from .routes import blueprint
 
-__all__ = ["blueprint", "security"]
+__all__ = ["blueprint", "security", "tokens"]

@@ -2,9 +2,10 @@
 
 from zoneinfo import available_timezones
 
-from wtforms import PasswordField, SelectField, StringField
+from wtforms import IntegerField, PasswordField, SelectField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length
 
+from zentry_web.domain.token import SCOPES
 from zentry_web.web.forms import BaseForm, SelectChoice
 
 AREAS = (
@@ -29,6 +30,14 @@ class ProfileForm(BaseForm):
         validators=[InputRequired("Choose a time zone.")],
         choices=[SelectChoice(name, name) for name in ZONES],
     )
+
+
+class TokenForm(BaseForm):
+    name = StringField("Name", validators=[InputRequired("Give it a name."), Length(max=100)])
+    scopes = SelectMultipleField(
+        "What it may do", choices=[SelectChoice(scope.value, text) for scope, text in SCOPES.items()]
+    )
+    days = IntegerField("Days it works", default=90, validators=[InputRequired("Enter a number of days.")])
 
 
 class PasswordForm(BaseForm):

@@ -68,7 +68,8 @@ def reset_password(token: str) -> ResponseReturnValue:
 
 
 def _secret_page(page: str, status: int) -> Response:
-    """A page whose address is a secret: no other site is told where one came from."""
+    """A page whose address is a secret: no other site is told where one came from, and no cache keeps it."""
     answer = current_app.make_response((page, status))
     answer.headers["Referrer-Policy"] = "origin"
+    answer.headers["Cache-Control"] = "no-store"
     return answer

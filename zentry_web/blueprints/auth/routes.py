@@ -87,4 +87,5 @@ def welcome(token: str) -> ResponseReturnValue:
             return go_to(url_for("dashboard.overview"))
     answer = current_app.make_response((render_template("auth/welcome.html", form=form, user=user), form.status))
     answer.headers["Referrer-Policy"] = "origin"  # the address is a secret
+    answer.headers["Cache-Control"] = "no-store"
     return answer

@@ -1,0 +1,86 @@
+"""The shapes of the JSON API, as its OpenAPI document shows them."""
+
+from marshmallow import RAISE, Schema, fields, validate
+
+LONGEST_ID = 40
+
+
+class Strict(Schema):
+    """What comes in: a field that is not known is refused."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class LoginSchema(Strict):
+    email = fields.String(required=True, validate=validate.Length(min=1, max=254))
+    password = fields.String(required=True, validate=validate.Length(min=1, max=256), load_only=True)
+
+
+class RefreshSchema(Strict):
+    refresh_token = fields.String(required=True, validate=validate.Length(min=1, max=200))
+
+
+class RevokeSchema(Strict):
+    token = fields.String(required=True, validate=validate.Length(min=1, max=200))
+
+
+class PageSchema(Strict):
+    before = fields.String(
+        validate=validate.Regexp(r"^vm_[0-9a-z]{1,37}\Z"), metadata={"description": "the last id of the page before"}
+    )
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=100))
+
+
+class TokenPairSchema(Schema):
+    access_token = fields.String(required=True)
+    token_type = fields.Constant("Bearer", required=True)
+    expires_in = fields.Integer(required=True, metadata={"description": "seconds"})
+    refresh_token = fields.String(required=True)
+    refresh_expires_in = fields.Integer(required=True, metadata={"description": "seconds"})
+
+
+class MeSchema(Schema):
+    id = fields.String(required=True)
+    email = fields.String(required=True)
+    name = fields.String(required=True)
+    role = fields.String(required=True, validate=validate.OneOf(["user", "admin"]))
+    time_zone = fields.String(required=True)
+    created_at = fields.AwareDateTime(required=True)
+
+
+class VMSchema(Schema):
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    project_id = fields.String(required=True)
+    project_name = fields.String(required=True)
+    state = fields.String(required=True)
+    size_id = fields.String(required=True)
+    image_name = fields.String(required=True)
+    vcpus = fields.Integer(required=True)
+    memory_mib = fields.Integer(required=True)
+    disk_gib = fields.Integer(required=True)
+    address = fields.String(required=True, metadata={"description": "empty until it has one"})
+    micro_credits_per_hour = fields.Integer(
+        required=True,
+        attribute="rate_micro_per_hour",
+        metadata={"description": "what it costs now; 1 000 000 are a credit"},
+    )
+    created_at = fields.AwareDateTime(required=True)
+
+
+class VMListSchema(Schema):
+    items = fields.List(fields.Nested(VMSchema), required=True)
+    next = fields.String(required=True, allow_none=True, metadata={"description": "give it as 'before'; null: no more"})
+
+
+class ProblemSchema(Schema):
+    """RFC 9457."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    code = fields.String(required=True)
+    request_id = fields.String(required=True)
+    details = fields.Dict(required=True)

@@ -1,0 +1,46 @@
+"""What programs log in with."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class TokenKind(StrEnum):
+    ACCESS = "access"  # minutes; from a log-in or a refresh token
+    REFRESH = "refresh"  # days; used once, for the next pair
+    PERSONAL = "personal"  # made by hand, with scopes and an end
+
+
+class Scope(StrEnum):
+    ACCOUNT_READ = "account:read"
+    VMS_READ = "vms:read"
+
+
+SCOPES: dict[Scope, str] = {
+    Scope.ACCOUNT_READ: "Read your name, address and role",
+    Scope.VMS_READ: "List your virtual machines",
+}
+# Begins a token, so that whoever finds one knows what it is, and scanners for leaked secrets do too.
+PREFIXES = {TokenKind.ACCESS: "zta_", TokenKind.REFRESH: "ztr_", TokenKind.PERSONAL: "ztp_"}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """The answer of a log-in by a program. Neither secret is shown again."""
+
+    access_token: str
+    expires_in: int  # seconds
+    refresh_token: str
+    refresh_expires_in: int  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalToken:
+    """A token made by hand, without its secret."""
+
+    id: str
+    name: str
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
