@@ -23,6 +23,7 @@ def make_parts(
         metrics_database=Database(make_engine(config.metrics_database_url, schema=METRICS_SCHEMA)),
         settings=ServiceSettings(
             starting_micro=config.starting_micro,
+            approval_micro=config.approval_micro,
             hold_window_seconds=config.hold_window_seconds,
             stop_timeout_seconds=config.stop_timeout_seconds,
             session_days=config.session_days,

@@ -43,6 +43,7 @@ class Config(BaseSettings):
     credit_price: str = "eur 100"  # currency, and minor units (cents) for one credit
 
     starting_credits: Decimal = Decimal(5)
+    approval_credits: Decimal = Field(Decimal(1000), ge=0)  # an admin who moves more needs a second one
     hold_window_seconds: int = Field(3600, ge=120)
     stop_timeout_seconds: int = Field(60, ge=5)
     grace_days: int = Field(14, ge=1)  # how long a disk that nobody pays for is kept
@@ -65,11 +66,11 @@ class Config(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.resolve()
 
-    @field_validator("starting_credits")
+    @field_validator("starting_credits", "approval_credits")
     @classmethod
     def _whole_micro(cls, value: Decimal) -> Decimal:
         if value < 0 or value * MICRO != (value * MICRO).to_integral_value():
-            raise ValueError("starting credits must be positive with at most six decimals")
+            raise ValueError("credits must be positive with at most six decimals")
         return value
 
     @field_validator("credit_price")
@@ -130,6 +131,10 @@ class Config(BaseSettings):
     @property
     def starting_micro(self) -> int:
         return int(self.starting_credits * MICRO)
+
+    @property
+    def approval_micro(self) -> int:
+        return int(self.approval_credits * MICRO)
 
     @property
     def business_url(self) -> str:

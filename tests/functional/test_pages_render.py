@@ -37,7 +37,7 @@ def test_fragments_of_an_owner(as_alice, project, machine, path):
     [
         "/admin", "/admin/users", "/admin/users/{user}", "/admin/vms", "/admin/sizes", "/admin/sizes/size_nano/price",
         "/admin/images", "/admin/vouchers", "/admin/vouchers/new", "/admin/audit", "/admin/system",
-        "/admin/ledger",
+        "/admin/ledger", "/admin/approvals",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("htmx", [False, True])

@@ -17,8 +17,9 @@ from zentry_web.domain.billing import (
     UsageSummary,
     run_out,
 )
+from zentry_web.domain.books import Approval
 from zentry_web.domain.landing import Policy, default_policy
-from zentry_web.domain.money import cost, per_month
+from zentry_web.domain.money import MICRO, cost, per_month
 from zentry_web.domain.payments import CreditPrice
 from zentry_web.domain.usage import SECOND, BilledVM, UsageState, whole_second
 from zentry_web.domain.user import SYSTEM, Actor
@@ -30,7 +31,8 @@ from zentry_web.services.base_service import Core, body_hash
 from zentry_web.services.billing_runs import BillingRuns
 from zentry_web.services.bills import Bills
 from zentry_web.services.books import Books
-from zentry_web.services.errors import NotFoundError, ValidationError
+from zentry_web.services.by_hand import ByHand, ByHandPosting, check_request
+from zentry_web.services.errors import NotFoundError
 from zentry_web.services.landing import Landing
 from zentry_web.services.notices import MailSettings, Notices
 from zentry_web.services.payments import Payments
@@ -40,11 +42,6 @@ from zentry_web.services.spending import Spending
 from zentry_web.services.statements import Statements
 from zentry_web.services.usage import UsageRecorder
 from zentry_web.services.vouchers import Vouchers
-
-_SIGNS = {TransferKind.GRANT: 1, TransferKind.DEDUCTION: -1}
-_ACTIONS = {TransferKind.GRANT: "credits.add", TransferKind.DEDUCTION: "credits.deduct"}
-_LONGEST_DESCRIPTION = 500
-_LONGEST_KEY = 100
 
 
 class BillingService(BillingRuns):
@@ -58,6 +55,7 @@ class BillingService(BillingRuns):
         *,
         starting_micro: int,
         hold_window_seconds: int,
+        approval_micro: int = 1000 * MICRO,
         mail: MailSettings | None = None,
         policy: Policy | None = None,
         price_notice_days: int = DEFAULT_NOTICE_DAYS,
@@ -74,8 +72,9 @@ class BillingService(BillingRuns):
         self.vouchers = Vouchers(core, self.notices)
         self.price_changes = PriceChanges(core, notice_days=price_notice_days)
         self.price_telling = PriceTelling(core, self.notices)
-        self.books = Books(core)
         self.payments = Payments(core, self.notices, provider, credit_price)
+        self.by_hand = ByHandPosting(core)
+        self.books = Books(core, self.by_hand, self.notices, approval_micro=approval_micro)
 
     # -- credits --------------------------------------------------------------------------------
 
@@ -106,7 +105,8 @@ class BillingService(BillingRuns):
                 taken = select(DbTransfer.id).where(DbTransfer.idempotency_key == key, DbTransfer.owner_id != user_id)
                 if session.scalar(taken) is not None:
                     return None
-        return self._record(user_id, TransferKind.GRANT, self._starting_micro, "Starting credits", SYSTEM, key)
+        asked = ByHand(user_id, TransferKind.GRANT, self._starting_micro, "Starting credits")
+        return self.by_hand.post(asked, key, actor=SYSTEM)
 
     def add_credits(
         self,
@@ -116,7 +116,7 @@ class BillingService(BillingRuns):
         *,
         actor: Actor = SYSTEM,
         idempotency_key: str | None = None,
-    ) -> Transaction:
+    ) -> Transaction | Approval:
         """Give ``amount`` > 0 micro-credits with a reason; admins only. See ``record_transaction``."""
         return self.record_transaction(
             user_id, TransferKind.GRANT, amount, description, actor=actor, idempotency_key=idempotency_key
@@ -130,7 +130,7 @@ class BillingService(BillingRuns):
         *,
         actor: Actor = SYSTEM,
         idempotency_key: str | None = None,
-    ) -> Transaction:
+    ) -> Transaction | Approval:
         """Take ``amount`` > 0 micro-credits back from the wallet; admins only. See ``record_transaction``.
 
         Raises InsufficientCreditsError when the wallet has less: held credits are not touched.
@@ -148,46 +148,17 @@ class BillingService(BillingRuns):
         *,
         actor: Actor = SYSTEM,
         idempotency_key: str | None = None,
-    ) -> Transaction:
+    ) -> Transaction | Approval:
         """Post a grant or a deduction of ``amount`` > 0 micro-credits; admins only; it is audited.
 
+        A large one of an admin (a setting; what they moved for that person in 24 hours counts) becomes a request that a
+        second admin must approve: then the answer is the ``Approval``. Zentry itself (``SYSTEM``) is not subject to it.
         The same ``idempotency_key`` gives the same transaction and one effect. Raises ValidationError (amount,
         description, kind), NotFoundError, ConflictError (key used for something else), InsufficientCreditsError.
         """
         require_admin(actor)
-        if kind not in _SIGNS:
-            raise ValidationError("Only grants and deductions are recorded by hand.", details={"kind": "Not possible."})
-        prices.check_micro("amount", amount, least=1)
-        reason = description.strip()
-        if not reason or len(reason) > _LONGEST_DESCRIPTION:
-            raise ValidationError(
-                "Give a reason.",
-                details={"description": f"Give a reason of at most {_LONGEST_DESCRIPTION} characters."},
-            )
-        if idempotency_key is not None and not 0 < len(idempotency_key) <= _LONGEST_KEY:
-            raise ValidationError("That request key is not usable.", details={"idempotency_key": "Not usable."})
-        key = f"by-hand:{idempotency_key or self.new_id('key')}"
-        return self._record(user_id, kind, amount, reason, actor, key)
-
-    def _record(
-        self, user_id: str, kind: TransferKind, amount: int, reason: str, actor: Actor, key: str
-    ) -> Transaction:
-        body = body_hash(user_id, kind, amount, reason)
-        with self.transaction() as session:
-            wallet = ledger.lock_accounts(session, [user_id])[user_id].wallet
-            posted = ledger.find_posted(session, key, body)
-            if posted is None:
-                gain = _SIGNS[kind] * amount
-                ledger.require_funds(wallet, -gain, "There are not enough credits in the wallet for that.")
-                amounts = {
-                    ledger.account_id(AccountKind.WALLET, user_id): gain,
-                    ledger.account_id(AccountKind.GRANTS): -gain,
-                }
-                draft = ledger.Draft(kind, user_id, key, body, amounts, reason, actor_id=actor.id)
-                (posted,) = ledger.post(session, [draft], self.now())
-                self._audit(_ACTIONS[kind], actor, "transfer", posted, user_id, {"amount": amount})
-            (transaction,) = ledger.read_transactions(session, user_id, ids=[posted])
-            return transaction
+        asked = check_request(ByHand(user_id, kind, amount, description), idempotency_key)
+        return self.books.approvals.submit(asked, f"by-hand:{idempotency_key or self.new_id('key')}", actor=actor)
 
     def _audit(
         self,

@@ -38,6 +38,7 @@ class ServiceSettings:
     compute_simulated: bool
     mail: MailSettings = field(default_factory=MailSettings)
     grace_days: int = 14
+    approval_micro: int = 1_000_000_000
     price_notice_days: int = 14
     credit_price: CreditPrice = field(default_factory=CreditPrice)
 
@@ -78,6 +79,7 @@ class ServiceContainer:
             core,
             starting_micro=settings.starting_micro,
             hold_window_seconds=settings.hold_window_seconds,
+            approval_micro=settings.approval_micro,
             mail=settings.mail,
             policy=settings.landing_policy,
             price_notice_days=settings.price_notice_days,

@@ -48,6 +48,11 @@ def count_unread() -> int:
     return services().get_billing_service().notices.count_unread(user.id) if user else 0
 
 
+def count_approvals() -> int:
+    """How many requests wait for an admin."""
+    return services().get_billing_service().books.approvals.count_pending()
+
+
 def bare_context() -> dict[str, Any]:
     """The layouts' variables without any look into the database: for error pages."""
     return {
@@ -58,6 +63,7 @@ def bare_context() -> dict[str, Any]:
         "nav_active": "",
         "balance": None,
         "unread_notices": 0,
+        "pending_approvals": 0,
     }
 
 
@@ -68,6 +74,7 @@ def page_context() -> dict[str, Any]:
         "current_actor": user,
         "balance": LocalProxy(get_balance) if user else None,
         "unread_notices": LocalProxy(count_unread) if user else 0,
+        "pending_approvals": LocalProxy(count_approvals) if user and user.is_admin else 0,
         "compute": LocalProxy(get_compute),
     }
 

@@ -16,6 +16,12 @@ class CreditForm(BaseForm):
     idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
 
 
+class RefundForm(BaseForm):
+    amount = CreditsField("Amount", validators=[InputRequired("Enter an amount.")])
+    description = StringField("Reason", validators=[InputRequired("Say why: the person reads it."), Length(max=200)])
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
+
+
 class OfferForm(BaseForm):
     active = BooleanField("On offer")
 

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.admin.forms import CreditForm
 from zentry_web.blueprints.admin.routes import blueprint
+from zentry_web.domain.books import Approval
 from zentry_web.web.activity import activity_lines
 from zentry_web.web.actor import current_actor
 from zentry_web.web.flash import success
@@ -42,6 +43,9 @@ def user(user_id: str) -> ResponseReturnValue:
         if form.submit(
             lambda: change(user_id, form.amount.micro or 0, form.text("description"), actor=actor, idempotency_key=key)
         ):
+            if isinstance(form.result, Approval):
+                success("That is a large amount: it waits for a second admin, who has been told.")
+                return go_to(url_for("admin.approvals"))
             success(f"The credits of {person.name} are changed.")
             return go_to(url_for("admin.user", user_id=user_id))
     return render_template(

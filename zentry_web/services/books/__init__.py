@@ -1,11 +1,17 @@
 """The admin's books, as attributes of one object: ``billing.books``."""
 
 from zentry_web.services.base_service import Core
+from zentry_web.services.books.approvals import Approvals
 from zentry_web.services.books.ledger_browser import LedgerBrowser
+from zentry_web.services.books.refunds import Refunds
+from zentry_web.services.by_hand import ByHandPosting
+from zentry_web.services.notices import Notices
 
 
 class Books:
     """What admins look up and decide about everybody's credits."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, posting: ByHandPosting, notices: Notices, *, approval_micro: int) -> None:
         self.ledger = LedgerBrowser(core)
+        self.refunds = Refunds(core, posting, notices)
+        self.approvals = Approvals(core, posting, self.refunds, notices, threshold_micro=approval_micro)
