@@ -7,12 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import boots, launches, pages, queries
+from bench import boots, launches, pages, queries, settling
 from bench.figures import Figure
 from bench.stage import stage
+from bench.stores import stores
 from zentry_web.logs import configure_logs
 
-NAMES = (*queries.PATHS, *pages.AT_REST, *launches.NAMES, *pages.BUSY, boots.NAME)
+MONEY = (*settling.NAMES,)
+NAMES = (*queries.PATHS, *pages.AT_REST, *launches.NAMES, *pages.BUSY, *MONEY, boots.NAME)
 
 
 def main() -> int:
@@ -21,6 +23,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=NAMES, help="only this figure (may be repeated)")
     parser.add_argument("--vms", type=int, default=1000, help="machines that are seeded (default 1000)")
     parser.add_argument("--requests", type=int, default=500, help="requests behind a p95 (default 500)")
+    parser.add_argument("--fleet", type=int, default=100_000, help="machines that are settled (default 100000)")
     parser.add_argument("--pairs", type=int, default=10, help="pairs of boots (default 10)")
     chosen = parser.parse_args()
     configure_logs(logging.ERROR)
@@ -43,6 +46,8 @@ def _figures(wanted: set[str], folder: Path, chosen: argparse.Namespace) -> Iter
         yield from queries.measure(folder, chosen.vms)
     if wanted.intersection((*pages.AT_REST, *launches.NAMES, *pages.BUSY)):
         yield from _staged(wanted, folder, chosen)
+    if wanted.intersection(MONEY):
+        yield from _money(wanted, folder, chosen)
     if boots.NAME in wanted:
         yield from boots.measure(folder, chosen.pairs)
 
@@ -56,6 +61,14 @@ def _staged(wanted: set[str], folder: Path, chosen: argparse.Namespace) -> Itera
             yield from launches.measure(zentry)
         if wanted.intersection(pages.BUSY):
             yield from pages.measure_busy(zentry, chosen.requests)
+
+
+def _money(wanted: set[str], folder: Path, chosen: argparse.Namespace) -> Iterator[Figure]:
+    """What is measured on both databases."""
+    with stores(folder) as found:
+        for store in found:
+            if wanted.intersection(settling.NAMES):
+                yield from settling.measure(store, chosen.fleet)
 
 
 if __name__ == "__main__":

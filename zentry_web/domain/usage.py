@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ MINIMUM_SECONDS = 60  # every start by a person pays for at least this long
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOMENTS = 4096  # a settlement asks about the same few hours for every VM
 
 
 class UsageState(StrEnum):
@@ -30,12 +32,14 @@ def whole_second(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(microsecond=0)
 
 
+@lru_cache(_MOMENTS)
 def month_start(moment: datetime, zone: str = "UTC") -> datetime:
     """The first instant (UTC) of the month that ``moment`` lies in, in the account's time zone."""
     local = moment.astimezone(ZoneInfo(zone))
     return local.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0).astimezone(UTC)
 
 
+@lru_cache(_MOMENTS)
 def next_month_start(moment: datetime, zone: str = "UTC") -> datetime:
     """The first instant (UTC) of the month after the one that ``moment`` lies in."""
     local = moment.astimezone(ZoneInfo(zone)).replace(day=1)
@@ -43,6 +47,7 @@ def next_month_start(moment: datetime, zone: str = "UTC") -> datetime:
     return later.astimezone(UTC)
 
 
+@lru_cache(_MOMENTS)
 def local_month(moment: datetime, zone: str = "UTC") -> str:
     """The month that ``moment`` lies in, in that time zone: ``'2026-11'``."""
     return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m}"

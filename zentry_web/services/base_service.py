@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 LONG_TRANSACTION_SECONDS = 0.1
 GIVE_WAY_SECONDS = 0.005  # writers look every 2 ms whether it is their turn
+GIVE_WAY_EVERY_SECONDS = 0.03
 _write_seconds = Histogram(
     "zentry_write_transaction_seconds",
     "Time a write transaction on the business database was open",
@@ -66,6 +68,7 @@ class BaseService:
         self._core = core
         self._database = core.database
         self.clock = core.clock
+        self._gave_way = 0.0
 
     # -- transactions ---------------------------------------------------------------------------
 
@@ -126,9 +129,11 @@ class BaseService:
                 self._database.open_session.reset(token)
 
     def give_way(self) -> None:
-        """Between two of many short write transactions: let those who wait for SQLite's one write lock have it."""
-        if self._database.is_sqlite:
+        """Between two of many short write transactions: let those who wait for SQLite's one write lock have it,
+        after each that took long, or a few that did not."""
+        if self._database.is_sqlite and time.perf_counter() - self._gave_way > GIVE_WAY_EVERY_SECONDS:
             time.sleep(GIVE_WAY_SECONDS)
+            self._gave_way = time.perf_counter()
 
     def after_commit(self, hook: Callable[[], None]) -> None:
         """Run ``hook`` once the open transaction is committed. A hook only wakes someone."""
@@ -235,7 +240,19 @@ class BaseService:
 def _observe(seconds: float) -> None:
     _write_seconds.observe(seconds)
     if seconds > LONG_TRANSACTION_SECONDS:
-        log.warning("long_write_transaction", milliseconds=round(seconds * 1000))
+        log.warning("long_write_transaction", milliseconds=round(seconds * 1000), caller=_callers())
+
+
+def _callers(most: int = 3) -> str:
+    """Who opened the transaction that ends now, and who called that: ``BillingRuns.settle < Worker._bill``."""
+    names: list[str] = []
+    frame = sys._getframe(1)
+    while frame.f_back is not None and len(names) < most:
+        frame = frame.f_back
+        module = str(frame.f_globals.get("__name__"))
+        if module not in (__name__, "contextlib") and not module.startswith("sqlalchemy"):
+            names.append(frame.f_code.co_qualname)
+    return " < ".join(names)
 
 
 def _translated(error: IntegrityError) -> ServiceError:

@@ -30,20 +30,21 @@ class BillingRuns(BaseService):
         return sum(self._settle_wallets(owners, until) for owners in _batches(due))
 
     def _settle_wallets(self, owner_ids: list[str], until: datetime) -> int:
-        charges = 0
+        charges, size = 0, settlement.INTERVALS_PER_TRANSACTION
         while True:
             with self.transaction() as session:
                 funds = ledger.lock_accounts(session, owner_ids)
                 waiting = price_switch.owners_waiting(session, owner_ids, until)
-                items = settlement.due_items(session, [owner for owner in owner_ids if owner not in waiting], until)
+                due = settlement.due_items(session, [owner for owner in owner_ids if owner not in waiting], until)
+                items = due[:size]
                 most = settlement.lines_each(items)
                 done = settlement.settle_items(session, items, funds, until, self.now(), most=most)
                 self._core.checkpoint("settle.written")
             self._core.checkpoint("settle.committed")
             charges += done.charges
-            if not done.more and len(items) < settlement.INTERVALS_PER_TRANSACTION:
-                return charges
             self.give_way()
+            if not done.more and len(due) <= size:
+                return charges
 
     def switch_prices(self, until: datetime) -> int:
         """Make the switches to announced prices that are due by ``until``; returns how many VMs got new prices.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import BigInteger, Table, bindparam, case, func, insert, select, update
+from sqlalchemy import Table, case, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -14,6 +14,7 @@ from zentry_web.domain.billing import AccountKind, Transaction, TransferKind
 from zentry_web.domain.ids import new_id
 from zentry_web.domain.user import SYSTEM
 from zentry_web.models import DbAccount, DbEntry, DbTransfer, DbVM
+from zentry_web.services.bulk import insert_rows, update_rows
 from zentry_web.services.errors import ConflictError, InsufficientCreditsError, NotFoundError
 
 ACCOUNT = cast(Table, DbAccount.__table__)
@@ -117,7 +118,7 @@ def post(session: Session, drafts: Iterable[Draft], now: datetime) -> list[str]:
     if not drafts:
         return []
     ids = sorted(new_id("tr", now) for _ in drafts)
-    session.execute(insert(TRANSFER), [_transfer_row(i, draft, now) for i, draft in zip(ids, drafts, strict=True)])
+    insert_rows(session, TRANSFER, [_transfer_row(i, draft, now) for i, draft in zip(ids, drafts, strict=True)])
     heads = _move_balances(session, drafts)
     entries = []
     for transfer_id, draft in zip(ids, drafts, strict=True):
@@ -133,7 +134,7 @@ def post(session: Session, drafts: Iterable[Draft], now: datetime) -> list[str]:
                     "balance_after": balance + amount,
                 }
             )
-    session.execute(insert(ENTRY), entries)
+    insert_rows(session, ENTRY, entries)
     return ids
 
 
@@ -153,16 +154,6 @@ def _transfer_row(transfer_id: str, draft: Draft, now: datetime) -> dict[str, An
     }
 
 
-_MOVE = (
-    update(ACCOUNT)
-    .where(ACCOUNT.c.id == bindparam("account", type_=ACCOUNT.c.id.type))
-    .values(
-        balance=ACCOUNT.c.balance + bindparam("gain", type_=BigInteger()),
-        last_seq=ACCOUNT.c.last_seq + bindparam("entries", type_=BigInteger()),
-    )
-)
-
-
 def _move_balances(session: Session, drafts: list[Draft]) -> dict[str, tuple[int, int]]:
     """Apply the sums to the accounts; returns each one's (last seq, balance) as they were before."""
     gains: dict[str, int] = {}
@@ -172,14 +163,18 @@ def _move_balances(session: Session, drafts: list[Draft]) -> dict[str, tuple[int
             gains[account] = gains.get(account, 0) + amount
             counts[account] = counts.get(account, 0) + 1
     # The rows of people are locked by the caller; what is new here are the system accounts: last, sorted.
-    order = sorted(gains, key=lambda account: (account.startswith("acc_"), account))
-    session.execute(
-        _MOVE, [{"account": account, "gain": gains[account], "entries": counts[account]} for account in order]
+    order = case((ACCOUNT.c.owner_id.is_(None), 1), else_=0)
+    rows = session.execute(
+        select(ACCOUNT.c.id, ACCOUNT.c.last_seq, ACCOUNT.c.balance)
+        .where(ACCOUNT.c.id.in_(gains))
+        .order_by(order, ACCOUNT.c.id)
+        .with_for_update(key_share=True)
     )
-    rows = session.execute(select(ACCOUNT.c.id, ACCOUNT.c.last_seq, ACCOUNT.c.balance).where(ACCOUNT.c.id.in_(order)))
-    heads = {row.id: (row.last_seq - counts[row.id], row.balance - gains[row.id]) for row in rows}
-    if len(heads) < len(order):
+    heads = {account: (seq, balance) for account, seq, balance in rows}
+    if len(heads) < len(gains):
         raise NotFoundError("There is no such account.")
+    changes = [{"id": account, "balance": gains[account], "last_seq": counts[account]} for account in gains]
+    update_rows(session, ACCOUNT, changes, add=("balance", "last_seq"))
     return heads
 
 

@@ -184,8 +184,9 @@ def _check(session: Session, rule: _Rule) -> Check:
     started = time.perf_counter()
     breaches: list[str] = []
     for query in rule.queries:
-        found = session.execute(text(f"{query} LIMIT {_SHOWN}"))
-        breaches += [str(breach) for (breach,) in found]
+        # A plain LIMIT makes PostgreSQL choose plans for a first row that never comes: minutes instead of seconds.
+        limited = f"WITH breach AS MATERIALIZED ({query}) SELECT * FROM breach LIMIT {_SHOWN}"  # noqa: S608 - constants
+        breaches += [str(breach) for (breach,) in session.execute(text(limited))]
     breaches += rule.more(session)
     milliseconds = round((time.perf_counter() - started) * 1000)
     return Check(rule.id, rule.title, not breaches, "; ".join(breaches[:_SHOWN]) or "no breach", milliseconds)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Select, Table, bindparam, insert, select, text, update
+from sqlalchemy import Select, Table, select, text
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.billing import AccountKind, TransferKind
@@ -25,7 +25,8 @@ from zentry_web.domain.usage import (
 )
 from zentry_web.models import DbCharge, DbHold, DbUsageInterval, DbUsageMonth
 from zentry_web.services.base_service import body_hash
-from zentry_web.services.ledger import Draft, Funds, account_id, post, upsert
+from zentry_web.services.bulk import insert_rows, update_rows
+from zentry_web.services.ledger import Draft, Funds, account_id, post
 
 INTERVAL = cast(Table, DbUsageInterval.__table__)
 CHARGE = cast(Table, DbCharge.__table__)
@@ -50,8 +51,14 @@ INTERVAL_FACTS = (
 # As the partial indexes spell it; ``~column`` becomes ``column = 0`` on SQLite, which they do not serve.
 UNSETTLED = text("NOT usage_interval.settled")
 
-INTERVALS_PER_TRANSACTION = 100  # what keeps a write transaction well under 100 ms
-LINES_PER_TRANSACTION = 200
+# A month's sums grow by what is charged.
+_ADD_TO_MONTH = (
+    "ON CONFLICT (vm_id, month, state) DO UPDATE SET "
+    "seconds = usage_month.seconds + excluded.seconds, amount = usage_month.amount + excluded.amount"
+)
+
+INTERVALS_PER_TRANSACTION = 200  # what keeps a write transaction well under 100 ms
+LINES_PER_TRANSACTION = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +128,12 @@ def due_owners(session: Session, until: datetime) -> list[tuple[str, int]]:
 
 
 def due_items(session: Session, owner_ids: Collection[str], until: datetime) -> list[Item]:
-    """Of these owners, the intervals due by ``until``, the longest unsettled first: as many as one commit takes."""
+    """Of these owners, the intervals due by ``until``, the longest unsettled first: one more than a commit takes."""
     query = (
         items_query()
         .where(INTERVAL.c.owner_id.in_(owner_ids), INTERVAL.c.settled_until < hour_start(until))
         .order_by(INTERVAL.c.settled_until, INTERVAL.c.id)
-        .limit(INTERVALS_PER_TRANSACTION)
+        .limit(INTERVALS_PER_TRANSACTION + 1)
     )
     return read_items(session, query)
 
@@ -156,30 +163,21 @@ def settle_items(
     more = False
     for item in items:
         interval = item.interval
-        lines = charge_lines(interval, until, most=most if interval.end is None else None)
+        lines = charge_lines(interval, until, most=most + 1 if most and interval.end is None else None)
         if not lines and interval.end is None:
             continue
-        more = more or len(lines) == most
+        if most and interval.end is None and len(lines) > most:
+            lines, more = lines[:most], True
         account = accounts.setdefault(interval.owner_id, _Account(funds[interval.owner_id].wallet))
         remaining = _charge(account, item, lines)
         if remaining != item.hold_remaining:
-            holds.append({"hold": item.hold_id, "left": remaining})
+            holds.append({"id": item.hold_id, "remaining": remaining})
         reached = lines[-1].end if lines else interval.settled_until
-        done.append({"interval": interval.id, "reached": reached, "whole": reached == interval.end})
+        done.append({"id": interval.id, "settled_until": reached, "settled": reached == interval.end})
     _write(session, accounts, now)
-    if done:
-        session.execute(_REACHED, done)
-    if holds:
-        session.execute(_REMAINING, holds)
+    update_rows(session, INTERVAL, done)
+    update_rows(session, HOLD, holds)
     return Settled(sum(len(account.lines) for account in accounts.values()), more)
-
-
-_REACHED = (
-    update(INTERVAL)
-    .where(INTERVAL.c.id == bindparam("interval"))
-    .values(settled_until=bindparam("reached"), settled=bindparam("whole"))
-)
-_REMAINING = update(HOLD).where(HOLD.c.id == bindparam("hold")).values(remaining=bindparam("left"))
 
 
 def _charge(account: _Account, item: Item, lines: Sequence[ChargeLine]) -> int:
@@ -205,18 +203,8 @@ def _write(session: Session, accounts: dict[str, _Account], now: datetime) -> No
         for interval, line in account.lines:
             charges.append(_charge_row(interval, line, transfer_id))
             _add_to_month(months, interval, line)
-    if not charges:
-        return
-    session.execute(insert(CHARGE), charges)
-    statement = upsert(session, MONTH)
-    statement = statement.on_conflict_do_update(
-        index_elements=["vm_id", "month", "state"],
-        set_={
-            "seconds": MONTH.c.seconds + statement.excluded.seconds,
-            "amount": MONTH.c.amount + statement.excluded.amount,
-        },
-    )
-    session.execute(statement, list(months.values()))
+    insert_rows(session, CHARGE, charges)
+    insert_rows(session, MONTH, list(months.values()), on_conflict=_ADD_TO_MONTH)
 
 
 def _draft(owner_id: str, account: _Account) -> Draft:
