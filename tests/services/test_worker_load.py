@@ -24,7 +24,7 @@ LONGEST_SECONDS = 0.1
 def transactions(monkeypatch):
     """Seconds of every write transaction; the time its thread worked, so that a busy machine does not count."""
     seconds = []
-    monkeypatch.setattr(base_service, "time", SimpleNamespace(perf_counter=time.thread_time))
+    monkeypatch.setattr(base_service, "time", SimpleNamespace(perf_counter=time.thread_time, sleep=time.sleep))
     monkeypatch.setattr(base_service, "_observe", seconds.append)
     return seconds
 
