@@ -163,10 +163,11 @@ class ComputeContract:
         assert rig.get(spec.vm_id).power is PowerState.OFF
         rig.driver.delete(spec.vm_id)
 
-    @pytest.mark.parametrize("action", ["start", "shutdown", "force_off", "reboot", "console_log"])
+    @pytest.mark.parametrize("action", ["start", "shutdown", "force_off", "reboot", "console_log", "resize"])
     def test_a_missing_machine(self, rig: ComputeRig, action: str) -> None:
+        more = {"vcpus": 1, "memory_mib": 128, "disk_gib": 1} if action == "resize" else {}
         with pytest.raises(MachineMissing):
-            getattr(rig.driver, action)("vm_NOSUCHMACHINE")
+            getattr(rig.driver, action)("vm_NOSUCHMACHINE", **more)
         assert rig.driver.machine("vm_NOSUCHMACHINE") is None
 
     def test_deleting_what_is_not_there_succeeds(self, rig: ComputeRig) -> None:
@@ -251,6 +252,37 @@ class ComputeContract:
         assert rig.get(vm_id).power is PowerState.OFF
         rig.driver.delete(vm_id)
         assert rig.driver.machine(vm_id) is None
+
+    def test_a_machine_that_is_off_gets_another_size(self, rig: ComputeRig, created: str) -> None:
+        size = {"vcpus": 2, "memory_mib": 192, "disk_gib": 2}
+        rig.driver.resize(created, **size)
+        rig.driver.resize(created, **size)  # again: nothing to do
+        rig.driver.start(created)
+        rig.driver.resize(created, **size)  # nor while it runs
+        rig.wait_answered(created)
+        row = wait_for(lambda: next((r for r in rig.driver.statistics() if r.vm_id == created), None), 5, "statistics")
+        assert (row.vcpus, row.memory_total_bytes) == (2, 192 * 1024 * 1024)
+        rig.driver.force_off(created)
+        # Smaller again, but for the disk: what is on it stays.
+        rig.driver.resize(created, vcpus=1, memory_mib=128, disk_gib=1)
+        rig.driver.start(created)
+        rig.wait_answered(created)
+        row = wait_for(lambda: next((r for r in rig.driver.statistics() if r.vm_id == created), None), 5, "statistics")
+        assert (row.vcpus, row.memory_total_bytes) == (1, 128 * 1024 * 1024)
+
+    def test_what_runs_keeps_its_size(self, rig: ComputeRig, running: str) -> None:
+        with pytest.raises(ComputeRefused, match="running"):
+            rig.driver.resize(running, vcpus=2, memory_mib=128, disk_gib=1)
+        rig.driver.resize(running, vcpus=1, memory_mib=128, disk_gib=1)
+        assert rig.get(running).power is PowerState.RUNNING
+
+    def test_a_disk_that_finds_no_room_does_not_grow(self, rig: ComputeRig, created: str) -> None:
+        with pytest.raises(ComputeRefused, match="room"):
+            rig.driver.resize(created, vcpus=2, memory_mib=192, disk_gib=10_000_000)
+        rig.driver.resize(created, vcpus=1, memory_mib=128, disk_gib=1)
+        rig.driver.start(created)
+        row = wait_for(lambda: next((r for r in rig.driver.statistics() if r.vm_id == created), None), 5, "statistics")
+        assert (row.vcpus, row.memory_total_bytes) == (1, 128 * 1024 * 1024)
 
     def test_a_running_machine_can_be_deleted_twice(self, rig: ComputeRig) -> None:
         vm_id = rig.created()

@@ -137,6 +137,8 @@ SIGHTS = (
     Sight("vm-failed", "owner", "/vms/{failed}"),
     Sight("vm-activity", "owner", "/vms/{running}/activity"),
     Sight("vm-console", "owner", "/vms/{running}/console"),
+    Sight("vm-resize", "owner", "/vms/{running}/resize"),
+    Sight("vm-resize-stopped", "owner", "/vms/{stopped}/resize"),
     Sight("vm-delete", "owner", "/vms/{stopped}/delete"),
     Sight("vm-delete-dialog", "owner", "/vms/{stopped}", partial(_open_dialog, "More actions", "Delete")),
     Sight("credits", "owner", "/credits", _arrived),

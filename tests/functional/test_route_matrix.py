@@ -45,6 +45,8 @@ RULES = {
     "vms.console": (OWNER, "GET"),
     "vms.metrics": (OWNER, "GET"),
     "vms.act": (OWNER, "POST"),
+    "vms.resize": (OWNER, "GET POST"),
+    "vms.resize_quote": (OWNER, "GET"),
     "vms.delete": (OWNER, "GET POST"),
     "billing.index": (SIGNED_IN, "GET"),
     "billing.plan": (SIGNED_IN, "GET POST"),

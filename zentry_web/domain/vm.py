@@ -12,6 +12,7 @@ class VMState(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     REBOOTING = "rebooting"
+    RESIZING = "resizing"
     STOPPING = "stopping"
     STOPPED = "stopped"
     DELETING = "deleting"
@@ -27,7 +28,16 @@ class VMOrder(StrEnum):
     NAME = "name"
 
 
-IN_TRANSITION = frozenset({VMState.CREATING, VMState.STARTING, VMState.REBOOTING, VMState.STOPPING, VMState.DELETING})
+IN_TRANSITION = frozenset(
+    {
+        VMState.CREATING,
+        VMState.STARTING,
+        VMState.REBOOTING,
+        VMState.RESIZING,
+        VMState.STOPPING,
+        VMState.DELETING,
+    }
+)
 
 
 class OperationKind(StrEnum):
@@ -36,6 +46,7 @@ class OperationKind(StrEnum):
     STOP = "stop"
     FORCE_OFF = "force_off"
     REBOOT = "reboot"
+    RESIZE = "resize"
     DELETE = "delete"
 
 
@@ -54,11 +65,18 @@ ALLOWED_ACTIONS: dict[VMState, frozenset[OperationKind]] = {
     VMState.CREATING: frozenset({OperationKind.DELETE}),
     VMState.STARTING: frozenset({OperationKind.FORCE_OFF, OperationKind.DELETE}),
     VMState.RUNNING: frozenset(
-        {OperationKind.STOP, OperationKind.FORCE_OFF, OperationKind.REBOOT, OperationKind.DELETE}
+        {
+            OperationKind.STOP,
+            OperationKind.FORCE_OFF,
+            OperationKind.REBOOT,
+            OperationKind.RESIZE,
+            OperationKind.DELETE,
+        }
     ),
     VMState.REBOOTING: frozenset({OperationKind.FORCE_OFF, OperationKind.DELETE}),
+    VMState.RESIZING: frozenset({OperationKind.DELETE}),
     VMState.STOPPING: frozenset({OperationKind.FORCE_OFF, OperationKind.DELETE}),
-    VMState.STOPPED: frozenset({OperationKind.START, OperationKind.DELETE}),
+    VMState.STOPPED: frozenset({OperationKind.START, OperationKind.RESIZE, OperationKind.DELETE}),
     VMState.ERROR: frozenset({OperationKind.START, OperationKind.DELETE}),
     VMState.DELETING: frozenset(),
     VMState.DELETED: frozenset(),
@@ -71,6 +89,7 @@ STATE_WHEN_ACCEPTED: dict[OperationKind, VMState] = {
     OperationKind.STOP: VMState.STOPPING,
     OperationKind.FORCE_OFF: VMState.STOPPING,
     OperationKind.REBOOT: VMState.REBOOTING,
+    OperationKind.RESIZE: VMState.RESIZING,
     OperationKind.DELETE: VMState.DELETING,
 }
 
@@ -78,6 +97,9 @@ OVERTAKING = frozenset({OperationKind.FORCE_OFF, OperationKind.DELETE})
 
 # The steps a person watches while a VM comes up.
 LAUNCH_STEPS = ("queued", "disk", "boot", "running", "answered")
+# And while it changes its size: off, changed, up again; one that is off already is only changed.
+RESIZE_STEPS = ("queued", "off", "resize", "boot", "running", "answered")
+RESIZE_STEPS_OFF = ("queued", "resize")
 
 NAME_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 MAX_USER_DATA_BYTES = 64 * 1024
@@ -143,6 +165,7 @@ class Operation:
     created_at: datetime
     finished_at: datetime | None
     error: str
+    restarts: bool = False  # a resize of a VM that ran: it is stopped and started again
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +198,17 @@ class VM:
     @property
     def rate_micro_per_hour(self) -> int:
         """What it costs now, by its state."""
-        if self.state in (VMState.RUNNING, VMState.REBOOTING, VMState.STOPPING):
+        if self.is_on:
             return self.running_micro_per_hour
-        return self.stopped_micro_per_hour if self.state in (VMState.STOPPED, VMState.STARTING) else 0
+        off = (VMState.STOPPED, VMState.STARTING, VMState.RESIZING)
+        return self.stopped_micro_per_hour if self.state in off else 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is paid for as running: a resize begins and ends on or off, and is off in between."""
+        if self.state == VMState.RESIZING:
+            return self.started_at is not None and self.stopped_at is None
+        return self.state in (VMState.RUNNING, VMState.REBOOTING, VMState.STOPPING)
 
     @property
     def in_transition(self) -> bool:
@@ -210,21 +241,33 @@ class VMPage:
 
 
 def launch_steps(vm: VM, operation: Operation | None) -> tuple[Step, ...]:
-    """The five steps of coming up, from the VM's own facts and its operation's recorded step."""
-    if operation is None or operation.kind not in (OperationKind.CREATE, OperationKind.START):
+    """The steps of coming up or of a resize, from the VM's own facts and its operation's recorded step."""
+    names = _step_names(operation)
+    if operation is None or not names:
         return ()
-    if vm.answered_at is not None:
-        reached = len(LAUNCH_STEPS)
-    elif vm.state == VMState.RUNNING:
-        reached = 4  # 'running' is done, 'answered' is awaited
+    ended = operation.state == OperationState.SUCCEEDED
+    if ended and operation.kind == OperationKind.RESIZE and not operation.restarts:
+        reached = len(names)
+    elif vm.answered_at is not None and (ended or operation.kind != OperationKind.RESIZE):
+        reached = len(names)
+    elif vm.state == VMState.RUNNING and "running" in names:
+        reached = names.index("answered")  # 'running' is done, 'answered' is awaited
     else:
-        reached = max(0, LAUNCH_STEPS.index(operation.step) if operation.step in LAUNCH_STEPS else 0)
+        reached = names.index(operation.step) if operation.step in names else 0
     failed = operation.state == OperationState.FAILED
     times = {"queued": operation.created_at, "running": vm.started_at, "answered": vm.answered_at}
     steps = []
-    for index, name in enumerate(LAUNCH_STEPS):
+    for index, name in enumerate(names):
         status = "done" if index < reached else "waiting"
         if index == reached:
             status = "failed" if failed else "current"
         steps.append(Step(name, status, times.get(name) if status == "done" else None))
     return tuple(steps)
+
+
+def _step_names(operation: Operation | None) -> tuple[str, ...]:
+    if operation is None:
+        return ()
+    if operation.kind == OperationKind.RESIZE:
+        return RESIZE_STEPS if operation.restarts else RESIZE_STEPS_OFF
+    return LAUNCH_STEPS if operation.kind in (OperationKind.CREATE, OperationKind.START) else ()

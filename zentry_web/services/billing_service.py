@@ -38,6 +38,7 @@ from zentry_web.services.notices import MailSettings, Notices
 from zentry_web.services.payments import Payments
 from zentry_web.services.price_changes import DEFAULT_NOTICE_DAYS, PriceChanges
 from zentry_web.services.price_telling import PriceTelling
+from zentry_web.services.resizes import Resizes
 from zentry_web.services.spending import Spending
 from zentry_web.services.statements import Statements
 from zentry_web.services.usage import UsageRecorder
@@ -75,6 +76,7 @@ class BillingService(BillingRuns):
         self.payments = Payments(core, self.notices, provider, credit_price)
         self.by_hand = ByHandPosting(core)
         self.books = Books(core, self.by_hand, self.notices, approval_micro=approval_micro)
+        self.resizes = Resizes(core, window=self._window)
 
     # -- credits --------------------------------------------------------------------------------
 

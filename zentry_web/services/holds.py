@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from zentry_web.domain.billing import AccountKind, CreditStop, TransferKind
 from zentry_web.domain.ids import new_id
 from zentry_web.domain.money import cost
-from zentry_web.domain.usage import Interval, OpenHold, Renewal, affordable_until, plan_renewals
+from zentry_web.domain.usage import Interval, OpenHold, Renewal, affordable_until, charges_cost, plan_renewals
 from zentry_web.models import DbVM
 from zentry_web.services.base_service import body_hash
 from zentry_web.services.ledger import ACCOUNT, Draft, Funds, account_id, post, require_funds
@@ -78,6 +78,42 @@ def place(
         reason = f"Held for {window // timedelta(minutes=1)} minutes of running"
         post(session, [_move(f"hold:{hold_id}", TransferKind.HOLD, owner_id, amount, reason, vm_id)], now)
     return HoldRow(hold_id, owner_id, None, amount)
+
+
+def add(session: Session, vm_id: str, amount: int, now: datetime) -> None:
+    """Set ``amount`` more aside on the VM's open hold; it lasts no longer for that before it is renewed or bound."""
+    hold = find_hold(session, vm_id)
+    if hold is None or amount <= 0:
+        return
+    session.execute(update(HOLD).where(HOLD.c.id == hold.id).values(remaining=HOLD.c.remaining + amount))
+    key = f"hold:{hold.id}:{new_id('more', now)}"
+    post(session, [_move(key, TransferKind.HOLD, hold.owner_id, amount, "Held for a larger size", vm_id)], now)
+
+
+def trim(session: Session, vm_id: str, now: datetime) -> None:
+    """Give back what the VM's hold has beyond the second that it lasts to."""
+    query = (
+        select(HOLD.c.id, HOLD.c.owner_id, HOLD.c.remaining, HOLD.c.paid_until, HOLD.c.rate_micro_per_hour)
+        .add_columns(INTERVAL.c.settled_until, INTERVAL.c.time_zone)
+        .join(INTERVAL, INTERVAL.c.id == HOLD.c.interval_id)
+        .where(HOLD.c.vm_id == vm_id, HOLD.c.closed_at.is_(None), INTERVAL.c.end_at.is_(None))
+    )
+    row = session.execute(query).one_or_none()
+    if row is None:
+        return
+    over = row.remaining - charges_cost(row.rate_micro_per_hour, row.settled_until, row.paid_until, row.time_zone)
+    if over > 0:
+        session.execute(update(HOLD).where(HOLD.c.id == row.id).values(remaining=row.remaining - over))
+        key = f"release:{row.id}:{new_id('over', now)}"
+        draft = _move(key, TransferKind.RELEASE, row.owner_id, -over, "Not needed for its size", vm_id)
+        post(session, [draft], now)
+
+
+def unbind(session: Session, vm_id: str) -> None:
+    """The VM's run has ended and another follows: its hold waits for that."""
+    session.execute(
+        update(HOLD).where(HOLD.c.vm_id == vm_id, HOLD.c.closed_at.is_(None)).values(interval_id=None, paid_until=None)
+    )
 
 
 def release(session: Session, hold: HoldRow, vm_id: str, now: datetime) -> None:

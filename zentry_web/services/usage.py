@@ -26,7 +26,16 @@ class UsageRecorder:
         self._window = window
         session.flush()  # rows of the caller's that intervals refer to
 
-    def open(self, vm: BilledVM, state: UsageState, at: datetime, event_id: str, *, has_minimum: bool) -> None:
+    def open(
+        self,
+        vm: BilledVM,
+        state: UsageState,
+        at: datetime,
+        event_id: str,
+        *,
+        has_minimum: bool,
+        keep_hold: bool = False,
+    ) -> None:
         """Close the VM's open interval at ``at``, if any, and open one in ``state``, with its hold if running.
 
         Prices that began to count before ``at`` are put in force first.
@@ -38,7 +47,7 @@ class UsageRecorder:
         minimum = MINIMUM_SECONDS if has_minimum else 0
         if current:
             inherits = goes_on and not has_minimum
-            left = self._close(current, start, event_id, charge_minimum=not inherits, keep_hold=goes_on)
+            left = self._close(current, start, event_id, charge_minimum=not inherits, keep_hold=goes_on or keep_hold)
             minimum = left if inherits else minimum
         interval = Interval(
             id=new_id("use", self._now),
@@ -56,6 +65,11 @@ class UsageRecorder:
         self._insert(interval, vm, event_id)
         if state == UsageState.RUNNING:
             self._hold(interval)
+
+    def pause(self, vm: BilledVM, at: datetime, event_id: str) -> None:
+        """The run ends at ``at`` and another will follow by itself: the hold is kept for that."""
+        self.open(vm, UsageState.STOPPED, at, event_id, has_minimum=False, keep_hold=True)
+        holds.unbind(self._session, vm.vm_id)
 
     def close(self, vm_id: str, at: datetime, event_id: str) -> None:
         """Close and settle the VM's open interval, if any, and release its hold."""

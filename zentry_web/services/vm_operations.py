@@ -21,6 +21,7 @@ PATIENCE = {  # how long an operation may be tried before it is given up
     OperationKind.STOP: timedelta(minutes=30),
     OperationKind.FORCE_OFF: timedelta(days=30),
     OperationKind.REBOOT: timedelta(minutes=5),
+    OperationKind.RESIZE: timedelta(minutes=10),
     OperationKind.DELETE: timedelta(days=365),
 }
 
@@ -35,6 +36,7 @@ class Claim:
     reason: str
     requested_by: str
     worker: str
+    step: str  # how far an attempt before this one came
     attempt: int
     created_at: datetime
     give_up_at: datetime
@@ -209,6 +211,7 @@ def as_operation(row: DbOperation) -> Operation:
         created_at=row.created_at,
         finished_at=row.finished_at,
         error=row.error,
+        restarts=row.details.get("run_id") is not None,
     )
 
 
@@ -220,6 +223,7 @@ def _claim(row: DbOperation, worker: str) -> Claim:
         reason=row.reason,
         requested_by=row.requested_by,
         worker=worker,
+        step=row.step,
         attempt=row.attempts,
         created_at=row.created_at,
         give_up_at=row.give_up_at,

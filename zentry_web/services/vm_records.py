@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -21,12 +22,17 @@ from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.vm_operations import Claim, OperationQueue
 
-BILLED_AS_RUNNING = (VMState.RUNNING, VMState.REBOOTING, VMState.STOPPING)
+_RUNS = (VMState.RUNNING, VMState.REBOOTING, VMState.STOPPING)
 VANISHED = (
     "The hypervisor no longer has this machine. Its disk may still be there: starting makes the machine anew around it."
 )
 NEVER_MADE = "The machine has not been made yet. Starting makes it."
 OFF_BY_ITSELF = "It was powered off from inside the guest or on the host."
+
+
+def is_billed_as_running(state: str, run_id: str | None) -> bool:
+    """Whether a VM in this state has a running interval; one that is resized may be on or off."""
+    return state in _RUNS or (state == VMState.RESIZING and run_id is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ class VMRecords(BaseService):
     # -- how operations end ---------------------------------------------------------------------
 
     def operation_running(self, claim: Claim, machine: Machine) -> bool:
-        """A create or start reached a running machine: the running interval opens, the operation succeeds.
+        """A create, start or resize reached a running machine: the running interval opens, the operation succeeds.
 
         False when the claim was overtaken; then nothing is recorded.
         """
@@ -118,7 +124,33 @@ class VMRecords(BaseService):
             if not self._operations.finish(session, claim, OperationState.SUCCEEDED):
                 return False
             event_id = self._ended(vm, claim, Outcome.SUCCEEDED)
-            self._run_begins(vm, machine, self.now(), event_id, has_minimum=claim.requested_by != SYSTEM.id)
+            if claim.kind == OperationKind.RESIZE:
+                _take_size(vm, claim.details)
+            self._run_begins(vm, machine, self.now(), event_id, has_minimum=_has_minimum(claim))
+            if claim.kind == OperationKind.RESIZE:
+                self._billing.resizes.give_back(vm.id)
+            return True
+
+    def resize_off(self, claim: Claim, at: datetime) -> bool:
+        """A machine to be resized went off at ``at``: its running interval ends, its hold waits for the start."""
+        with self._locked(claim.vm_id) as (_session, vm):
+            if not self._operations.reach(claim, "resize"):
+                return False
+            at = max(at, vm.started_at) if vm.started_at else at
+            self._billing.resizes.pause(billed_vm(vm), at, self._surprise(vm, "vm.resize_off"))
+            vm.run_id, vm.stopped_at, vm.answered_at, vm.address, vm.reach = None, at, None, "", ""
+            return True
+
+    def operation_resized(self, claim: Claim) -> bool:
+        """A machine that is off has its new size: what its disk costs changes now, the operation succeeds."""
+        with self._locked(claim.vm_id) as (session, vm):
+            if not self._operations.finish(session, claim, OperationState.SUCCEEDED):
+                return False
+            event_id = self._ended(vm, claim, Outcome.SUCCEEDED)
+            _take_size(vm, claim.details)
+            if vm.disk_until is None:
+                self._billing.open_interval(billed_vm(vm), UsageState.STOPPED, self.now(), event_id=event_id)
+            vm.state = VMState.STOPPED
             return True
 
     def operation_off(self, claim: Claim, at: datetime, *, gone: bool = False) -> bool:
@@ -184,6 +216,8 @@ class VMRecords(BaseService):
                 self._run_ends(vm, at, event_id, reason)
             else:
                 self._is_as_before(vm, was_running)
+            if claim.kind == OperationKind.RESIZE:
+                self._billing.resizes.give_back(vm.id)
             vm.state_reason = reason
             return True
 
@@ -191,7 +225,7 @@ class VMRecords(BaseService):
         if was_running:
             vm.state = VMState.RUNNING
         elif claim.requested_by != SYSTEM.id:
-            self._run_begins(vm, machine, self.now(), event_id, has_minimum=True)
+            self._run_begins(vm, machine, self.now(), event_id, has_minimum=_has_minimum(claim))
         # Else it runs unasked and unpaid, and could not be forced off: the reconciler tries again.
 
     def _is_as_before(self, vm: DbVM, was_running: bool) -> None:
@@ -230,7 +264,7 @@ class VMRecords(BaseService):
             if vm is None:
                 return False
             event_id = self._surprise(vm, "vm.new_run_seen")
-            self._billing.open_interval(_billed(vm), UsageState.STOPPED, at, event_id=event_id)
+            self._billing.open_interval(billed_vm(vm), UsageState.STOPPED, at, event_id=event_id)
             self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
             self._run_begins(vm, machine, self.now(), event_id, has_minimum=False)
             return True
@@ -281,7 +315,7 @@ class VMRecords(BaseService):
             yield vm if is_same else None
 
     def _run_begins(self, vm: DbVM, machine: Machine, at: datetime, event_id: str, *, has_minimum: bool) -> None:
-        self._billing.open_interval(_billed(vm), UsageState.RUNNING, at, event_id=event_id, has_minimum=has_minimum)
+        self._billing.open_interval(billed_vm(vm), UsageState.RUNNING, at, event_id=event_id, has_minimum=has_minimum)
         vm.state, vm.state_reason, vm.made = VMState.RUNNING, "", True
         vm.credit_stopped_at = vm.disk_until = None
         vm.run_id, vm.started_at, vm.answered_at, vm.stopped_at = machine.run_id, at, None, None
@@ -297,7 +331,7 @@ class VMRecords(BaseService):
             self._billing.landing.keep_disk(vm, self.now())
             vm.credit_stopped_at = self.now()
         else:
-            self._billing.open_interval(_billed(vm), UsageState.STOPPED, at, event_id=event_id)
+            self._billing.open_interval(billed_vm(vm), UsageState.STOPPED, at, event_id=event_id)
         self._billing.release_hold(vm.id)  # also of a start that was overtaken before it ran
         vm.state, vm.state_reason, vm.made = VMState.STOPPED, reason, True
         vm.run_id, vm.stopped_at, vm.answered_at = None, at, None
@@ -332,7 +366,21 @@ class VMRecords(BaseService):
         )
 
 
-def _billed(vm: DbVM) -> BilledVM:
+def _has_minimum(claim: Claim) -> bool:
+    """Starts by Zentry itself and after a resize carry no minimum."""
+    return claim.requested_by != SYSTEM.id and claim.kind != OperationKind.RESIZE
+
+
+def _take_size(vm: DbVM, details: dict[str, Any]) -> None:
+    """A disk that is larger already (of a resize that failed later on) is billed as what was ordered."""
+    vm.size_id, vm.price_version_id = details["size_id"], details["price_version_id"]
+    vm.vcpus, vm.memory_mib, vm.disk_gib = details["vcpus"], details["memory_mib"], details["disk_gib"]
+    vm.running_micro_per_hour = details["running_micro_per_hour"]
+    vm.stopped_micro_per_hour = details["stopped_micro_per_hour"]
+
+
+def billed_vm(vm: DbVM) -> BilledVM:
+    """What billing needs to know of this row."""
     return BilledVM(
         vm_id=vm.id,
         owner_id=vm.owner_id,

@@ -34,9 +34,10 @@ from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_landing import VMLanding
 from zentry_web.services.vm_operations import OperationQueue, as_operation
-from zentry_web.services.vm_queries import VMList, as_vm, read_page, read_vm, vm_query
-from zentry_web.services.vm_records import BILLED_AS_RUNNING, VMRecords
+from zentry_web.services.vm_queries import VMList, read_page, read_vm
+from zentry_web.services.vm_records import VMRecords, is_billed_as_running
 from zentry_web.services.vm_requests import LaunchRequest, parse_launch
+from zentry_web.services.vm_resizing import VMResizing
 
 _LONGEST_KEY = 100
 _CREDIT_STOP_MARGIN = timedelta(seconds=15)  # before the end of a hold, whatever else is under way
@@ -68,6 +69,9 @@ class VMService(BaseService):
         self.operations = OperationQueue(core)
         self.records = VMRecords(core, billing, self.operations)
         self.landing = VMLanding(core, billing, self.operations, self._accept)
+        self.resizing = VMResizing(
+            core, billing, self.catalogue, lambda: self.get_compute_status().capacity, self._accept
+        )
 
     # -- catalogue ------------------------------------------------------------------------------
 
@@ -140,6 +144,16 @@ class VMService(BaseService):
         """Accept asking the guest to restart; the bill runs on."""
         return self._request(OperationKind.REBOOT, vm_id, actor)
 
+    def resize_vm(
+        self, vm_id: str, size_id: str, *, actor: Actor = SYSTEM, idempotency_key: str | None = None
+    ) -> Operation:
+        """Accept another size: a VM that is off is changed, one that runs is stopped, changed and started again.
+
+        The same ``idempotency_key`` gives the same operation. Raises NotFoundError, ValidationError (``size_id``: not
+        on offer, a smaller disk, too large), InsufficientCreditsError, ConflictError (state, key used otherwise).
+        """
+        return self.resizing.request(vm_id, size_id, actor=actor, idempotency_key=idempotency_key)
+
     def delete_vm(self, vm_id: str, confirm_name: str, *, actor: Actor = SYSTEM) -> Operation:
         """Accept deleting VM and disk for good; billing ends now. ``confirm_name`` must be its name."""
         with self.reading() as session:
@@ -176,12 +190,12 @@ class VMService(BaseService):
                 self._accept(session, vm, OperationKind.STOP, SYSTEM, "credit", details)
 
     def _must_stop(self, session: Session, vm: DbVM, stop: CreditStop) -> bool:
-        if vm.state not in BILLED_AS_RUNNING:
+        if not is_billed_as_running(vm.state, vm.run_id):
             return False
         under_way = self.operations.find_open(session, vm.id)
         if under_way is None:
             return vm.state == VMState.RUNNING
-        if under_way.kind == OperationKind.REBOOT:
+        if under_way.kind in (OperationKind.REBOOT, OperationKind.RESIZE):
             return True
         is_owners_stop = under_way.kind == OperationKind.STOP and "ends_at" not in under_way.details
         return is_owners_stop and self.now() >= stop.ends_at - _CREDIT_STOP_MARGIN
@@ -232,13 +246,6 @@ class VMService(BaseService):
             conditions.append(or_(DbVM.name.contains(text, autoescape=True), DbVM.address == text, DbVM.id == text))
         with self.reading() as session:
             return read_page(session, conditions, before, limit, order)
-
-    def list_attention(self, user_id: str, *, actor: Actor = SYSTEM, limit: int = 5) -> list[VM]:
-        """The person's VMs that need a look: in error, or stopped for a reason that is not theirs."""
-        require_self(actor, user_id)
-        query = vm_query().where(DbVM.owner_id == user_id, DbVM.deleted_at.is_(None), DbVM.state_reason != "")
-        with self.reading() as session:
-            return [as_vm(row) for row in session.execute(query.order_by(DbVM.id.desc()).limit(limit))]
 
     def list_vm_activity(
         self, vm_id: str, *, actor: Actor = SYSTEM, before: int | None = None, limit: int = 30

@@ -53,6 +53,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "vm.stop": ("player-stop", "Stopped {name}"),
     "vm.force_off": ("power", "Forced off {name}"),
     "vm.reboot": ("rotate", "Rebooted {name}"),
+    "vm.resize": ("adjustments", "Resized {name}{sizes}"),
+    "vm.resize_off": ("player-stop", "{name} powered off to change its size"),
     "vm.delete": ("trash", "Deleted {name}"),
     "vm.gone_seen": ("plug-off", "{name} was removed outside of Zentry"),
     "vm.off_seen": ("player-stop", "{name} was powered off from inside or outside of Zentry"),
@@ -81,6 +83,7 @@ PENDING = {
     "vm.stop": "Stopping {name}",
     "vm.force_off": "Forcing off {name}",
     "vm.reboot": "Rebooting {name}",
+    "vm.resize": "Resizing {name}{sizes}",
     "vm.delete": "Deleting {name}",
 }
 FAILED = {
@@ -91,6 +94,7 @@ FAILED = {
     "vm.stop": "Stop of {name}",
     "vm.force_off": "Force off of {name}",
     "vm.reboot": "Reboot of {name}",
+    "vm.resize": "Resize of {name}{sizes}",
     "vm.delete": "Delete of {name}",
 }
 ENDINGS = {"failed": "failed", "cancelled": "refused", "succeeded": "succeeded"}
@@ -141,10 +145,15 @@ def _filled(words: str, event: Event) -> str:
     amount = event.details.get("amount_micro", event.details.get("amount"))
     if not words:
         return f"{event.action.replace('.', ' ').replace('_', ' ').capitalize()}: {name}"
-    text = words.replace("{name}", name)
+    text = words.replace("{name}", name).replace("{sizes}", _sizes(event))
     if event.action.startswith("credits.") and isinstance(amount, int):
         text = f"{text}: {format_credits(abs(amount))}"
     return text
+
+
+def _sizes(event: Event) -> str:
+    before, after = event.details.get("from"), event.details.get("size")
+    return f" from {before} to {after}" if before and after else ""
 
 
 def _who(event: Event, viewer_id: str, with_address: bool) -> str:

@@ -107,6 +107,8 @@ class OperationRunner:
             self._go_off(claim)
         elif claim.kind == OperationKind.REBOOT:
             self._reboot(claim)
+        elif claim.kind == OperationKind.RESIZE:
+            self._resize(claim)
         else:
             self._delete(claim)
 
@@ -114,10 +116,18 @@ class OperationRunner:
         name = claim.kind.value
         self._checkpoint(f"{name}.claimed")
         self._step(claim, "disk")
-        if claim.kind == OperationKind.CREATE or self._driver.machine(claim.vm_id) is None:
+        found = None if claim.kind == OperationKind.CREATE else self._driver.machine(claim.vm_id)
+        if found is None:
             self._driver.create(self._records.spec(claim.vm_id))
+        elif is_off(found):
+            self._fit(claim.vm_id)  # a resize that nobody could finish may have left another size
         self._checkpoint(f"{name}.disk")
         self._step(claim, "boot")
+        self._boot(claim)
+
+    def _boot(self, claim: Claim) -> None:
+        """Power it on, wait until it runs and record that."""
+        name = claim.kind.value
         machine = self._wait(claim, lambda found: found.power not in (PowerState.BUILDING, PowerState.UNKNOWN))
         if machine.power != PowerState.RUNNING:
             self._driver.start(claim.vm_id)
@@ -131,9 +141,15 @@ class OperationRunner:
         self._events.something.set()  # the reconciler watches for its answer from here
 
     def _go_off(self, claim: Claim) -> None:
+        self._checkpoint(f"{claim.kind}.claimed")
+        machine, at = self._power_down(claim, self._force_at(claim))
+        if not self._records.operation_off(claim, at, gone=machine is None):
+            raise Overtaken
+
+    def _power_down(self, claim: Claim, force_at: datetime | None) -> tuple[Machine | None, datetime]:
+        """Bring the machine down; what is left of it (None: it is gone), and when it went off."""
         name = claim.kind.value
-        self._checkpoint(f"{name}.claimed")
-        off = PowerOff(self._force_at(claim), self._stop_timeout)
+        off = PowerOff(force_at, self._stop_timeout)
         while (machine := self._driver.machine(claim.vm_id)) is not None and not is_off(machine):
             off.seen_on = off.seen_on or machine.power == PowerState.RUNNING
             step = off.next_step(self._clock.now())
@@ -149,9 +165,51 @@ class OperationRunner:
             self._checkpoint(f"{name}.asked")
             self._pause(claim)
         self._checkpoint(f"{name}.off")
-        at = self._went(claim, off.seen_on)
-        if not self._records.operation_off(claim, at, gone=machine is None):
+        return machine, self._went(claim, off.seen_on)
+
+    def _resize(self, claim: Claim) -> None:
+        """Off if it runs, changed, and up again if it ran. The record gets the new size at the end, so that until
+        then a failure leaves the old one."""
+        self._checkpoint("resize.claimed")
+        restarts = claim.details["run_id"] is not None
+        if restarts and claim.step in ("queued", "off"):
+            self._step(claim, "off")
+            machine, at = self._power_down(claim, None)
+            if machine is None:
+                raise MachineMissing("The hypervisor no longer has this machine.")
+            if not self._records.resize_off(claim, at):
+                raise Overtaken
+        if claim.step != "boot":
+            self._step(claim, "resize")
+            self._checkpoint("resize.recorded")
+            sizes = {name: claim.details[name] for name in ("vcpus", "memory_mib", "disk_gib")}
+            self._driver.resize(claim.vm_id, **sizes)
+            self._checkpoint("resize.changed")
+        if restarts:
+            self._step(claim, "boot")
+            self._boot(claim)
+        elif not self._records.operation_resized(claim):
             raise Overtaken
+
+    def _fit(self, vm_id: str) -> None:
+        """Give a machine that is off the size that is recorded."""
+        spec = self._records.spec(vm_id)
+        self._driver.resize(vm_id, vcpus=spec.vcpus, memory_mib=spec.memory_mib, disk_gib=spec.disk_gib)
+
+    def _undo_resize(self, claim: Claim) -> None:
+        """The old size again, and running again if it ran; nothing if it was never off."""
+        machine = self._driver.machine(claim.vm_id)
+        run_id = claim.details["run_id"]
+        if machine is None or (run_id is not None and machine.run_id == run_id):
+            return
+        try:
+            if run_id is not None:
+                self._driver.force_off(claim.vm_id)
+            self._fit(claim.vm_id)
+            if run_id is not None:
+                self._driver.start(claim.vm_id)
+        except ComputeRefused as error:
+            log.warning("resize_not_undone", operation=claim.operation_id, error=str(error))
 
     def _went(self, claim: Claim, seen_on: bool) -> datetime:
         """When a machine that is off now went off: as the driver told; just now if it was seen running in this
@@ -217,6 +275,8 @@ class OperationRunner:
                 self._driver.delete(claim.vm_id)
             elif claim.kind == OperationKind.START:
                 self._stay_off(claim.vm_id)
+            elif claim.kind == OperationKind.RESIZE:
+                self._undo_resize(claim)
             machine = self._driver.machine(claim.vm_id)
             known = machine is None or machine.power not in (PowerState.BUILDING, PowerState.UNKNOWN)
         except ComputeError:

@@ -9,7 +9,7 @@ from zentry_web.adapters.compute.base import ComputeDriver, ComputeError, Machin
 from zentry_web.domain.vm import VMState
 from zentry_web.services.errors import InsufficientCreditsError
 from zentry_web.services.monitoring_service import MonitoringService
-from zentry_web.services.vm_records import BILLED_AS_RUNNING, KnownVM
+from zentry_web.services.vm_records import KnownVM, is_billed_as_running
 from zentry_web.services.vm_service import VMService
 from zentry_web.worker.machine_events import MachineEvents
 
@@ -62,7 +62,7 @@ class Reconciler:
 
     def _compare(self, vm: KnownVM, machine: Machine | None, confirmed: datetime, now: datetime) -> bool:
         """Record what differs. True when the VM is billed as running, is not, and that is not recorded yet."""
-        billed = vm.state in BILLED_AS_RUNNING
+        billed = is_billed_as_running(vm.state, vm.run_id)
         if machine is not None and machine.power in (PowerState.UNKNOWN, PowerState.BUILDING):
             return billed
         running = machine is not None and machine.power == PowerState.RUNNING

@@ -148,6 +148,14 @@ class ComputeDriver(Protocol):
     def reboot(self, vm_id: str) -> None:
         """Ask the guest to restart; still the same run. Raises MachineMissing, ComputeRefused if it is off."""
 
+    def resize(self, vm_id: str, *, vcpus: int, memory_mib: int, disk_gib: int) -> None:
+        """Give a machine that is off other processors, memory and disk; the next start has them. Success if it has
+        them already, running or not.
+
+        A disk only grows, and the file system Zentry made on it with it: one that is larger stays as it is. Raises
+        MachineMissing, ComputeRefused (it runs; no room for the disk): then nothing has changed.
+        """
+
     def delete(self, vm_id: str) -> None:
         """Cut the power and remove definition, disks, seed and console log. Success if missing."""
 

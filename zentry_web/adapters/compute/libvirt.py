@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,18 @@ class LibvirtCompute:
             domain.reboot(libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN)
 
         self._act(vm_id, reboot)
+
+    def resize(self, vm_id: str, *, vcpus: int, memory_mib: int, disk_gib: int) -> None:
+        domain = self._get(vm_id)
+        spec = self._definitions.ordered(vm_id)
+        disk_gib = max(disk_gib, spec.disk_gib)
+        wanted = replace(spec, vcpus=vcpus, memory_mib=memory_mib, disk_gib=disk_gib)
+        if wanted == spec and self._definitions.is_defined_as(domain, wanted):
+            return
+        if self._connection.call(lambda _: domain.isActive()):
+            raise ComputeRefused("The machine is running, so its size cannot change.")
+        self._storage.resize(wanted)
+        self._definitions.define_again(wanted)
 
     def delete(self, vm_id: str) -> None:
         def remove(connection: Any) -> None:

@@ -64,6 +64,16 @@ class LibvirtDefinitions:
         fields = ("vm_id", "name", "vcpus", "memory_mib", "disk_gib", "image")
         return MachineSpec(**{field: notes[field] for field in fields})
 
+    def is_defined_as(self, domain: Any, spec: MachineSpec) -> bool:
+        """Whether the definition has the size of ``spec``."""
+        facts = self._connection.call(lambda _: self._domains.facts(domain))
+        return facts is not None and (facts.vcpus, facts.memory_mib) == (spec.vcpus, spec.memory_mib)
+
+    def define_again(self, spec: MachineSpec) -> None:
+        """Replace the definition of a machine that is off. Raises ComputeRefused when the image is gone."""
+        image = get_image(self._image_dir, spec.image)
+        self._define(spec, image, self._choose_accelerator(image))
+
     def renew(self, domain: Any, spec: MachineSpec) -> None:
         """Define anew what was defined for another accelerator, or with a forwarded port that is now in use.
 

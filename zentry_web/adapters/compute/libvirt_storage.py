@@ -3,12 +3,9 @@
 A machine's folder appears whole, by one rename, or not at all.
 """
 
-import contextlib
 import json
-import os
 import re
 import shutil
-import subprocess
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -16,13 +13,11 @@ from typing import Any
 
 from zentry_web.adapters.compute.base import ComputeRefused, ComputeUnavailable, MachineSpec
 from zentry_web.adapters.compute.host import GIB, disk_bytes
+from zentry_web.adapters.compute.libvirt_disks import grow_disk, make_disk
 from zentry_web.adapters.compute.seed import build_seed
 
 RESERVE_BYTES = GIB  # never promised to a machine
-TOOL_SECONDS = 120
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-# mke2fs lives in /sbin, which an ordinary user's path lacks on Debian.
-_PATH = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
 
 
 class MachineStorage:
@@ -72,6 +67,24 @@ class MachineStorage:
             if attempt is not None:
                 shutil.rmtree(attempt, ignore_errors=True)
         return True
+
+    def resize(self, spec: MachineSpec) -> None:
+        """Note the size of ``spec`` and grow the disk to it. Raises ComputeRefused (no room) and changes nothing then.
+
+        The disk comes first, so that it is never smaller than its note says.
+        """
+        notes = self.notes(spec.vm_id)
+        try:
+            if spec.disk_gib > int(notes["disk_gib"]):
+                if (spec.disk_gib - int(notes["disk_gib"])) * GIB > self.free_bytes():
+                    raise ComputeRefused(f"The host has no room for a disk of {spec.disk_gib} GiB.")
+                grow_disk(self.disk(spec.vm_id), spec.disk_gib)
+            notes |= {"vcpus": spec.vcpus, "memory_mib": spec.memory_mib, "disk_gib": spec.disk_gib}
+            fresh = self.folder(spec.vm_id) / "machine.new"
+            fresh.write_text(json.dumps(notes))
+            fresh.replace(self.folder(spec.vm_id) / "machine.json")
+        except (OSError, KeyError) as error:
+            raise ComputeRefused(f"The machine’s files could not be changed: {error}.") from error
 
     def delete(self, vm_id: str) -> None:
         """Remove everything of a machine, also what a crash left; nothing there is fine."""
@@ -126,43 +139,13 @@ class MachineStorage:
 
 def _fill(folder: Path, spec: MachineSpec) -> None:
     folder.chmod(0o711)  # the hypervisor may run as another user, who then is given the files themselves
-    _make_disk(folder / "disk.qcow2", spec.disk_gib)
+    make_disk(folder / "disk.qcow2", spec.disk_gib)
     (folder / "seed.iso").write_bytes(build_seed(spec))
     for name in ("disk.qcow2", "seed.iso"):  # user data may hold secrets; libvirt gives both to the hypervisor's user
         (folder / name).chmod(0o600)
     (folder / "console.log").touch()
     notes = asdict(spec) | {"ssh_keys": len(spec.ssh_keys), "user_data": bool(spec.user_data)}
     (folder / "machine.json").write_text(json.dumps(notes))
-
-
-def _make_disk(path: Path, size_gib: int) -> None:
-    """A qcow2 disk that holds an empty ext4 file system labelled zentry-data."""
-    raw = path.with_suffix(".raw")
-    try:
-        with raw.open("wb") as file:
-            file.truncate(size_gib * GIB)
-        # The file is all zeroes, so neither mke2fs nor the guest need write zeroes into it.
-        options = ["-E", "assume_storage_prezeroed=1,nodiscard", "-m", "0", "-L", "zentry-data"]
-        _run(["mke2fs", "-q", "-F", "-t", "ext4", *options, str(raw)])
-        _run(["qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", str(raw), str(path)])
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            raw.unlink()
-
-
-def _run(command: list[str]) -> None:
-    program = shutil.which(command[0], path=_PATH)
-    if program is None:
-        raise ComputeRefused(f"The program {command[0]} is missing on the host.")
-    try:
-        subprocess.run(
-            [program, *command[1:]], check=True, timeout=TOOL_SECONDS, stdin=subprocess.DEVNULL, capture_output=True
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ComputeUnavailable("Making the machine’s disk took too long.") from error
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise ComputeRefused(f"The machine’s disk could not be made: {lines[-1]}.") from error
 
 
 def _existing_parent(folder: Path) -> Path:

@@ -121,6 +121,19 @@ class SimulatorCompute:
             self._store.add_event(connection, vm_id, "rebooted", now)
         self._faults.after(late)
 
+    def resize(self, vm_id: str, *, vcpus: int, memory_mib: int, disk_gib: int) -> None:
+        late = self._faults.before(vm_id, "resize")
+        machine = self._get(vm_id)
+        disk = max(disk_gib, machine.disk_gib)
+        if (machine.vcpus, machine.memory_mib, machine.disk_gib) != (vcpus, memory_mib, disk):
+            if machine.is_on(self._now()):
+                raise ComputeRefused("The machine is running, so its size cannot change.")
+            if disk - machine.disk_gib > self._free()[1]:
+                raise ComputeRefused("The host has no room for a disk of this size.")
+            with self._store.write() as connection:
+                self._store.update(connection, vm_id, vcpus=vcpus, memory_mib=memory_mib, disk_gib=disk)
+        self._faults.after(late)
+
     def delete(self, vm_id: str) -> None:
         late = self._faults.before(vm_id, "delete")
         with self._store.write() as connection:

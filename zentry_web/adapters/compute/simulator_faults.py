@@ -7,7 +7,7 @@ from zentry_web.adapters.compute.simulator_store import SimulatorStore
 
 # The calls that can be made to fail ("*": all of them) …
 ACTIONS = (
-    *("images", "create", "start", "shutdown", "force_off", "reboot", "delete"),
+    *("images", "create", "start", "shutdown", "force_off", "reboot", "resize", "delete"),
     *("machines", "machine", "statistics", "console_log", "capacity"),
 )
 # … and the phases whose length can be ordered.

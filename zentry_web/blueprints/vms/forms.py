@@ -51,5 +51,16 @@ class LaunchForm(BaseForm):
         return {name: self[name].data or "" for name in fields}
 
 
+class ResizeForm(BaseForm):
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
+    size_id = RadioField(
+        "Size",
+        validators=[InputRequired("Choose a size.")],
+        choices=[],
+        validate_choice=False,
+        filters=[without_nul],
+    )
+
+
 class DeleteForm(BaseForm):
     confirm_name = StringField("Name", validators=[InputRequired("Type the name to confirm.")])
