@@ -245,10 +245,9 @@ def launch_steps(vm: VM, operation: Operation | None) -> tuple[Step, ...]:
     names = _step_names(operation)
     if operation is None or not names:
         return ()
-    ended = operation.state == OperationState.SUCCEEDED
-    if ended and operation.kind == OperationKind.RESIZE and not operation.restarts:
-        reached = len(names)
-    elif vm.answered_at is not None and (ended or operation.kind != OperationKind.RESIZE):
+    # Before a resize is done, the machine has answered in the run before.
+    ended = operation.state == OperationState.SUCCEEDED or operation.kind != OperationKind.RESIZE
+    if ended and (vm.answered_at is not None or "answered" not in names):
         reached = len(names)
     elif vm.state == VMState.RUNNING and "running" in names:
         reached = names.index("answered")  # 'running' is done, 'answered' is awaited

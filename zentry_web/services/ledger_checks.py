@@ -137,7 +137,8 @@ _L14 = (
        JOIN usage_interval i ON i.id = h.interval_id
        WHERE h.closed_at IS NULL AND (i.end_at IS NOT NULL OR i.state <> 'running')""",
     """SELECT 'hold ' || h.id || ' belongs to no start' FROM hold h JOIN vm v ON v.id = h.vm_id
-       WHERE h.closed_at IS NULL AND h.interval_id IS NULL AND v.state NOT IN ('creating', 'starting', 'stopping', 'resizing')""",
+       WHERE h.closed_at IS NULL AND h.interval_id IS NULL
+         AND v.state NOT IN ('creating', 'starting', 'stopping', 'resizing')""",
     """SELECT 'running interval ' || i.id || ' belongs to a VM that is ' || v.state FROM usage_interval i
        JOIN vm v ON v.id = i.vm_id
        WHERE i.end_at IS NULL AND i.state = 'running' AND v.state IN ('stopped', 'deleted')""",
