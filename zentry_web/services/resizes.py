@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from zentry_web.domain.billing import BilledVM, run_out
 from zentry_web.domain.resize import ResizeQuote
+from zentry_web.domain.usage import whole_second
 from zentry_web.domain.vm import VM, Size
-from zentry_web.services import holds, ledger
+from zentry_web.services import holds, ledger, price_switch
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.usage import UsageRecorder
 from zentry_web.services.usage_reports import read_balance
@@ -65,6 +66,13 @@ class Resizes(BaseService):
         with self.transaction() as session:
             ledger.lock_accounts(session, [vm.owner_id])
             UsageRecorder(session, self.now(), self._window).pause(vm, at, event_id)
+
+    def catch_up(self, vm_id: str, owner_id: str) -> None:
+        """Prices that began to count for the VM before now are put in force, for the size that it still has."""
+        now = self.now()
+        with self.transaction() as session:
+            session.flush()
+            price_switch.catch_up(session, vm_id, owner_id, whole_second(now), now, self._window)
 
     def give_back(self, vm_id: str) -> None:
         """What the VM's hold has beyond the second it lasts to goes back to the wallet: after a resize, whatever its

@@ -20,7 +20,9 @@ from zentry_web.domain.vm import OPEN_OPERATION_STATES, OperationKind, Operation
 from zentry_web.models import DbImage, DbOperation, DbVM
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
+from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_operations import Claim, OperationQueue
+from zentry_web.services.vm_sizes import as_paid_by, take_size
 
 _RUNS = (VMState.RUNNING, VMState.REBOOTING, VMState.STOPPING)
 VANISHED = (
@@ -66,6 +68,7 @@ class VMRecords(BaseService):
         super().__init__(core)
         self._billing = billing
         self._operations = operations
+        self._catalogue = Catalogue(core)
 
     def spec(self, vm_id: str) -> MachineSpec:
         """What the compute driver needs to make this VM."""
@@ -125,7 +128,7 @@ class VMRecords(BaseService):
                 return False
             event_id = self._ended(vm, claim, Outcome.SUCCEEDED)
             if claim.kind == OperationKind.RESIZE:
-                _take_size(vm, claim.details)
+                self._take_size(session, vm, claim.details)
             self._run_begins(vm, machine, self.now(), event_id, has_minimum=_has_minimum(claim))
             if claim.kind == OperationKind.RESIZE:
                 self._billing.resizes.give_back(vm.id)
@@ -147,7 +150,7 @@ class VMRecords(BaseService):
             if not self._operations.finish(session, claim, OperationState.SUCCEEDED):
                 return False
             event_id = self._ended(vm, claim, Outcome.SUCCEEDED)
-            _take_size(vm, claim.details)
+            self._take_size(session, vm, claim.details)
             if vm.disk_until is None:
                 self._billing.open_interval(billed_vm(vm), UsageState.STOPPED, self.now(), event_id=event_id)
             vm.state = VMState.STOPPED
@@ -337,6 +340,13 @@ class VMRecords(BaseService):
         vm.run_id, vm.stopped_at, vm.answered_at = None, at, None
         vm.address, vm.reach = "", ""
 
+    def _take_size(self, session: Session, vm: DbVM, details: dict[str, Any]) -> None:
+        """The size it was resized to, at the price in force now. Prices due before count for the size it had."""
+        self._billing.resizes.catch_up(vm.id, vm.owner_id)
+        session.refresh(vm)
+        size = self._catalogue.find_size(session, details["size_id"])
+        take_size(vm, as_paid_by(session, vm.id, [size] if size else [])[0])
+
     def _is_missing(self, vm: DbVM, at: datetime, event_id: str) -> None:
         self._billing.close_interval(vm.id, at, event_id=event_id)
         if vm.run_id is not None:
@@ -369,14 +379,6 @@ class VMRecords(BaseService):
 def _has_minimum(claim: Claim) -> bool:
     """Starts by Zentry itself and after a resize carry no minimum."""
     return claim.requested_by != SYSTEM.id and claim.kind != OperationKind.RESIZE
-
-
-def _take_size(vm: DbVM, details: dict[str, Any]) -> None:
-    """A disk that is larger already (of a resize that failed later on) is billed as what was ordered."""
-    vm.size_id, vm.price_version_id = details["size_id"], details["price_version_id"]
-    vm.vcpus, vm.memory_mib, vm.disk_gib = details["vcpus"], details["memory_mib"], details["disk_gib"]
-    vm.running_micro_per_hour = details["running_micro_per_hour"]
-    vm.stopped_micro_per_hour = details["stopped_micro_per_hour"]
 
 
 def billed_vm(vm: DbVM) -> BilledVM:

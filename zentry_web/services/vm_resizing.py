@@ -19,6 +19,7 @@ from zentry_web.services.vm_landing import Accept
 from zentry_web.services.vm_operations import as_operation
 from zentry_web.services.vm_queries import read_vm
 from zentry_web.services.vm_records import billed_vm
+from zentry_web.services.vm_sizes import as_paid_by
 
 _LONGEST_KEY = 100
 
@@ -49,7 +50,7 @@ class VMResizing(BaseService):
             vm = read_vm(session, vm_id)
             least = self._least_memory(session, vm_id)
             sizes = self._catalogue.list_sizes(include_inactive=True)
-            offered = [size for size in sizes if size.active or size.id == vm.size_id]
+            offered = as_paid_by(session, vm_id, [size for size in sizes if size.active or size.id == vm.size_id])
             return [choose(vm, size, least_memory_mib=least, capacity=self._capacity()) for size in offered]
 
     def request(self, vm_id: str, size_id: str, *, actor: Actor, idempotency_key: str | None = None) -> Operation:
@@ -80,7 +81,7 @@ class VMResizing(BaseService):
             problem = choose(vm, size, least_memory_mib=least, capacity=self._capacity()).problem
         if size is None or problem:
             raise ValidationError(problem, details={"size_id": problem})
-        return size
+        return as_paid_by(session, vm.id, [size])[0]
 
     def _least_memory(self, session: Session, vm_id: str) -> int:
         query = select(DbImage.min_memory_mib).join(DbVM, DbVM.image_id == DbImage.id).where(DbVM.id == vm_id)
@@ -88,17 +89,14 @@ class VMResizing(BaseService):
 
 
 def _details(vm: VM, size: Size, run_id: str | None, key: str | None) -> dict[str, Any]:
-    """All that the worker needs: the price is the one in force when it was ordered."""
+    """What the worker needs. The price is the one in force when it is done."""
     return {
         "from": vm.size_name,
         "size": size.name,
         "size_id": size.id,
-        "price_version_id": size.price_version_id,
         "vcpus": size.vcpus,
         "memory_mib": size.memory_mib,
         "disk_gib": size.disk_gib,
-        "running_micro_per_hour": size.running_micro_per_hour,
-        "stopped_micro_per_hour": size.stopped_micro_per_hour,
         "run_id": run_id,  # of the run that ends for it; None: it is off
         "key": key,
     }
