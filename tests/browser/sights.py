@@ -17,6 +17,7 @@ from zentry_web.demo import seed
 from zentry_web.domain.money import MICRO
 from zentry_web.domain.user import Actor, User
 from zentry_web.domain.vm import VM, VMState
+from zentry_web.domain.voucher import VoucherDraft
 from zentry_web.services.statements import Statements
 
 USERS, MACHINES, DAYS = 4, 30, 5
@@ -158,6 +159,8 @@ SIGHTS = (
     Sight("statements", "newcomer", "/credits/statements"),
     Sight("statement", "newcomer", "/credits/statements/{statement}"),
     Sight("landing-plan", "owner", "/credits/plan"),
+    Sight("redeem", "owner", "/credits/redeem"),
+    Sight("redeem-refused", "owner", "/credits/redeem?code=0000-0000-0000", partial(_press, "Redeem")),
     Sight("notices", "owner", "/account/notices"),
     Sight("account", "owner", "/account"),
     Sight("admin-overview", "admin", "/admin"),
@@ -167,6 +170,10 @@ SIGHTS = (
     Sight("admin-sizes", "admin", "/admin/sizes"),
     Sight("admin-price", "admin", "/admin/sizes/size_small/price"),
     Sight("admin-images", "admin", "/admin/images"),
+    Sight("admin-no-vouchers-fit", "admin", "/admin/vouchers?q=nothing"),
+    Sight("admin-vouchers", "admin", "/admin/vouchers"),
+    Sight("admin-vouchers-new", "admin", "/admin/vouchers/new", partial(_press, "Make")),
+    Sight("admin-voucher-revoke", "admin", "/admin/vouchers/{voucher}/revoke"),
     Sight("admin-audit", "admin", "/admin/audit"),
     Sight("admin-system", "admin", "/admin/system"),
     Sight("admin-ledger", "admin", "/admin/ledger"),
@@ -223,6 +230,7 @@ class Furnished:
             "link": services.get_auth_service().create_admin("keeper@example.com", "Kit Keeper"),
             **self._bills(owner.id, newcomer.id),
             **self._payments(owner),
+            "voucher": self._vouchers(owner.id),
             "failed": self._launch(owner, project, "unlucky", ("fault", "create", "refuse"), is_failed).id,
             "fresh": self._launch(owner, project, "fresh", ("delay", "boot", "7200"), is_running).id,
         }
@@ -250,6 +258,16 @@ class Furnished:
         for payment, action in zip(made, ("pay", "decline"), strict=False):
             payments.press_test_button(owner.id, payment.id, action, "4242", actor=actor)
         return {"paid": made[0].id, "unpaid": made[2].id}
+
+    def _vouchers(self, owner_id: str) -> str:
+        """One of each state that comes without waiting; returns the id of one that works."""
+        vouchers = self.product.container.get_billing_service().vouchers
+        end = self.product.container.clock.now() + timedelta(days=30)
+        (used,) = vouchers.create(VoucherDraft(5_000_000, note="Prize of the autumn fair"))
+        vouchers.redeem(owner_id, used.code)
+        (revoked,) = vouchers.create(VoucherDraft(2_500_000, note="sent to the wrong list"))
+        vouchers.revoke(revoked.id)
+        return vouchers.create(VoucherDraft(10_000_000, count=3, uses=25, expires_at=end, note="Course 2026"))[0].id
 
     def _launch(
         self, owner: User, project_id: str, name: str, trouble: tuple[str, ...], done: Callable[[VM], bool]
