@@ -27,8 +27,9 @@ OVERFLOW = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
 # What is fetched into pages, or is for machines; everything else with GET must be among the sights.
 NO_PAGES = {
     "static", "live.events", "health.alive", "health.ready", "health.metrics", "billing.balance_chip", "vms.metrics",
-    "vms.status", "vms.quote", "billing.bill_file", "admin.voucher_file", "billing.spend_series", "billing.history_series",
+    "vms.status", "vms.quote", "billing.bill_file", "billing.spend_series", "billing.history_series",
     "billing.statement_pdf", "billing.statement_csv", "styleguide.fragment", "styleguide.metrics", "styleguide.spend",
+    "admin.voucher_file",
 }  # fmt: skip
 
 

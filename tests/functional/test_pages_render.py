@@ -9,7 +9,8 @@ pytestmark = pytest.mark.integration
     "path",
     [
         "/", "/overview", "/projects", "/projects/new", "/projects/{project}", "/projects/{project}/rename",
-        "/projects/{project}/delete", "/vms", "/vms/new", "/vms/{vm}", "/vms/{vm}/activity", "/vms/{vm}/console",
+        "/projects/{project}/delete", "/projects/{project}/budget",
+        "/vms", "/vms/new", "/vms/{vm}", "/vms/{vm}/activity", "/vms/{vm}/console",
         "/vms/{vm}/delete", "/credits", "/credits/redeem", "/account",
     ],
 )  # fmt: skip
@@ -22,7 +23,8 @@ def test_pages_of_an_owner(as_alice, project, machine, path):
     "path",
     [
         "/overview", "/projects", "/projects/new", "/projects/{project}", "/projects/{project}/rename",
-        "/projects/{project}/delete", "/vms", "/vms/new", "/vms/new/quote?size_id=size_small", "/vms/{vm}/status",
+        "/projects/{project}/delete", "/projects/{project}/budget",
+        "/vms", "/vms/new", "/vms/new/quote?size_id=size_small", "/vms/{vm}/status",
         "/vms/{vm}/activity", "/vms/{vm}/console", "/vms/{vm}/delete", "/credits", "/credits/balance",
     ],
 )  # fmt: skip

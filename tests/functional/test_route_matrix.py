@@ -36,6 +36,7 @@ RULES = {
     "projects.show": (OWNER, "GET"),
     "projects.rename": (OWNER, "GET POST"),
     "projects.delete": (OWNER, "GET POST"),
+    "projects.budget": (OWNER, "GET POST"),
     "vms.index": (SIGNED_IN, "GET"),
     "vms.create": (SIGNED_IN, "GET POST"),
     "vms.quote": (SIGNED_IN, "GET"),

@@ -11,6 +11,7 @@ from zentry_web.models.billing import (
     DbUsageMonth,
 )
 from zentry_web.models.books import DbApproval, DbLedgerDay, DbRefund, DbVerifyRun
+from zentry_web.models.budget import DbProjectBudget
 from zentry_web.models.event import DbEvent, DbEventPersonal
 from zentry_web.models.metrics import DbConsole, DbLatest, DbSample
 from zentry_web.models.notice import DbLanding, DbNotice, DbOutbox
@@ -64,6 +65,7 @@ __all__ = [
     "DbPriceTold",
     "DbPriceVersion",
     "DbProject",
+    "DbProjectBudget",
     "DbRateCounter",
     "DbRefund",
     "DbSample",

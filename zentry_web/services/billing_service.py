@@ -31,6 +31,7 @@ from zentry_web.services.base_service import Core, body_hash
 from zentry_web.services.billing_runs import BillingRuns
 from zentry_web.services.bills import Bills
 from zentry_web.services.books import Books
+from zentry_web.services.budgets import Budgets
 from zentry_web.services.by_hand import ByHand, ByHandPosting, check_request
 from zentry_web.services.errors import NotFoundError
 from zentry_web.services.landing import Landing
@@ -77,6 +78,7 @@ class BillingService(BillingRuns):
         self.by_hand = ByHandPosting(core)
         self.books = Books(core, self.by_hand, self.notices, approval_micro=approval_micro)
         self.resizes = Resizes(core, window=self._window)
+        self.budgets = Budgets(core, self.notices, window=self._window)
 
     # -- credits --------------------------------------------------------------------------------
 

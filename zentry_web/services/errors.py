@@ -51,6 +51,12 @@ class ConflictError(ServiceError):
     default_code = "CONFLICT"
 
 
+class BudgetExceededError(ConflictError):
+    """A project's hard cap. ``details``: ``budget``, ``spent``, ``ahead`` in micro-credits, ``project_id``."""
+
+    default_code = "BUDGET_EXCEEDED"
+
+
 class RateLimitedError(ServiceError):
     """``details``: ``retry_after`` in seconds."""
 

@@ -80,6 +80,7 @@ class ProjectService(BaseService):
             if count := session.scalar(living):
                 machines = "a virtual machine" if count == 1 else f"{count} virtual machines"
                 raise ConflictError(f"This project still has {machines}. Delete them first.", details={"vms": count})
+            self._billing.budgets.remove_budget(project_id, actor=actor)
             row.deleted_at = self.now()
             self._log("project.delete", row, actor, {"project": row.name})
 

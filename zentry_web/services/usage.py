@@ -5,16 +5,19 @@ Callers hold the lock of the owner's wallet.
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, select, update
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.ids import new_id
 from zentry_web.domain.usage import MINIMUM_SECONDS, BilledVM, Interval, UsageState, seconds_between, whole_second
-from zentry_web.models import DbUser, DbVM
+from zentry_web.models import DbProjectBudget, DbUser, DbVM
 from zentry_web.services import holds, price_switch
 from zentry_web.services.ledger import lock_accounts
 from zentry_web.services.settlement import INTERVAL, Item, items_query, read_items, settle_items
+
+BUDGET = cast(Table, DbProjectBudget.__table__)
 
 
 class UsageRecorder:
@@ -63,6 +66,7 @@ class UsageRecorder:
             zone=self._session.scalars(select(DbUser.time_zone).where(DbUser.id == vm.owner_id)).one(),
         )
         self._insert(interval, vm, event_id)
+        self._note_change(vm.project_id)
         if state == UsageState.RUNNING:
             self._hold(interval)
 
@@ -78,6 +82,7 @@ class UsageRecorder:
         if current:
             end = current.interval.earliest_end(at)
             self._close(current, end, event_id, charge_minimum=True, keep_hold=False)
+            self._note_change(current.interval.project_id)
         self.release_hold(vm_id)
 
     def release_hold(self, vm_id: str) -> None:
@@ -159,6 +164,10 @@ class UsageRecorder:
             "closed_by": None,
         }
         self._session.execute(insert(INTERVAL), [row])
+
+    def _note_change(self, project_id: str) -> None:
+        """The project's costs change: its budget, if it has one, is looked at in the worker's next round."""
+        self._session.execute(update(BUDGET).where(BUDGET.c.project_id == project_id).values(look_at=self._now))
 
     def _hold(self, interval: Interval) -> None:
         """Tie the VM's hold to its new interval; place one first if the start had none."""

@@ -105,7 +105,7 @@ class VMService(BaseService):
 
         ``vm_data``: project_id, name, size_id, image_id, ssh_key, user_data. The same ``idempotency_key`` gives
         the same VM. Raises ValidationError (per field), NotFoundError (project), InsufficientCreditsError
-        (``needed``, ``available`` in micro-credits), ConflictError (key used for something else).
+        (``needed``, ``available`` in micro-credits), BudgetExceededError, ConflictError (key used for something else).
         """
         if actor is SYSTEM:
             actor = Actor(current_user.id, current_user.role)
@@ -124,12 +124,13 @@ class VMService(BaseService):
             vm.idempotency_key, vm.body_hash = idempotency_key, fingerprint
             session.add(vm)
             session.flush()
+            self._billing.budgets.require_room(vm, vm.running_micro_per_hour)
             self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
             self._accept(session, vm, OperationKind.CREATE, actor, "owner", {"size": size.name, "image": image.name})
             return read_vm(session, vm.id)
 
     def start_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
-        """Accept a start and hold its first hour. Raises ConflictError in a state that does not allow it."""
+        """Accept a start and hold its first hour. Raises ConflictError (the state), BudgetExceededError."""
         return self._request(OperationKind.START, vm_id, actor)
 
     def stop_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
@@ -284,6 +285,7 @@ class VMService(BaseService):
                 self.operations.cancel_open(session, vm.id)
             reason = "owner" if actor.id == vm.owner_id else "admin"
             if kind == OperationKind.START:
+                self._billing.budgets.require_room(vm, vm.running_micro_per_hour)
                 self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
             event_id, row = self._accept(session, vm, kind, actor, reason, {})
             if kind == OperationKind.START:

@@ -26,6 +26,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "user.erased": ("trash", "Erased an account's personal data"),
     "project.create": ("folders", "Created project {name}"),
     "project.rename": ("edit", "Renamed a project to {name}"),
+    "project.budget": ("wallet", "Set the budget of {name}"),
+    "project.budget_removed": ("wallet", "Removed the budget of {name}"),
     "project.delete": ("trash", "Deleted project {name}"),
     "credits.grant": ("coin", "Got starting credits"),
     "credits.add": ("coin", "Added credits"),

@@ -37,6 +37,7 @@ ERRORS: dict[str, Answer] = {
     "AUTHENTICATION_REQUIRED": Answer(401, "warning", "Please log in"),
     "PERMISSION_DENIED": Answer(403, "error", "You may not do this"),
     "CONFLICT": Answer(409, "warning", "That does not fit the present state"),
+    "BUDGET_EXCEEDED": Answer(409, "warning", "Over the project's budget"),
     "RATE_LIMITED": Answer(429, "warning", "Too many attempts"),
     "PROVIDER_UNAVAILABLE": Answer(503, "warning", "Something Zentry needs does not answer"),
     "SERVICE_ERROR": Answer(500, "error", "Something went wrong"),
@@ -68,6 +69,8 @@ class Problem:
         """(text, address) of the way out, where there is a better one than going back."""
         if self.code == "INSUFFICIENT_CREDITS":
             return "See your credits", url_for("billing.index")
+        if self.code == "BUDGET_EXCEEDED":
+            return "Change the budget", url_for("projects.budget", project_id=self.details["project_id"])
         return None
 
 

@@ -31,6 +31,7 @@ class Lander:
 
     def __init__(self, billing: BillingService, vms: VMService) -> None:
         self._landing = billing.landing
+        self._budgets = billing.budgets
         self._vms = vms.landing
 
     def run(self) -> None:
@@ -43,6 +44,7 @@ class Lander:
         self._landing.tell_disks()
         for vm_id in self._landing.list_deletions():
             self._vms.delete_unpaid(vm_id)
+        self._budgets.tell()
 
 
 class Postman:

@@ -3,7 +3,9 @@
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from zentry_web.blueprints.projects.forms import DeleteForm, ProjectForm
+from zentry_web.blueprints.projects.forms import BudgetForm, DeleteForm, ProjectForm
+from zentry_web.domain.budget import Budget
+from zentry_web.domain.money import format_credits
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to, is_htmx
@@ -56,8 +58,10 @@ def show(project_id: str) -> ResponseReturnValue:
             limit=PAGE_SIZE,
         )
     )
+    budget = services().get_billing_service().budgets.get_status(project_id, actor=actor)
     template = "projects/_show.html" if is_htmx() else "projects/show.html"
-    return render_template(template, project=project, statistics=statistics, vms=vms, **pages(vms.next_before))
+    shown = {"project": project, "statistics": statistics, "budget": budget, "vms": vms}
+    return render_template(template, **shown, **pages(vms.next_before))
 
 
 @blueprint.route("/<project_id>/rename", methods=["GET", "POST"])
@@ -87,3 +91,32 @@ def delete(project_id: str) -> ResponseReturnValue:
             success(f"Project {summary.project.name} is deleted.")
             return go_to(url_for("projects.index"))
     return render_template(_template("delete"), form=form, summary=summary), form.status
+
+
+@blueprint.route("/<project_id>/budget", methods=["GET", "POST"])
+def budget(project_id: str) -> ResponseReturnValue:
+    """What the project may cost each month; without an amount it has no budget."""
+    actor, budgets = current_actor(), services().get_billing_service().budgets
+    project = services().get_project_service().get_project(project_id, actor=actor)
+    status = budgets.get_status(project_id, actor=actor)
+    form = BudgetForm(data=_budget_data(status.budget if status else None))
+    if request.method == "POST" and form.submit(lambda: _save_budget(project_id, form)):
+        success("The project has no budget." if form.amount.micro is None else "The budget is set.")
+        return go_to(url_for("projects.show", project_id=project_id))
+    return render_template(_template("budget"), form=form, project=project, status=status), form.status
+
+
+def _save_budget(project_id: str, form: BudgetForm) -> None:
+    actor, budgets, micro = current_actor(), services().get_billing_service().budgets, form.amount.micro
+    if micro is None:
+        budgets.remove_budget(project_id, actor=actor)
+    else:
+        cap = bool(form.hard_cap.data)
+        budgets.set_budget(project_id, micro, form.alerts.percents, hard_cap=cap, actor=actor)
+
+
+def _budget_data(budget: Budget | None) -> dict[str, object]:
+    if budget is None:
+        return {"alerts": "50, 80, 100"}
+    amount = format_credits(budget.amount_micro).replace(",", "")
+    return {"amount": amount, "alerts": ", ".join(map(str, budget.alerts)), "hard_cap": budget.hard_cap}
