@@ -25,6 +25,7 @@ MODULES = (
     "services/billing_runs.py",
     "services/bills.py",
     "services/spending.py",
+    "services/price_switch.py",
     "services/budgets.py",
     "services/statements.py",
     "services/vouchers.py",
