@@ -155,12 +155,16 @@ def test_a_start_that_would_pass_the_cap_is_refused(cloud, budgets, alice, proje
     assert cloud.vm(vm).state == VMState.RUNNING
 
 
-def test_a_resize_asks_with_the_new_rate_and_leaves_out_the_old_one(cloud, budgets, alice, project):
+def test_a_resize_that_would_pass_the_cap_is_refused(cloud, budgets, alice, project):
     vm = cloud.row(cloud.launch(alice, project))
     put(budgets, project, 2 * NANO, cap=True)
     budgets.require_room(vm, NANO)
+    held = cloud.held(alice)
     with pytest.raises(BudgetExceededError):
-        budgets.require_room(vm, 2 * NANO)
+        cloud.vms.resize_vm(vm.id, "size_small", actor=acting(alice))
+    assert (cloud.held(alice), cloud.vm(vm).state) == (held, VMState.RUNNING)
+    put(budgets, project, 2 * SMALL, cap=True)
+    cloud.vms.resize_vm(vm.id, "size_small", actor=acting(alice))
 
 
 def test_what_runs_goes_on_past_the_cap(cloud, budgets, alice, project):

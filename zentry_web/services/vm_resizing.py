@@ -67,6 +67,8 @@ class VMResizing(BaseService):
             shown = read_vm(session, vm_id)
             size = self._check(session, shown, size_id)
             runs = vm.state == VMState.RUNNING
+            if runs and size.running_micro_per_hour > vm.running_micro_per_hour:
+                self._billing.budgets.require_room(vm, size.running_micro_per_hour)
             self._billing.resizes.accept(billed_vm(vm), size, runs=runs)
             details = _details(shown, size, vm.run_id, idempotency_key)
             reason = "owner" if actor.id == vm.owner_id else "admin"
