@@ -38,6 +38,7 @@ def test_fragments_of_an_owner(as_alice, project, machine, path):
     "path",
     [
         "/admin", "/admin/users", "/admin/users/{user}", "/admin/vms", "/admin/sizes", "/admin/sizes/size_nano/price",
+        "/admin/prices", "/admin/prices/new",
         "/admin/images", "/admin/vouchers", "/admin/vouchers/new", "/admin/audit", "/admin/system",
         "/admin/ledger", "/admin/approvals",
     ],

@@ -72,6 +72,7 @@ RULES = {
     "webhooks.receive": (SIGNED, "POST"),
     "billing.interval": (OWNER, "GET"),
     "billing.transaction": (OWNER, "GET"),
+    "billing.prices": (SIGNED_IN, "GET"),
     "billing.redeem": (SIGNED_IN, "GET POST"),
     "admin.overview": (ADMIN, "GET"),
     "admin.users": (ADMIN, "GET"),
@@ -83,6 +84,12 @@ RULES = {
     "admin.sizes": (ADMIN, "GET"),
     "admin.offer_size": (ADMIN, "POST"),
     "admin.price": (ADMIN, "GET POST"),
+    "admin.prices": (ADMIN, "GET"),
+    "admin.new_prices": (ADMIN, "GET POST"),
+    "admin.price_change": (ADMIN, "GET POST"),
+    "admin.rehearsal": (ADMIN, "GET"),
+    "admin.rehearsal_file": (ADMIN, "GET"),
+    "admin.price_step": (ADMIN, "POST"),
     "admin.images": (ADMIN, "GET"),
     "admin.offer_image": (ADMIN, "POST"),
     "admin.vouchers": (ADMIN, "GET"),
@@ -136,6 +143,8 @@ def address(web, endpoint, **ids):
         "target": "transfer:tr_none",
         "filename": "img/icons.svg",
         "voucher_id": "vch_none",
+        "change_id": "chg_none",
+        "step": "publish",
     }
     rule = next(rule for rule in web.url_map.iter_rules() if rule.endpoint == endpoint)
     with web.test_request_context():

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from .usage import MINIMUM_SECONDS, BilledVM, ChargeKind, UsageState
+from .vm import ComingPrice
 
 __all__ = [
     "MINIMUM_SECONDS",
@@ -99,6 +100,7 @@ class Quote:
     burn_after_micro_per_hour: int
     runs_out_at: datetime | None
     surcharge_micro_per_hour: int = 0  # the image's part of the running price
+    coming: ComingPrice | None = None  # of size and image together, where a change is announced
 
     @property
     def missing_micro(self) -> int:

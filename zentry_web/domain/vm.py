@@ -150,6 +150,21 @@ class Image:
     coming: ComingPrice | None = None
 
 
+def next_price(size: Size, image: Image | None) -> ComingPrice | None:
+    """The next announced price of a machine of that size with that image; None when nothing is announced."""
+    coming = [each.coming for each in (size, image) if each is not None and each.coming is not None]
+    if not coming:
+        return None
+    at = min(price.starts_at for price in coming)
+    running, stopped = size.running_micro_per_hour, size.stopped_micro_per_hour
+    surcharge = image.surcharge_micro_per_hour if image else 0
+    if size.coming and size.coming.starts_at == at:
+        running, stopped = size.coming.running_micro_per_hour, size.coming.stopped_micro_per_hour
+    if image and image.coming and image.coming.starts_at == at:
+        surcharge = image.coming.running_micro_per_hour
+    return ComingPrice(at, running + surcharge, stopped)
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A piece of work on a VM: asked for by somebody, done by a worker, ended one way or another."""

@@ -23,7 +23,7 @@ from zentry_web.domain.money import MICRO, cost, per_month
 from zentry_web.domain.payments import CreditPrice
 from zentry_web.domain.usage import SECOND, BilledVM, UsageState, whole_second
 from zentry_web.domain.user import SYSTEM, Actor
-from zentry_web.domain.vm import Image, Size
+from zentry_web.domain.vm import Image, Size, next_price
 from zentry_web.models import DbProject, DbTransfer, DbUser, DbVM
 from zentry_web.services import holds, ledger, prices, usage_reports
 from zentry_web.services.access import require_admin, require_self
@@ -38,6 +38,7 @@ from zentry_web.services.landing import Landing
 from zentry_web.services.notices import MailSettings, Notices
 from zentry_web.services.payments import Payments
 from zentry_web.services.price_changes import DEFAULT_NOTICE_DAYS, PriceChanges
+from zentry_web.services.price_rehearsal import PriceRehearsal
 from zentry_web.services.price_telling import PriceTelling
 from zentry_web.services.resizes import Resizes
 from zentry_web.services.spending import Spending
@@ -73,6 +74,7 @@ class BillingService(BillingRuns):
         self.statements = Statements(core, self.notices)
         self.vouchers = Vouchers(core, self.notices)
         self.price_changes = PriceChanges(core, notice_days=price_notice_days)
+        self.price_rehearsal = PriceRehearsal(core)
         self.price_telling = PriceTelling(core, self.notices)
         self.payments = Payments(core, self.notices, provider, credit_price)
         self.by_hand = ByHandPosting(core)
@@ -238,6 +240,7 @@ class BillingService(BillingRuns):
         return Quote(
             running_micro_per_hour=running,
             surcharge_micro_per_hour=surcharge,
+            coming=next_price(size, image),
             stopped_micro_per_hour=size.stopped_micro_per_hour,
             month_micro=per_month(running),
             hold_micro=holds.hold_price(running, self._window),

@@ -17,7 +17,7 @@ from zentry_web.services.price_changes import pending, read_coming
 from zentry_web.services.price_switch import affected_query
 
 OWNERS_PER_TRANSACTION = 20
-PAGE = "/billing/prices"
+PAGE = "/credits/prices"
 
 
 class PriceTelling(BaseService):

@@ -27,9 +27,9 @@ def unsettled_seconds(now: datetime, since: datetime | None = None) -> ColumnEle
     return case((until > begin, until - begin), else_=0)
 
 
-def cost_of(seconds: ColumnElement[int]) -> ColumnElement[int]:
-    """SQL: what seconds at the interval's rate cost, rounded half to even (as domain/money.py does)."""
-    used = INTERVAL.c.rate_micro_per_hour * seconds
+def cost_of(seconds: ColumnElement[int], rate: ColumnElement[int] | None = None) -> ColumnElement[int]:
+    """SQL: what seconds at the interval's (or another) rate cost, rounded half to even (as domain/money.py does)."""
+    used = (INTERVAL.c.rate_micro_per_hour if rate is None else rate) * seconds
     whole, twice = used // SECONDS_PER_HOUR, used % SECONDS_PER_HOUR * 2
     up = (twice > SECONDS_PER_HOUR) | and_(twice == SECONDS_PER_HOUR, whole % 2 == 1)
     return whole + case((up, 1), else_=0)

@@ -89,9 +89,14 @@ def transaction_kind(kind: TransferKind) -> str:
 def image_options(images: Sequence[Image]) -> list[dict[str, str]]:
     """Images as the options of ui.radio_cards."""
     return [
-        {"value": each.id, "title": each.name, "text": each.description, "note": f"from {memory(each.min_memory_mib)}"}
-        for each in images
+        {"value": each.id, "title": each.name, "text": each.description, "note": _image_note(each)} for each in images
     ]
+
+
+def _image_note(image: Image) -> str:
+    note = f"from {memory(image.min_memory_mib)}"
+    surcharge = image.surcharge_micro_per_hour
+    return f"{note}, adds {format_credits(surcharge)} per hour" if surcharge else note
 
 
 def iso(at: datetime) -> str:

@@ -1,12 +1,15 @@
 """Forms of the admin pages."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from wtforms import BooleanField, DateField, HiddenField, IntegerField, RadioField, StringField
+from wtforms import BooleanField, DateField, DateTimeLocalField, HiddenField, IntegerField, RadioField, StringField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
+from zentry_web.domain.vm import Image, Size
 from zentry_web.domain.voucher import MAX_BATCH, MAX_NOTE, MAX_USES
 from zentry_web.web.forms import BaseForm, CreditsField, SelectChoice, without_nul
+
+MINUTE = "%Y-%m-%dT%H:%M"
 
 
 class CreditForm(BaseForm):
@@ -58,3 +61,28 @@ class VoucherForm(BaseForm):
 
 class ConfirmForm(BaseForm):
     """Only the CSRF token."""
+
+
+class ChangeForm(BaseForm):
+    """New prices. ``change_form`` adds the fields of the sizes and images there are."""
+
+    title = StringField("Name", validators=[InputRequired("Give it a name: owners read it."), Length(max=80)])
+    starts = DateTimeLocalField("From", format=MINUTE, validators=[InputRequired("Choose when they begin.")])
+
+
+def change_form(sizes: list[Size], images: list[Image], data: dict[str, Any]) -> ChangeForm:
+    """The form with three kinds of prices: of sizes running and per GiB of disk, and what images add."""
+
+    class Form(ChangeForm):
+        fields_of_service: ClassVar = {"starts_at": "starts"}
+
+    def add(name: str, label: str, target: str) -> None:
+        setattr(Form, name, CreditsField(label, validators=[InputRequired("Enter a price, 0 for none.")]))
+        Form.fields_of_service[target] = name
+
+    for size in sizes:
+        add(f"running_{size.id}", f"{size.name}, running, per hour", size.id)
+        add(f"disk_{size.id}", f"{size.name}, disk, per GiB and hour", f"{size.id}_disk")
+    for image in images:
+        add(f"surcharge_{image.id}", f"{image.name} adds, per hour", image.id)
+    return Form(data=data)

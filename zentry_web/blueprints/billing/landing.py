@@ -38,7 +38,9 @@ class LowBalanceForm(BaseForm):
 
 
 def _page(plan: LandingPlan, form: LowBalanceForm) -> ResponseReturnValue:
-    return render_template("billing/plan.html", plan=plan, form=form), form.status
+    changes = services().get_billing_service().price_changes
+    coming = changes.list_coming(me().id, actor=current_actor())
+    return render_template("billing/plan.html", plan=plan, form=form, coming=coming), form.status
 
 
 @blueprint.route("/plan", methods=["GET", "POST"])

@@ -11,6 +11,7 @@ from zentry_web.blueprints.billing.routes import blueprint
 from zentry_web.domain.bills import shown_amounts
 from zentry_web.domain.forecast import BalancePoint, Changes
 from zentry_web.domain.monitoring import MetricSeries
+from zentry_web.domain.vm import Image
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.charts import payload
 from zentry_web.web.htmx import is_htmx
@@ -75,19 +76,29 @@ def history_series() -> ResponseReturnValue:
 @blueprint.route("/what-if", methods=["GET", "POST"])
 def what_if() -> ResponseReturnValue:
     """How long credits would last if some machines stopped, changed their size, or were launched."""
-    user, actor, sizes = me(), current_actor(), services().get_vm_service().list_sizes()
+    user, actor, vms = me(), current_actor(), services().get_vm_service()
+    sizes, images = vms.list_sizes(), vms.list_images()
     spending = services().get_billing_service().spending
-    changes = _changes(request.values)
+    changes = _changes(request.values, images)
     answer = spending.what_if(user.id, changes, sizes, actor=actor)
     if is_htmx() and request.method == "POST":
         return render_template("billing/_what_if_answer.html", answer=answer)
     fleet = spending.list_fleet(user.id, actor=actor)
     template = "billing/_what_if.html" if is_htmx() else "billing/what_if.html"
-    return render_template(template, answer=answer, changes=changes, fleet=fleet, sizes=sizes)
+    image = _image(request.values, images)
+    return render_template(
+        template, answer=answer, changes=changes, fleet=fleet, sizes=sizes, images=images, image=image
+    )
 
 
-def _changes(values: MultiDict[str, str]) -> Changes:
-    """The form's fields: stop=VM, size=VM:SIZE, launch=SIZE with count."""
+def _image(values: MultiDict[str, str], images: list[Image]) -> Image | None:
+    """The image to launch with: the one chosen, else the first."""
+    first = images[0] if images else None
+    return next((image for image in images if image.id == values.get("image")), first)
+
+
+def _changes(values: MultiDict[str, str], images: list[Image]) -> Changes:
+    """The form's fields: stop=VM, size=VM:SIZE, launch=SIZE with count and image."""
     pairs = [each.partition(":") for each in values.getlist("size") if ":" in each]
     count = min(MOST_LAUNCHES, max(1, values.get("count", 1, type=int)))
     launch = values.get("launch", "")
@@ -95,6 +106,7 @@ def _changes(values: MultiDict[str, str]) -> Changes:
         stop=frozenset(values.getlist("stop")),
         sizes={vm_id: size_id for vm_id, _, size_id in pairs if size_id},
         launch={launch: count} if launch else {},
+        surcharge_micro_per_hour=image.surcharge_micro_per_hour if (image := _image(values, images)) else 0,
     )
 
 

@@ -13,5 +13,11 @@ blueprint = Blueprint("public", __name__)
 @public
 def landing() -> ResponseReturnValue:
     """What Zentry is and what it costs."""
-    sizes = services().get_vm_service().list_sizes()
-    return render_template("public/landing.html", sizes=sizes, starting=current_app.config["ZENTRY_STARTING_MICRO"])
+    vms = services().get_vm_service()
+    images = [image for image in vms.list_images() if image.surcharge_micro_per_hour or image.coming]
+    return render_template(
+        "public/landing.html",
+        sizes=vms.list_sizes(),
+        images=images,
+        starting=current_app.config["ZENTRY_STARTING_MICRO"],
+    )

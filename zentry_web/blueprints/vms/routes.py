@@ -10,10 +10,9 @@ from zentry_web.blueprints.vms.view import (
     ListView,
     activity_context,
     console_context,
-    find_size,
     load_series,
     metrics_context,
-    quote_for,
+    price_context,
     status_context,
     vm_context,
 )
@@ -68,19 +67,21 @@ def create() -> ResponseReturnValue:
         key = form.idempotency_key.data or None
         if form.submit(lambda: vms.create_vm(form.vm_data, me(), actor=actor, idempotency_key=key)):
             return go_to(url_for("vms.show", vm_id=form.result.id))
-    sizes = vms.list_sizes()
-    quote = quote_for(find_size(sizes, form.size_id.data))
+    sizes, images = vms.list_sizes(), vms.list_images()
     template = "vms/_launch_form.html" if is_htmx() else "vms/launch.html"
-    return render_template(template, form=form, sizes=sizes, images=vms.list_images(), quote=quote), form.status
+    price = price_context(sizes, images, form.size_id.data, form.image_id.data)
+    return render_template(template, form=form, images=images, **price), form.status
 
 
 @blueprint.get("/new/quote")
 def quote() -> ResponseReturnValue:
-    """What the chosen size would cost: the part of the launch page that moves while choosing."""
-    size = find_size(services().get_vm_service().list_sizes(), request.args.get("size_id"))
-    if size is None:
+    """What the chosen size and image would cost: the part of the launch page that moves while choosing."""
+    vms = services().get_vm_service()
+    chosen = (request.args.get("size_id"), request.args.get("image_id"))
+    context = price_context(vms.list_sizes(), vms.list_images(), *chosen)
+    if context["size"] is None:
         raise NotFoundError("That size is not on offer any more.")
-    return render_template("vms/_quote.html", quote=quote_for(size))
+    return render_template("vms/_quote_moved.html" if is_htmx() else "vms/_quote.html", **context)
 
 
 @blueprint.get("/<vm_id>")

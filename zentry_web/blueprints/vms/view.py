@@ -6,7 +6,7 @@ from typing import Any
 
 from zentry_web.domain.billing import Quote
 from zentry_web.domain.monitoring import MetricSeries
-from zentry_web.domain.vm import VM, Size, VMOrder, VMState
+from zentry_web.domain.vm import VM, Image, Size, VMOrder, VMState
 from zentry_web.web.activity import activity_lines
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.paging import PAGE_SIZE, last_key, text_argument
@@ -69,15 +69,28 @@ def find_size(sizes: list[Size], size_id: str | None) -> Size | None:
     return next((size for size in sizes if size.id == size_id), None)
 
 
-def quote_for(size: Size | None) -> Quote | None:
-    """What launching that size would cost the signed-in person."""
-    return services().get_billing_service().quote(me().id, size) if size else None
+def find_image(images: list[Image], image_id: str | None) -> Image | None:
+    """The image of that id, if it is among those on offer."""
+    return next((image for image in images if image.id == image_id), None)
+
+
+def quote_for(size: Size | None, image: Image | None) -> Quote | None:
+    """What launching that size with that image would cost the signed-in person."""
+    return services().get_billing_service().quote(me().id, size, image) if size else None
+
+
+def price_context(sizes: list[Size], images: list[Image], size_id: str | None, image_id: str | None) -> dict[str, Any]:
+    """What the launch page says of prices: of every size with the chosen image, and of the chosen size."""
+    size, image = find_size(sizes, size_id), find_image(images, image_id)
+    return {"sizes": sizes, "size": size, "image": image, "quote": quote_for(size, image)}
 
 
 def status_context(vm_id: str) -> dict[str, Any]:
     """State, operation, steps and how fresh they are."""
     page = services().get_vm_service().get_vm_page(vm_id, actor=current_actor())
-    return {"page": page, "vm": page.vm}
+    changes = services().get_billing_service().price_changes
+    prices = changes.list_coming(page.vm.owner_id, vm_id=vm_id, actor=current_actor())
+    return {"page": page, "vm": page.vm, "coming_prices": prices}
 
 
 def activity_context(vm_id: str, *, before: int | None = None) -> dict[str, Any]:

@@ -1,0 +1,173 @@
+"""For admins: new prices from a date on, drafted on one page, rehearsed, published, withdrawn."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from zentry_web.blueprints.admin.forms import ChangeForm, ConfirmForm, change_form
+from zentry_web.blueprints.admin.routes import blueprint
+from zentry_web.domain.money import format_credits
+from zentry_web.domain.prices import ChangeState, ItemKind, PriceChange, PriceItem, Rehearsal
+from zentry_web.domain.rehearsal_csv import rehearsal_csv
+from zentry_web.domain.vm import Image, Size
+from zentry_web.services.errors import ValidationError
+from zentry_web.services.price_changes import PriceChanges
+from zentry_web.web.actor import current_actor, me
+from zentry_web.web.files import csv_answer
+from zentry_web.web.flash import success
+from zentry_web.web.htmx import go_to
+from zentry_web.web.paging import PAGE_SIZE, here, number_argument, text_argument
+from zentry_web.web.services import services
+
+RECENT = timedelta(days=30)
+
+
+@blueprint.get("/prices")
+def prices() -> ResponseReturnValue:
+    """All changes of prices, and the prices in force."""
+    sizes, images = _catalogue()
+    changes = _changes().list_changes(actor=current_actor())
+    return render_template("admin/prices.html", changes=changes, sizes=sizes, images=images, now=services().clock.now())
+
+
+@blueprint.route("/prices/new", methods=["GET", "POST"])
+def new_prices() -> ResponseReturnValue:
+    """Draft new prices: those in force, to be typed over."""
+    return _edit(None)
+
+
+@blueprint.route("/prices/<change_id>", methods=["GET", "POST"])
+def price_change(change_id: str) -> ResponseReturnValue:
+    """A draft to go on with, or what was announced."""
+    change = _changes().get_change(change_id, actor=current_actor())
+    if request.method == "POST" or change.state(services().clock.now()) == ChangeState.DRAFT:
+        return _edit(change)
+    return _shown(change, ConfirmForm())
+
+
+@blueprint.get("/prices/<change_id>/rehearsal")
+def rehearsal(change_id: str) -> ResponseReturnValue:
+    """Who would have paid how much more, and who would run dry."""
+    change, found = _rehearse(change_id)
+    page = min(number_argument("page") or 1, 1 + len(found.owners) // PAGE_SIZE)
+    rows = found.owners[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    links = {
+        "previous_url": here(page=page - 1 if page > 2 else None) if page > 1 else None,
+        "next_url": here(page=page + 1) if page * PAGE_SIZE < len(found.owners) else None,
+    }
+    return render_template(
+        "admin/rehearsal.html", change=change, rehearsal=found, rows=rows, recent=_is_recent(), **links
+    )
+
+
+@blueprint.get("/prices/<change_id>/rehearsal.csv")
+def rehearsal_file(change_id: str) -> ResponseReturnValue:
+    """The same for all owners, as a file."""
+    change, found = _rehearse(change_id)
+    return csv_answer(rehearsal_csv(found), f"zentry-rehearsal-{change.id}")
+
+
+@blueprint.post("/prices/<change_id>/<any(publish, withdraw, discard):step>")
+def price_step(change_id: str, step: str) -> ResponseReturnValue:
+    """Publish a draft or throw it away; withdraw what is announced."""
+    changes, actor, form = _changes(), current_actor(), ConfirmForm()
+    act = {"publish": changes.publish, "withdraw": changes.withdraw, "discard": changes.discard_draft}[step]
+    if not form.submit(lambda: act(change_id, actor=actor)):
+        return _shown(changes.get_change(change_id, actor=actor), form)
+    success(
+        {
+            "publish": "The prices are published. Owners of machines concerned are being told.",
+            "withdraw": "The prices are withdrawn. Whoever was told of them is told so.",
+            "discard": "The draft is thrown away.",
+        }[step]
+    )
+    target = url_for("admin.prices") if step == "discard" else url_for("admin.price_change", change_id=change_id)
+    return redirect(target, 303)
+
+
+def _changes() -> PriceChanges:
+    return services().get_billing_service().price_changes
+
+
+def _catalogue() -> tuple[list[Size], list[Image]]:
+    vms = services().get_vm_service()
+    return vms.list_sizes(include_inactive=True), vms.list_images(include_inactive=True)
+
+
+def _edit(change: PriceChange | None) -> ResponseReturnValue:
+    sizes, images = _catalogue()
+    zone = ZoneInfo(me().time_zone)
+    form = change_form(sizes, images, _typed(change, sizes, images, zone))
+    if request.method == "POST" and form.submit(
+        lambda: _changes().save_draft(
+            form.text("title"), _start(form, zone), _items(form, sizes, images),
+            change_id=change.id if change else None, actor=current_actor(),
+        )
+    ):  # fmt: skip
+        success("The draft is saved. Rehearse it before you publish it.")
+        return go_to(url_for("admin.price_change", change_id=form.result))
+    shown = {"change": change, "form": form, "sizes": sizes, "images": images, "notice": _changes().notice}
+    return render_template("admin/price_draft.html", **shown), form.status
+
+
+def _typed(change: PriceChange | None, sizes: list[Size], images: list[Image], zone: ZoneInfo) -> dict[str, Any]:
+    """What the form begins with: the draft's prices, else those in force."""
+    now = services().clock.now().astimezone(zone)
+    default = (now + _changes().notice + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    starts = change.starts_at.astimezone(zone) if change else default
+    data: dict[str, Any] = {"title": change.title if change else "", "starts": starts.replace(tzinfo=None)}
+    for size in sizes:
+        item = change.item(size.id) if change else None
+        data[f"running_{size.id}"] = item.running_micro_per_hour if item else size.running_micro_per_hour
+        data[f"disk_{size.id}"] = item.disk_micro_per_gib_hour if item else size.disk_micro_per_gib_hour
+    for image in images:
+        item = change.item(image.id) if change else None
+        data[f"surcharge_{image.id}"] = item.running_micro_per_hour if item else image.surcharge_micro_per_hour
+    amounts = {name: _plain(value) for name, value in data.items() if isinstance(value, int)}
+    return data | amounts
+
+
+def _plain(micro: int) -> str:
+    return format_credits(micro).replace(",", "")
+
+
+def _start(form: ChangeForm, zone: ZoneInfo) -> datetime:
+    found = form.starts.data
+    if found is None:
+        raise ValidationError("Choose when they begin.", details={"starts_at": "Choose when they begin."})
+    return found.replace(tzinfo=zone)
+
+
+def _items(form: ChangeForm, sizes: list[Size], images: list[Image]) -> list[PriceItem]:
+    """The prices typed that are not those in force."""
+    items = []
+    for size in sizes:
+        running, disk = form[f"running_{size.id}"].micro or 0, form[f"disk_{size.id}"].micro or 0
+        if (running, disk) != (size.running_micro_per_hour, size.disk_micro_per_gib_hour):
+            items.append(PriceItem(ItemKind.SIZE, size.id, running, disk))
+    for image in images:
+        surcharge = form[f"surcharge_{image.id}"].micro or 0
+        if surcharge != image.surcharge_micro_per_hour:
+            items.append(PriceItem(ItemKind.IMAGE, image.id, surcharge))
+    return items
+
+
+def _shown(change: PriceChange, form: ConfirmForm) -> ResponseReturnValue:
+    sizes, images = _catalogue()
+    names = {size.id: size.name for size in sizes} | {image.id: image.name for image in images}
+    shown = {"change": change, "form": form, "names": names, "now": services().clock.now()}
+    return render_template("admin/price_change.html", **shown), form.status
+
+
+def _is_recent() -> bool:
+    return text_argument("period") == "30d"
+
+
+def _rehearse(change_id: str) -> tuple[PriceChange, Rehearsal]:
+    actor, now = current_actor(), services().clock.now()
+    period = {"start": now - RECENT, "end": now} if _is_recent() else {}
+    change = _changes().get_change(change_id, actor=actor)
+    return change, services().get_billing_service().price_rehearsal.rehearse(change_id, actor=actor, **period)
