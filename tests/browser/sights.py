@@ -100,6 +100,7 @@ SIGHTS = (
     Sight("forgot", "visitor", "/forgot"),
     Sight("check-mail", "visitor", "/check-mail"),
     Sight("security", "owner", "/account/security"),
+    Sight("leave", "owner", "/account/leave"),
     Sight("tokens", "owner", "/account/tokens"),
     Sight("welcome", "visitor", "/welcome/{link}"),
     Sight("error-404", "visitor", "/nowhere"),

@@ -9,6 +9,7 @@ from zentry_web.db import Base
 from zentry_web.models.types import UTCDateTime
 
 _WAITING = text("done_at IS NULL")
+_LEAVING = text("deletion_at IS NOT NULL")
 
 
 class DbUser(Base):
@@ -23,6 +24,9 @@ class DbUser(Base):
     time_zone: Mapped[str] = mapped_column(String(60), default="UTC")
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    deletion_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # asked for by its owner
+
+    __table_args__ = (Index("ix_user_deletion_at", "deletion_at", sqlite_where=_LEAVING, postgresql_where=_LEAVING),)
 
 
 class DbAuthSession(Base):

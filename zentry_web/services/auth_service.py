@@ -300,6 +300,20 @@ class AuthService(BaseService):
             self._accounts.log("auth.link_redeemed", row.id, actor, personal={"email": row.email, "name": row.name})
             return self._sessions.open(to_user(row), actor)
 
+    def confirm_password(self, user_id: str, password: str, *, actor: Actor = SYSTEM) -> None:
+        """Make sure that it is the owner who asks for something grave. Counted like a change of the password.
+
+        Raises ValidationError on ``password``, RateLimitedError, NotFoundError.
+        """
+        require_self(actor, user_id)
+        limit = Limit("password", user_id, 10, QUARTER_HOUR)
+        self._limits.check(limit)
+        with self.reading() as session:
+            stored = require_user_row(session, user_id).password_hash
+        if not self._passwords.verify(stored, password if isinstance(password, str) else ""):
+            raise invalid({"password": "This is not your password."})
+        self._limits.clear(limit)
+
     # -- upkeep ---------------------------------------------------------------------------------
 
     def prune(self) -> int:
@@ -314,8 +328,10 @@ class AuthService(BaseService):
 
     def erase_access(self, user_id: str) -> None:
         """Take away every way in and every trace of addresses and browsers; in the caller's transaction."""
-        self._links.void(user_id)
-        self._sessions.erase(user_id)
+        with self.transaction() as session:
+            self.verification.erase(require_user_row(session, user_id).email)
+            self._links.void(user_id)
+            self._sessions.erase(user_id)
 
     # -- inside ---------------------------------------------------------------------------------
 

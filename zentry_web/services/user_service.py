@@ -11,11 +11,13 @@ from zentry_web.domain.user import SYSTEM, Actor, User, UserRow
 from zentry_web.domain.vm import VM, VMState
 from zentry_web.models import DbAccount, DbEvent, DbEventPersonal, DbProject, DbUsageInterval, DbUser, DbVM
 from zentry_web.services.access import require_admin, require_self
+from zentry_web.services.account_closure import AccountClosure
 from zentry_web.services.account_rows import require_user_row, to_user
 from zentry_web.services.accounts import UNKNOWN_ACCOUNT
 from zentry_web.services.auth_service import AuthService
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
+from zentry_web.services.data_export import DataExport
 from zentry_web.services.errors import ConflictError, NotFoundError
 from zentry_web.services.event_log import for_viewer, latest_seq, read_events, read_events_after
 from zentry_web.services.fields import email_key, storable
@@ -52,6 +54,8 @@ class UserService(BaseService):
         self._project = project
         self._vm = vm
         self._monitoring = monitoring
+        self.closure = AccountClosure(core, auth, billing, project, vm)
+        self.export = DataExport(core)
 
     # -- accounts -------------------------------------------------------------------------------
 
@@ -114,8 +118,15 @@ class UserService(BaseService):
             row.email = row.email_key = f"{user_id}@erased.invalid"
             row.name, row.password_hash, row.time_zone = "Erased account", None, "UTC"
             row.disabled_at = row.disabled_at or self.now()
+            row.deletion_at = None
             without_trace = Actor(actor.id, actor.role, request_id=actor.request_id)
             self.log_audit_event(actor.id, "user.erased", "user", user_id, actor=without_trace, owner_id=user_id)
+
+    def close_account(self, user_id: str) -> None:
+        """Go on deleting an account whose time has come: to be called until ``closure.list_due`` names it no more."""
+        self.set_disabled(user_id, True)  # nothing new begins while it is cleared
+        if self.closure.clear(user_id):
+            self.erase_personal_data(user_id)
 
     # -- overviews ------------------------------------------------------------------------------
 

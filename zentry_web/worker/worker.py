@@ -188,6 +188,9 @@ class Worker:
         self._container.get_auth_service().prune()
         for user_id in self._billing.statements.list_due():
             self._quietly(partial(self._billing.statements.close_month, user_id))
+        users = self._container.get_user_service()
+        for user_id in users.closure.list_due():
+            self._quietly(partial(users.close_account, user_id))
         self._billing.notices.prune()
 
     # -- operations -----------------------------------------------------------------------------

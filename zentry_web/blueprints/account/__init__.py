@@ -1,6 +1,6 @@
 """account: see routes.py."""
 
-from . import security, tokens
+from . import leaving, security, tokens
 from .routes import blueprint
 
-__all__ = ["blueprint", "security", "tokens"]
+__all__ = ["blueprint", "leaving", "security", "tokens"]

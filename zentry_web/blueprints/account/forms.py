@@ -32,6 +32,10 @@ class ProfileForm(BaseForm):
     )
 
 
+class LeaveForm(BaseForm):
+    password = PasswordField("Your password", validators=[InputRequired("Enter your password."), Length(max=256)])
+
+
 class TokenForm(BaseForm):
     name = StringField("Name", validators=[InputRequired("Give it a name."), Length(max=100)])
     scopes = SelectMultipleField(

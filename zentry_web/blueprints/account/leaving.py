@@ -1,0 +1,41 @@
+"""Taking one's data along, and leaving."""
+
+import tempfile
+
+from flask import redirect, render_template, request, send_file, url_for
+from flask.typing import ResponseReturnValue
+
+from zentry_web.blueprints.account.forms import LeaveForm
+from zentry_web.blueprints.account.routes import blueprint
+from zentry_web.web.actor import current_actor, me
+from zentry_web.web.flash import success
+from zentry_web.web.htmx import go_to
+from zentry_web.web.services import services
+
+
+@blueprint.post("/export")
+def export() -> ResponseReturnValue:
+    """Everything Zentry keeps about this person, as a zip of JSON files."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the answer closes it when it is sent
+    services().get_user_service().export.write(me().id, file, actor=current_actor())
+    file.seek(0)
+    return send_file(file, mimetype="application/zip", as_attachment=True, download_name="zentry-data.zip")
+
+
+@blueprint.route("/leave", methods=["GET", "POST"])
+def leave() -> ResponseReturnValue:
+    """What goes with the account; a POST has it deleted in seven days."""
+    user, actor, form = me(), current_actor(), LeaveForm()
+    closure = services().get_user_service().closure
+    if request.method == "POST" and form.submit(lambda: closure.request(user.id, form.text("password"), actor=actor)):
+        success("Your account will be deleted. You can call it off until then.")
+        return go_to(url_for("account.leave"))
+    return render_template("account/leave.html", form=form, leaving=closure.preview(user.id, actor=actor)), form.status
+
+
+@blueprint.post("/stay")
+def stay() -> ResponseReturnValue:
+    """Keep the account after all."""
+    services().get_user_service().closure.call_off(me().id, actor=current_actor())
+    success("Your account stays.")
+    return redirect(url_for("account.profile"), 303)
