@@ -17,6 +17,7 @@ def test_the_data_come_as_a_zip(as_alice, machine):
     with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
         assert "machines.json" in archive.namelist()
         assert machine.id.encode() in archive.read("machines.json")
+    answer.close()
 
 
 @pytest.mark.parametrize("htmx", [False, True])
