@@ -68,6 +68,23 @@ def _arrived(page: Page) -> None:
     expect(page.locator("#balance-history figure")).to_be_visible()
 
 
+def _open_budget(page: Page) -> None:
+    page.locator("#budget").get_by_role("link", name="Change").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def _mistype_budget(page: Page) -> None:
+    page.get_by_label("Each month").fill("much")
+    page.get_by_label("Tell me at").fill("half of it")
+    _press("Save", page)
+
+
+def _launch_too_much(page: Page) -> None:
+    page.get_by_label("Name", exact=True).fill("too-much")
+    page.get_by_role("button", name=re.compile("^Launch")).click()
+    expect(page.get_by_role("alert").first).to_contain_text("budget of project")
+
+
 def _launch_many(page: Page) -> None:
     page.get_by_label("How many").fill("1000")
     page.get_by_label("Launch another").select_option("size_large")
@@ -126,6 +143,10 @@ SIGHTS = (
     Sight("project-new", "owner", "/projects/new"),
     Sight("project-rename", "owner", "/projects/{project}/rename"),
     Sight("project-rename-dialog", "owner", "/projects/{project}", partial(_open_dialog, "More actions", "Rename")),
+    Sight("project-budget", "owner", "/projects/{project}/budget"),
+    Sight("project-budget-dialog", "owner", "/projects/{project}", _open_budget),
+    Sight("project-budget-mistakes", "owner", "/projects/{empty_project}/budget", _mistype_budget),
+    Sight("launch-over-budget", "owner", "/vms/new?project={capped_project}", _launch_too_much),
     Sight("project-delete", "owner", "/projects/{empty_project}/delete"),
     Sight("project-delete-refused", "owner", "/projects/{project}/delete"),
     Sight("vms", "owner", "/vms"),
@@ -232,6 +253,7 @@ class Furnished:
             **self._bills(owner.id, newcomer.id),
             **self._payments(owner),
             "voucher": self._vouchers(owner.id),
+            "capped_project": self._budgets(owner, project),
             "failed": self._launch(owner, project, "unlucky", ("fault", "create", "refuse"), is_failed).id,
             "fresh": self._launch(owner, project, "fresh", ("delay", "boot", "7200"), is_running).id,
         }
@@ -259,6 +281,15 @@ class Furnished:
         for payment, action in zip(made, ("pay", "decline"), strict=False):
             payments.press_test_button(owner.id, payment.id, action, "4242", actor=actor)
         return {"paid": made[0].id, "unpaid": made[2].id}
+
+    def _budgets(self, owner: User, project_id: str) -> str:
+        """One that is half spent on the project with machines, one that refuses everything; returns its project."""
+        billing, projects = self.product.container.get_billing_service(), self.product.container.get_project_service()
+        twice = max(1, 2 * billing.project_month_spend(project_id))
+        billing.budgets.set_budget(project_id, twice, (50, 80, 100), hard_cap=False)
+        capped = projects.create_project({"name": "trial"}, owner).id
+        billing.budgets.set_budget(capped, 1_000, (100,), hard_cap=True)
+        return capped
 
     def _vouchers(self, owner_id: str) -> str:
         """One of each state that comes without waiting; returns the id of one that works."""
