@@ -166,7 +166,7 @@ class World:
             else:
                 tables = (
                     "entry", "transfer", "charge", "price_version", "image_price_version", "event",
-                    "voucher", "voucher_redemption",
+                    "voucher", "voucher_redemption", "statement", "refund", "approval",
                 )  # fmt: skip
                 for table in tables:
                     connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from tests.services.billing_world import World
 from zentry_web.adapters.database import Database, make_engine
+from zentry_web.domain.user import SYSTEM
 from zentry_web.domain.voucher import VoucherDraft
 from zentry_web.services.base_service import Core
 
@@ -29,8 +30,8 @@ DAMAGES = {
     "a gap in the numbers": ("L2", "UPDATE entry SET seq = seq + 100 WHERE account_id = 'wallet_alice' AND seq > 2"),
     "the last number": ("L2", "UPDATE account SET last_seq = last_seq + 1 WHERE id = 'wallet_alice'"),
     "a past below zero": ("L3", "UPDATE entry SET balance_after = -1 WHERE account_id = 'held_alice' AND seq = 1"),
-    "a transfer without effect": ("L6", f"DELETE FROM entry WHERE transfer_id = {FIRST_USAGE}"),
-    "a forgotten request": ("L6", f"UPDATE transfer SET body_hash = '' WHERE id = {FIRST_USAGE}"),
+    "a transfer without effect": ("L15", f"DELETE FROM entry WHERE transfer_id = {FIRST_USAGE}"),
+    "a forgotten request": ("L15", f"UPDATE transfer SET body_hash = '' WHERE id = {FIRST_USAGE}"),
     "a charge lost": ("L8", f"DELETE FROM charge WHERE kind = 'usage' AND {FIRST_CHARGE}"),
     "a charge of other seconds": (
         "L8",
@@ -73,7 +74,7 @@ DAMAGES = {
     "a redemption lost": ("L15", "DELETE FROM voucher_redemption"),
     "a voucher of another value": ("L15", "UPDATE voucher SET value = value + 1"),
     "a voucher for another": ("L15", "UPDATE transfer SET owner_id = 'bob' WHERE kind = 'voucher'"),
-    "a hold of another size": ("holds", f"UPDATE hold SET remaining = remaining + 1 WHERE interval_id = {OPEN_RUN}"),
+    "a hold of another size": ("L14", f"UPDATE hold SET remaining = remaining + 1 WHERE interval_id = {OPEN_RUN}"),
 }
 
 
@@ -115,7 +116,9 @@ def failing(world):
 def test_a_ledger_with_a_history_is_in_order(damaged):
     assert damaged.breaches() == []
     checks = damaged.billing.verify()
-    assert [check.id for check in checks] == ["L1", "L2", "L3", "L4", "L6", "L8", "L13", "L14", "L15", "holds"]
+    assert [check.id for check in checks] == [f"L{number}" for number in range(1, 17)]
+    by_test = {check.id for check in checks if check.detail == "by test only"}
+    assert by_test == {"L5", "L6", "L7", "L9", "L10", "L11"} == {check.id for check in checks if not check.live}
     assert all(check.title and check.detail and check.milliseconds >= 0 for check in checks)
 
 
@@ -176,3 +179,91 @@ def test_verify_changes_nothing(damaged):
     damaged.billing.verify()
     with damaged.database.reading() as session:
         assert session.execute(text("SELECT COUNT(*) FROM entry")).scalar() == before
+
+
+# -- one damage per row that only that row sees ---------------------------------------------------
+
+LAST_GRANT = "account_id = 'acc_grants' AND seq = (SELECT last_seq FROM account WHERE id = 'acc_grants')"
+PAST = "(SELECT balance FROM account WHERE id = 'wallet_carol')"
+EXACTLY = {
+    "L1": (
+        f"UPDATE entry SET amount = amount + 1, balance_after = balance_after + 1 WHERE {LAST_GRANT}",
+        "UPDATE account SET balance = balance + 1 WHERE id = 'acc_grants'",
+    ),
+    "L2": ("UPDATE account SET balance = balance + 1 WHERE id = 'wallet_alice'",),
+    "L3": (
+        "UPDATE entry SET amount = amount - 9, balance_after = balance_after - 9 WHERE account_id = 'wallet_carol' "
+        "AND seq = 1",
+        "UPDATE entry SET amount = amount + 9 WHERE account_id = 'wallet_carol' AND seq = 2",
+        "UPDATE entry SET amount = amount + 9, balance_after = balance_after + 9 WHERE account_id = 'acc_grants' "
+        "AND transfer_id = (SELECT transfer_id FROM entry WHERE account_id = 'wallet_carol' AND seq = 1)",
+        "UPDATE entry SET amount = amount - 9 WHERE account_id = 'acc_grants' "
+        "AND transfer_id = (SELECT transfer_id FROM entry WHERE account_id = 'wallet_carol' AND seq = 2)",
+    ),
+    "L8": ("UPDATE usage_interval SET settled = (1 = 0) WHERE settled",),
+    "L12": ("UPDATE statement SET credited = credited + 1, written_off = written_off - 1",),
+    "L13": ("UPDATE usage_month SET amount = amount + 1 WHERE state = 'running'",),
+    "L14": (f"UPDATE hold SET remaining = remaining + 1 WHERE interval_id = {OPEN_RUN}",),
+    "L15": ("UPDATE transfer SET idempotency_key = 'starting:' || id WHERE kind = 'grant' AND owner_id = 'alice'",),
+    "L16": (f"UPDATE vm SET credit_stopped_at = 1 WHERE id = {RUNNING_VM}",),
+}
+ALSO = {
+    "a refund without its parts": ("L12", "DELETE FROM refund"),
+    "more refunded than charged": ("L12", "UPDATE refund SET amount = amount + 1000000"),
+    "a day's sum": ("L12", "UPDATE ledger_day SET amount = amount + 1 WHERE kind = 'grant'"),
+    "a day forgotten": ("L12", "DELETE FROM ledger_day WHERE kind = 'usage'"),
+    "a line of a statement": ("L12", "UPDATE statement SET charged = charged - 1, closing = closing + 1"),
+    "a statement that begins elsewhere": ("L13", "UPDATE statement SET opening = opening + 1, closing = closing + 1"),
+    "a charge that no statement has": ("L13", "UPDATE statement SET last_seq = 1"),
+    "a disk kept and charged": ("L16", f"UPDATE vm SET disk_until = 1 WHERE id = {STOPPED_VM}"),
+}
+
+
+@pytest.fixture
+def whole(core):
+    """As ``damaged``, with a closed month, a refund, daily sums, and somebody whose wallet was at nothing between."""
+    world = history(World(core))
+    for _ in range(40):
+        world.pass_time(hours=1)
+        world.settle()
+        world.billing.renew_holds()
+    assert world.billing.statements.close_month("alice") is not None
+    (interval,) = world.rows(text("SELECT interval_id FROM charge WHERE amount > 100 ORDER BY from_at LIMIT 1"))[0]
+    world.billing.books.approvals.refund(f"interval:{interval}", 50, "Host down", actor=SYSTEM)
+    world.pass_time(days=1)
+    assert world.billing.books.totals.close_days() > 0
+    world.person("carol", credits=7)
+    world.billing.deduct_credits("carol", 7, "Back")
+    world.billing.add_credits("carol", 7, "Again")
+    assert world.breaches() == []
+    return world
+
+
+def after(world, *statements):
+    """What fails when these were done behind everybody's back; undone again."""
+    with world.database.writing() as session:
+        for statement in statements:
+            assert session.execute(text(statement)).rowcount > 0, statement
+        session.info["read_only"] = True
+        token = world.database.open_session.set(session)
+        found = failing(world)
+        world.database.open_session.reset(token)
+        session.rollback()
+    return found
+
+
+def test_each_row_sees_its_damage_and_no_other_row_does(whole):
+    whole.damage()
+    assert failing(whole) == {"L4"}
+    for row, statements in EXACTLY.items():
+        assert after(whole, *statements) == {row, "L4"}, row
+    missed = {name: found for name, (row, sql) in ALSO.items() if row not in (found := after(whole, sql))}
+    assert missed == {}
+    assert failing(whole) == {"L4"}
+
+
+def test_nothing_waits_for_verify_and_verify_waits_for_nothing(damaged):
+    with damaged.database.writing() as session:
+        session.execute(text("UPDATE account SET balance = balance WHERE id = 'wallet_alice'"))
+        assert damaged.billing.verify()[0].ok, "beside an open write transaction"
+        session.rollback()

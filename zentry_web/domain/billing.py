@@ -156,10 +156,17 @@ class CreditStop:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of ``zentry verify``."""
+    """One line of ``zentry verify``. Not ``live``: no look at a database can tell, only a test can."""
 
     id: str
     title: str
     ok: bool
     detail: str
     milliseconds: int
+    live: bool = True
+
+    @property
+    def verdict(self) -> str:
+        if not self.live:
+            return "by test only"
+        return "ok" if self.ok else "BREACH"

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from zentry_web.domain.billing import Check, CreditStop
+from zentry_web.domain.billing import CreditStop
 from zentry_web.domain.usage import OpenHold, whole_second
 from zentry_web.models import DbVM
-from zentry_web.services import holds, ledger, ledger_checks, price_switch, settlement
+from zentry_web.services import holds, ledger, price_switch, settlement
 from zentry_web.services.base_service import BaseService, Core
 
 
@@ -111,11 +111,6 @@ class BillingRuns(BaseService):
                 return stops
             last = renewals[-1].hold
             self.give_way()
-
-    def verify(self) -> list[Check]:
-        """Check the ledger's invariants on the live database, in one consistent snapshot. Changes nothing."""
-        with self.reading() as session:
-            return ledger_checks.run_checks(session)
 
 
 def _batches(counted: list[tuple[str, int]]) -> Iterator[list[str]]:

@@ -11,6 +11,7 @@ from zentry_web.domain.billing import (
     SYSTEM_ACCOUNTS,
     AccountKind,
     Balance,
+    Check,
     Quote,
     Transaction,
     TransferKind,
@@ -78,9 +79,11 @@ class BillingService(BillingRuns):
         self.price_telling = PriceTelling(core, self.notices)
         self.payments = Payments(core, self.notices, provider, credit_price)
         self.by_hand = ByHandPosting(core)
-        self.books = Books(core, self.by_hand, self.notices, approval_micro=approval_micro)
         self.resizes = Resizes(core, window=self._window)
         self.budgets = Budgets(core, self.notices, window=self._window)
+        self.books = Books(
+            core, self.by_hand, self.notices, self.statements, self.landing.policy, approval_micro=approval_micro
+        )
 
     # -- credits --------------------------------------------------------------------------------
 
@@ -257,6 +260,10 @@ class BillingService(BillingRuns):
             rows = session.execute(select(accounts.c.kind, func.sum(accounts.c.balance)).group_by(accounts.c.kind))
             found = {AccountKind(kind): int(balance) for kind, balance in rows}
         return {kind: found.get(kind, 0) for kind in (*ledger.USER_ACCOUNTS, *SYSTEM_ACCOUNTS)}
+
+    def verify(self) -> list[Check]:
+        """Check money's invariants on the live database, in one consistent snapshot. Changes nothing, locks nothing."""
+        return self.books.verification.check(every_statement=True)
 
     # -- VMs, inside the caller's transaction ---------------------------------------------------
 

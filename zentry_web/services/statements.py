@@ -134,7 +134,7 @@ class Statements(BaseService):
         require_self(actor, user_id)
         query = select(DbStatement).where(DbStatement.owner_id == user_id).order_by(DbStatement.month.desc())
         with self.reading() as session:
-            return [_statement(row) for row in session.scalars(query)]
+            return [read_statement(row) for row in session.scalars(query)]
 
     def get_statement(self, user_id: str, statement_id: str, *, actor: Actor = SYSTEM) -> Statement:
         """One statement. Raises NotFoundError (also for somebody else's)."""
@@ -143,7 +143,7 @@ class Statements(BaseService):
             row = session.get(DbStatement, statement_id)
             if row is None or row.owner_id != user_id:
                 raise NotFoundError("There is no such statement.")
-            return _statement(row)
+            return read_statement(row)
 
     def get_csv(self, user_id: str, statement_id: str, *, actor: Actor = SYSTEM) -> str:
         """The statement with every charge and all its inputs: docs/recompute.py works it out again from this alone."""
@@ -199,7 +199,7 @@ def _latest(session: Session, owner_id: str, *, before: str | None = None) -> St
     if before is not None:
         query = query.where(DbStatement.month < before)
     row = session.scalar(query)
-    return _statement(row) if row else None
+    return read_statement(row) if row else None
 
 
 def _build(session: Session, scope: _Scope, zone: str, now: datetime) -> Statement:
@@ -308,7 +308,8 @@ def _row(statement: Statement, number: int) -> dict[str, Any]:
     }
 
 
-def _statement(row: DbStatement) -> Statement:
+def read_statement(row: DbStatement) -> Statement:
+    """A statement as it was written."""
     credits = [
         StatementCredit(datetime.fromisoformat(at), TransferKind(kind), amount, reason, transfer_id)
         for at, kind, amount, reason, transfer_id in row.body["credits"]

@@ -48,6 +48,7 @@ class Pace:
     bill: float = 5.0
     land: float = 10.0
     mail: float = 2.0
+    verify: float = 60.0  # looks whether this hour's checks have been
     prices: float = 10.0
     pay: float = 5.0
     housekeeping: float = 60.0
@@ -107,6 +108,7 @@ class Worker:
             ("mail", Postman(sources, self._mailer, self.stop).run, self._pace.mail),
             ("prices", self._tell_prices, self._pace.prices),
             ("pay", Cashier(self._billing).run, self._pace.pay),
+            ("verify", self._verify, self._pace.verify),
             ("housekeeping", self._keep_house, self._pace.housekeeping),
         ]
         threads = [threading.Thread(target=self._loop, args=loop, name=loop[0]) for loop in loops]
@@ -182,6 +184,11 @@ class Worker:
     def _tell_prices(self) -> None:
         self._billing.price_telling.run()
 
+    def _verify(self) -> None:
+        run = self._billing.books.verification.run_hourly()
+        if run is not None and not run.ok:
+            log.error("verify_breach", lines=[check.id for check in run.lines if not check.ok])
+
     def _keep_house(self) -> None:
         self._monitoring.prune()
         self._monitoring.processes.forget_old()
@@ -192,6 +199,8 @@ class Worker:
         for user_id in users.closure.list_due():
             self._quietly(partial(users.close_account, user_id))
         self._billing.notices.prune()
+        self._billing.books.approvals.expire()
+        self._billing.books.totals.close_days()
 
     # -- operations -----------------------------------------------------------------------------
 

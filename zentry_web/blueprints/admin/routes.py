@@ -22,7 +22,7 @@ def overview() -> ResponseReturnValue:
     """How the whole of Zentry is doing."""
     found = services().get_user_service().get_admin_overview(actor=current_actor())
     template = "admin/_overview.html" if is_htmx() else "admin/overview.html"
-    return render_template(template, overview=found)
+    return render_template(template, overview=found, **_verified())
 
 
 @blueprint.get("/vms")
@@ -81,4 +81,11 @@ def system() -> ResponseReturnValue:
         heartbeats=monitoring.list_heartbeats(),
         compute=monitoring.get_compute_status(),
         verifies_email=services().get_auth_service().verification.enabled,
+        **_verified(),
     )
+
+
+def _verified() -> dict[str, object]:
+    """The worker's last run of the ledger's checks, and whether it is too old to rely on."""
+    run = services().get_billing_service().books.verification.get_latest()
+    return {"verified": run, "verify_stale": run is None or run.is_stale(services().clock.now())}
