@@ -47,6 +47,15 @@ def make_provider(config: Config, clock: Clock) -> PaymentProvider | None:
         from zentry_web.adapters.payments.test_provider import BuiltInTestProvider
 
         return BuiltInTestProvider(config.data / "test-payments.sqlite", clock, config.get_secret_key())
+    if config.payment_provider == "stripe":
+        from zentry_web.adapters.payments.stripe import StripeProvider
+
+        return StripeProvider(
+            secret_key=config.stripe_secret_key.get_secret_value(),
+            publishable_key=config.stripe_publishable_key,
+            webhook_secret=config.stripe_webhook_secret.get_secret_value(),
+            api=config.stripe_api,
+        )
     return None
 
 

@@ -3,6 +3,7 @@
 Money is whole minor units of a currency (cents) on the provider's side and micro-credits on Zentry's.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,7 @@ from .money import MICRO
 
 LEAST_MICRO = MICRO  # one credit: cards charge a fixed fee per payment
 MOST_MICRO = 10_000 * MICRO
+_TYPED = re.compile(r"([0-9]{1,12})(?:[.,]([0-9]{1,6}))?")
 _NO_MINOR_UNITS = frozenset({"jpy", "krw", "vnd", "clp", "isk"})
 
 
@@ -71,7 +73,30 @@ def format_minor(minor: int, currency: str) -> str:
     return f"{sign}{minor // 100:,}.{minor % 100:02d} {currency.upper()}"
 
 
+def parse_minor(text: str, currency: str) -> int:
+    """Minor units in a typed amount: ``parse_minor('12.50', 'eur')`` is 1250. Raises ValueError with a sentence."""
+    found = _TYPED.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("Enter an amount such as 12.50.")
+    whole, fraction = found[1], (found[2] or "")
+    decimals = 0 if currency in _NO_MINOR_UNITS else 2
+    if len(fraction) > decimals:
+        raise ValueError("Enter an amount in whole cents." if decimals else "This currency has no cents.")
+    return int(whole + fraction.ljust(decimals, "0"))
+
+
 # -- what a provider is asked and tells -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PayScript:
+    """What the payer's browser loads from the provider, and whom the page may talk to; on the pay page only."""
+
+    url: str
+    publishable_key: str
+    script: tuple[str, ...]
+    frame: tuple[str, ...]
+    connect: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from zentry_web.domain.vm import Image, Size, next_price
 from zentry_web.models import DbProject, DbTransfer, DbUser, DbVM
 from zentry_web.services import holds, ledger, prices, usage_reports
 from zentry_web.services.access import require_admin, require_self
+from zentry_web.services.auto_top_ups import AutoTopUps
 from zentry_web.services.base_service import Core, body_hash
 from zentry_web.services.billing_runs import BillingRuns
 from zentry_web.services.bills import Bills
@@ -37,6 +38,7 @@ from zentry_web.services.by_hand import ByHand, ByHandPosting, check_request
 from zentry_web.services.errors import NotFoundError
 from zentry_web.services.landing import Landing
 from zentry_web.services.notices import MailSettings, Notices
+from zentry_web.services.payment_desk import PaymentDesk
 from zentry_web.services.payments import Payments
 from zentry_web.services.price_changes import DEFAULT_NOTICE_DAYS, PriceChanges
 from zentry_web.services.price_rehearsal import PriceRehearsal
@@ -84,6 +86,8 @@ class BillingService(BillingRuns):
         self.books = Books(
             core, self.by_hand, self.notices, self.statements, self.landing.policy, approval_micro=approval_micro
         )
+        self.auto_top_ups = AutoTopUps(core, self.notices, self.payments)
+        self.payment_desk = PaymentDesk(core, self.payments)
 
     # -- credits --------------------------------------------------------------------------------
 

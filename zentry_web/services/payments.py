@@ -21,6 +21,7 @@ from zentry_web.domain.payments import (
     Payment,
     PaymentNews,
     PaymentState,
+    PayScript,
     StoredMethod,
 )
 from zentry_web.domain.user import SYSTEM, Actor
@@ -54,8 +55,7 @@ class PayPage:
     """What the page needs on which a person pays."""
 
     payment: Payment
-    is_test: bool
-    publishable_key: str = ""
+    script: PayScript | None = None  # None: the test provider's buttons
     secret: str = ""
 
 
@@ -137,9 +137,19 @@ class Payments(BaseService):
         payment = self._payable(user_id, payment_id, actor)
         provider = self.require_provider()
         if provider.is_test:
-            return PayPage(payment, is_test=True)
+            return PayPage(payment)
         news = self.ask(lambda: provider.read_intent(payment.provider_ref))
-        return PayPage(payment, False, provider.publishable_key, news.secret)
+        return PayPage(payment, provider.pay_script, news.secret)
+
+    def try_again(self, user_id: str, payment_id: str, *, actor: Actor) -> Payment:
+        """After a decline the payer tries another card. Raises ConflictError when the payment is over."""
+        payment = self._payable(user_id, payment_id, actor)
+        with self.transaction() as session:
+            row = self.book.lock_payment(session, payment.id, user_id)
+            if row.state == PaymentState.FAILED:
+                row.state, row.error, row.settled_at = PaymentState.PENDING, "", None
+                row.look_at, row.looks = self.now() + FIRST_LOOK, 0
+        return self.get_payment(user_id, payment_id)
 
     def press_test_button(self, user_id: str, payment_id: str, action: str, card: str, *, actor: Actor) -> Payment:
         """What the test provider's page does: the payment ends as the button says, and its webhook arrives.
@@ -300,6 +310,12 @@ class Payments(BaseService):
             details = {"amount": amount, "minor": minor}
             self.log_audit_event(actor.id, "payment.start", "payment", made.id, details, actor=actor, owner_id=user_id)
             return made.id
+
+    def introduce(self, payment_id: str) -> None:
+        """Make a payment that has just been written known to the provider. Raises ProviderUnavailableError."""
+        with self.reading() as session:
+            payment = payment_of(session.get_one(DbPayment, payment_id))
+        self._introduce(payment)
 
     def _introduce(self, payment: Payment) -> None:
         """Make a payment known to the provider: as an intent, or charged to its method if it is an automatic one."""

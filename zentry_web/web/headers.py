@@ -1,22 +1,33 @@
 """Security headers, the Content-Security-Policy and caching rules of every answer."""
 
+from collections.abc import Sequence
+
 from flask import Flask, Response, request
 
 from zentry_web.web.actor import known_user
 
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",  # data: icons inside Tabler's CSS, blob: Plotly's picture download
-        "font-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-        "base-uri 'none'",
-    )
-)
+_DIRECTIVES = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data: blob:",  # data: icons inside Tabler's CSS, blob: Plotly's picture download
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+    "base-uri": "'none'",
+}
+
+
+def policy(**more: Sequence[str]) -> str:
+    """The Content-Security-Policy; ``more`` names hosts that one page may use besides: ``script=[…], frame=[…]``."""
+    directives = dict(_DIRECTIVES)
+    for name, hosts in more.items():
+        directives[f"{name}-src"] = " ".join([directives.get(f"{name}-src", ""), *hosts]).strip()
+    return "; ".join(f"{name} {value}" for name, value in directives.items())
+
+
+POLICY = policy()
 FIXED = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",

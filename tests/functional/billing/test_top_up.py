@@ -1,10 +1,15 @@
 """Top-up pages: choosing an amount, the test provider's buttons, the receipt, stored cards, webhooks."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from tests.page import Page
 from tests.services.payment_world import CREDIT, STARTING, Till
+from tests.stripe_fixture import SECRET_KEY, provider_at
+from zentry_web.domain.payments import PaymentNews, PaymentState
+from zentry_web.web.headers import POLICY
 
 pytestmark = pytest.mark.integration
 
@@ -46,8 +51,11 @@ def test_a_decline_says_so_and_leads_back(as_alice, till):
     text = as_alice.page(press(as_alice, where, "decline")).text()
     assert "declined" in text
     assert "Try again" in text
-    assert "Declined" in as_alice.page(where).text()
+    answer = as_alice.post(where.removesuffix("/pay") + "/again")
+    assert (answer.status_code, answer.headers["Location"]) == (303, where)
+    assert "Waiting for the payment" in as_alice.page(where.removesuffix("/pay")).text()
     press(as_alice, where)
+    assert as_alice.post(where.removesuffix("/pay") + "/again").status_code == 409
     assert till.wallet == STARTING + 10 * CREDIT
     assert as_alice.get(where).status_code == 409
 
@@ -100,6 +108,102 @@ def test_without_a_provider_the_page_says_so(as_alice, till):
     till.payments.provider = None
     assert "not set up" in as_alice.page("/credits/top-up").text()
     assert as_alice.post("/credits/top-up", {"amount": "10"}).status_code == 409
+
+
+# -- automatic top-up ---------------------------------------------------------------------------
+
+
+def settings(method_id, **more):
+    chosen = {"enabled": "y", "threshold": "5", "hours": "24", "sum": "20", "ceiling": "100", "method": method_id}
+    return chosen | more
+
+
+def typed_in(answer, name):
+    return Page(answer.text).one(f"//input[@name='{name}']").get("value") or ""
+
+
+def test_automatic_top_up_needs_a_card_and_is_switched_on_and_off(as_alice, till):
+    assert "Keep a card first" in as_alice.page("/credits/top-up").text()
+    assert as_alice.post("/credits/top-up/automatic", settings("")).status_code == 400
+    method = till.kept()
+    answer = as_alice.post("/credits/top-up/automatic", settings(method.id))
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/credits/top-up#automatic")
+    now = till.billing.auto_top_ups.get_settings(till.user.id)
+    assert now.enabled
+    assert (now.threshold_micro, now.runway_hours, now.ceiling_micro) == (5 * CREDIT, 24, 100 * CREDIT)
+    page = as_alice.page("/credits/top-up")
+    assert page.one("//input[@name='enabled']").get("checked") is not None
+    assert page.one("//input[@name='ceiling']").get("value") == "100.00"
+    answer = as_alice.post("/credits/top-up/automatic", settings(method.id) | {"enabled": ""}, htmx=True)
+    assert answer.headers["HX-Redirect"] == "/credits/top-up#automatic"
+    assert not till.billing.auto_top_ups.get_settings(till.user.id).enabled
+
+
+@pytest.mark.error
+@pytest.mark.parametrize(
+    "wrong", [{"sum": "0.2"}, {"ceiling": "10"}, {"threshold": "x"}, {"hours": "-1"}, {"hours": "9999"}, {"sum": ""}]
+)
+def test_settings_that_make_no_sense_stay_in_the_form(as_alice, till, wrong):
+    method = till.kept()
+    answer = as_alice.post("/credits/top-up/automatic", settings(method.id, **wrong))
+    assert answer.status_code == 400
+    ((name, typed),) = wrong.items()
+    assert typed_in(answer, name) == typed
+    assert "z-error" in answer.text
+    assert not till.billing.auto_top_ups.get_settings(till.user.id).enabled
+
+
+def test_why_it_was_switched_off(as_alice, till):
+    method = till.kept("0341")
+    as_alice.post("/credits/top-up/automatic", settings(method.id, threshold="50"))
+    till.billing.auto_top_ups.attempt(till.user.id)
+    assert "The card was declined." in as_alice.page("/credits/top-up").text()
+    (payment,) = [each for each in till.payments.list_payments(till.user.id) if each.is_automatic]
+    assert "automatic top-up" in as_alice.page(f"/credits/top-up/{payment.id}").text()
+
+
+# -- Stripe's pay page --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def at_stripe(till, monkeypatch):
+    """Stripe is set up; what it would answer is made up here."""
+    provider = provider_at("")
+
+    def told(*_given):
+        return PaymentNews("pi_1", "", 1000, "eur", PaymentState.PENDING, secret="pi_1_secret_2")
+
+    monkeypatch.setattr(provider, "read_intent", told)
+    monkeypatch.setattr(provider, "create_intent", lambda order: replace(told(), payment_id=order.payment_id))
+    till.payments.provider = provider
+    return provider
+
+
+def directives(answer):
+    return dict(each.split(" ", 1) for each in answer.headers["Content-Security-Policy"].split("; "))
+
+
+def test_only_the_pay_page_may_load_stripes_script(as_alice, at_stripe):
+    where = begin(as_alice)
+    answer = as_alice.get(where)
+    found, strict = directives(answer), dict(each.split(" ", 1) for each in POLICY.split("; "))
+    assert found.pop("script-src") == "'self' https://js.stripe.com"
+    assert found.pop("frame-src") == "https://js.stripe.com https://hooks.stripe.com"
+    assert found.pop("connect-src") == "'self' https://api.stripe.com"
+    assert found == {name: strict[name] for name in strict if name not in ("script-src", "connect-src")}
+    page = Page(answer.text)
+    assert page.one("//script[contains(@src, 'stripe')]").get("src") == "https://js.stripe.com/v3/"
+    assert page.one("//form[@id='pay-card']").get("data-secret") == "pi_1_secret_2"
+    assert SECRET_KEY not in answer.text
+    for url in ("/credits/top-up", where.removesuffix("/pay"), "/credits", "/overview"):
+        answer = as_alice.get(url)
+        assert answer.headers["Content-Security-Policy"] == POLICY
+        assert "stripe.com" not in answer.text
+    assert as_alice.post(where.removesuffix("/pay") + "/test", {"action": "pay"}).status_code == 404
+
+
+def test_without_stripe_no_page_may_load_its_script(as_alice):
+    assert as_alice.get(begin(as_alice)).headers["Content-Security-Policy"] == POLICY
 
 
 # -- webhooks -----------------------------------------------------------------------------------

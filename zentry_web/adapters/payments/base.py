@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from zentry_web.domain.payments import Order, PaymentNews, ProviderEvent
+from zentry_web.domain.payments import Order, PaymentNews, PayScript, ProviderEvent
 
 
 class PaymentError(Exception):
@@ -23,7 +23,7 @@ class PaymentProvider(Protocol):
 
     name: str
     is_test: bool
-    publishable_key: str  # for the payer's browser; '' when the provider's page is Zentry's own
+    pay_script: PayScript | None  # None: the pay page is Zentry's own
 
     def create_intent(self, order: Order) -> PaymentNews:
         """Prepare a payment that the payer completes on the pay page; the same order gives the same intent."""

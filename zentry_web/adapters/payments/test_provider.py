@@ -17,7 +17,16 @@ from typing import Any
 from zentry_web.adapters.clock import Clock
 from zentry_web.adapters.payments.base import PaymentError
 from zentry_web.adapters.payments.signing import HEADER, derive_key, sign, verify
-from zentry_web.domain.payments import Dispute, DisputeState, Method, Order, PaymentNews, PaymentState, ProviderEvent
+from zentry_web.domain.payments import (
+    Dispute,
+    DisputeState,
+    Method,
+    Order,
+    PaymentNews,
+    PaymentState,
+    PayScript,
+    ProviderEvent,
+)
 
 LATER = timedelta(seconds=15)  # how long a payment that comes 'later' takes
 DECLINED = "The card was declined."
@@ -57,7 +66,7 @@ class BuiltInTestProvider:
 
     name = "test"
     is_test = True
-    publishable_key = ""
+    pay_script: PayScript | None = None
 
     def __init__(self, path: Path, clock: Clock, secret: str) -> None:
         self._path, self._clock, self._key = path, clock, derive_key(secret)

@@ -1,8 +1,8 @@
 """billing: routes.py (credits), bills.py (charges, opened), landing.py, prices.py, spending.py (spend, what-if),
-statements.py, top_up.py (payments), vouchers.py (redeeming).
+statements.py, top_up.py and pay.py (payments), vouchers.py (redeeming).
 """
 
-from . import bills, landing, prices, spending, statements, top_up, vouchers
+from . import bills, landing, pay, prices, spending, statements, top_up, vouchers
 from .routes import blueprint
 
-__all__ = ["bills", "blueprint", "landing", "prices", "spending", "statements", "top_up", "vouchers"]
+__all__ = ["bills", "blueprint", "landing", "pay", "prices", "spending", "statements", "top_up", "vouchers"]

@@ -1,0 +1,68 @@
+"""For admins: all payments, one with what the provider told of it, refunds."""
+
+from typing import ClassVar
+
+from flask import render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from wtforms import StringField
+from wtforms.validators import InputRequired, Length
+
+from zentry_web.blueprints.admin.routes import blueprint
+from zentry_web.domain.payments import PaymentState, format_minor, parse_minor
+from zentry_web.services.errors import ValidationError
+from zentry_web.web.actor import current_actor
+from zentry_web.web.flash import success
+from zentry_web.web.forms import BaseForm
+from zentry_web.web.htmx import go_to, is_htmx
+from zentry_web.web.paging import PAGE_SIZE, last_key, pages, text_argument
+from zentry_web.web.services import services
+
+SPECIAL = ("refunded", "disputed", "automatic")
+
+
+class RefundForm(BaseForm):
+    fields_of_service: ClassVar = {"minor": "amount"}
+
+    amount = StringField("Amount", validators=[InputRequired("Enter an amount.")])
+    reason = StringField("Reason", validators=[InputRequired("Say why: it is written down."), Length(max=200)])
+
+    def minor(self, currency: str) -> int:
+        """What was typed, in minor units. Raises ValidationError for its field."""
+        try:
+            return parse_minor(self.text("amount"), currency)
+        except ValueError as error:
+            raise ValidationError(str(error), details={"amount": str(error)}) from None
+
+
+@blueprint.get("/payments")
+def payments() -> ResponseReturnValue:
+    """All payments, filtered by state, person and what became of them."""
+    state, special, search = text_argument("state"), text_argument("special"), text_argument("q")
+    known = PaymentState(state) if state in set(PaymentState) else None
+    rows = services().get_billing_service().payment_desk.list_payments(
+        actor=current_actor(), state=known, search=search, special=special,
+        before=text_argument("before") or None, limit=PAGE_SIZE,
+    )  # fmt: skip
+    template = "admin/_payments.html" if is_htmx() else "admin/payments.html"
+    shown = {"rows": rows, "search": search, "state": known or "", "special": special}
+    return render_template(
+        template, states=list(PaymentState), specials=SPECIAL, **shown, **pages(last_key(rows, "id"))
+    )  # fmt: skip
+
+
+@blueprint.route("/payments/<payment_id>", methods=["GET", "POST"])
+def payment(payment_id: str) -> ResponseReturnValue:
+    """One payment. A POST gives money back, with a reason."""
+    desk, actor = services().get_billing_service().payment_desk, current_actor()
+    found, events, refunds = desk.get_payment(payment_id, actor=actor)
+    left = format_minor(found.refundable_minor, found.currency).split()[0].replace(",", "")
+    form = RefundForm(data={"amount": left})
+    if request.method == "POST":
+        if form.submit(
+            lambda: desk.refund(payment_id, form.minor(found.currency), form.text("reason"), actor=actor)
+        ):  # fmt: skip
+            success("The money goes back the way it came.")
+            return go_to(url_for("admin.payment", payment_id=payment_id))
+        found, events, refunds = desk.get_payment(payment_id, actor=actor)
+    context = {"payment": found, "events": events, "refunds": refunds}
+    return render_template("admin/payment.html", form=form, **context), form.status
