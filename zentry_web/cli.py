@@ -164,6 +164,19 @@ def create_admin(email: str, name: str) -> None:
     click.echo(f"{config.url}/welcome/{token}")
 
 
+@main.command("reset-factors")
+@click.argument("email")
+def reset_factors(email: str) -> None:
+    """Remove all second factors of EMAIL, for somebody who lost them and every recovery code; ends all sessions."""
+    container = _container(_config())
+    found = [row.user for row in container.get_user_service().list_users(search=email) if row.user.email == email]
+    gone = container.get_auth_service().factors.reset(found[0].id) if found else 0
+    container.close()
+    if not found:
+        raise click.ClickException("There is no account with this address.")
+    click.echo(f"Removed {gone} second factor{'' if gone == 1 else 's'}. The password alone lets {email} in now.")
+
+
 @main.command()
 def verify() -> None:
     """Check money's invariants on the live database, a line each; exit 1 on a breach."""

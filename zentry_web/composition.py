@@ -10,6 +10,7 @@ from zentry_web.config import Config
 from zentry_web.migrate import METRICS_SCHEMA
 from zentry_web.services.base_service import Core
 from zentry_web.services.notices import MailSettings
+from zentry_web.services.secret_box import FactorSettings
 from zentry_web.services.service_container import Parts, ServiceContainer, ServiceSettings
 
 
@@ -36,6 +37,7 @@ def make_parts(
             grace_days=config.grace_days,
             price_notice_days=config.price_notice_days,
             credit_price=config.price_of_credits,
+            factors=FactorSettings(config.get_secret_key(), config.url, config.admins_need_factor),
         ),
         provider=make_provider(config, clock or SystemClock()),
     )

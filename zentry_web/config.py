@@ -47,6 +47,7 @@ class Config(BaseSettings):
     hold_window_seconds: int = Field(3600, ge=120)
     stop_timeout_seconds: int = Field(60, ge=5)
     grace_days: int = Field(14, ge=1)  # how long a disk that nobody pays for is kept
+    admin_factor: Literal["", "required", "optional"] = ""  # required in production with real machines
     signup_seconds: float = Field(2, ge=0)  # who fills the sign-up form in faster is asked to press again
     price_notice_days: int = Field(14, ge=0)  # how long before it begins a dearer price of machines there are is told
     session_days: int = Field(30, ge=1)
@@ -127,6 +128,13 @@ class Config(BaseSettings):
     @property
     def is_https(self) -> bool:
         return self.url.startswith("https://")
+
+    @property
+    def admins_need_factor(self) -> bool:
+        """Whether an admin without a second factor may do no more than anybody else."""
+        if self.admin_factor:
+            return self.admin_factor == "required"
+        return self.environment == "production" and self.compute != "simulator"
 
     @property
     def starting_micro(self) -> int:

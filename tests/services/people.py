@@ -1,5 +1,7 @@
 """Actors, and looks into the tables, for the tests of accounts and projects."""
 
+from datetime import UTC, datetime
+
 from sqlalchemy import event, select
 
 from zentry_web.adapters.compute.base import Machine, PowerState
@@ -8,6 +10,7 @@ from zentry_web.models import DbEvent, DbEventPersonal
 
 HOME = "203.0.113.5"
 ELSEWHERE = "198.51.100.7"
+ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
 def visitor(address=HOME):
@@ -15,9 +18,9 @@ def visitor(address=HOME):
     return Actor("anonymous", Role.USER, address=address, user_agent="Firefox", request_id="req1")
 
 
-def acting(user, address=HOME):
-    """``user``, signed in."""
-    return Actor(user.id, user.role, address=address, user_agent="Firefox")
+def acting(user, address=HOME, proved_at=ALWAYS):
+    """``user``, signed in; what needs a recent proof is allowed unless ``proved_at`` says otherwise."""
+    return Actor(user.id, user.role, address=address, user_agent="Firefox", proved_at=proved_at)
 
 
 def events_of(core, action):

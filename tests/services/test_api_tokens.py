@@ -7,9 +7,16 @@ from sqlalchemy import select
 
 from tests.conftest import PASSWORD
 from tests.services.people import acting, events_of, visitor
+from tests.services.second_factors import set_up_app
 from zentry_web.domain.token import Scope
 from zentry_web.models import DbApiToken
-from zentry_web.services.errors import AuthenticationRequiredError, ConflictError, NotFoundError, ValidationError
+from zentry_web.services.errors import (
+    AuthenticationRequiredError,
+    ConflictError,
+    NotFoundError,
+    ProofRequiredError,
+    ValidationError,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -138,3 +145,22 @@ def test_old_tokens_are_pruned(tokens, pair, alice, clock, core):
     assert tokens.prune() == 2
     with core.database.reading() as session:
         assert session.scalars(select(DbApiToken)).all() == []
+
+
+def test_an_account_with_a_second_factor_sends_its_code_as_well(container, tokens, alice, clock):
+    app, codes = set_up_app(container.get_auth_service(), alice, clock)
+    log_in = {"email": alice.email, "password": PASSWORD}
+    for wrong in ({}, {"code": ""}, {"code": "000000"}, {"code": app.code()}):
+        with pytest.raises(ValidationError) as caught:
+            tokens.issue(log_in | wrong, actor=visitor())
+        assert set(caught.value.details) == {"code"}
+    for right in (app.next_code(), codes[0]):
+        pair = tokens.issue(log_in | {"code": right}, actor=visitor())
+        assert tokens.find_user(pair.access_token)[0] == alice
+    assert container.get_auth_service().list_sessions(alice.id) == []
+
+
+@pytest.mark.error
+def test_a_personal_token_needs_a_recent_proof(tokens, alice, clock):
+    with pytest.raises(ProofRequiredError):
+        tokens.create_personal(alice.id, "x", ["vms:read"], 1, actor=acting(alice, proved_at=None))

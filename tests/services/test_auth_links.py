@@ -57,7 +57,7 @@ def test_a_link_works_once_for_two_at_the_same_moment(auth):
         except NotFoundError:
             results.append(None)
 
-    threads = [threading.Thread(target=redeem, args=(f"password {number}",)) for number in range(3)]
+    threads = [threading.Thread(target=redeem, args=(f"{PASSWORD} {number}",)) for number in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -22,6 +22,7 @@ class Actor:
     address: str | None = None
     user_agent: str | None = None
     request_id: str | None = None
+    proved_at: datetime | None = None  # when the person behind it last proved who it is, in this session
 
     @property
     def is_admin(self) -> bool:
@@ -61,6 +62,15 @@ class SignedIn:
     user: User
     session_token: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentSession:
+    """Whose session a request belongs to, when that was last proved, and whether there is a second factor."""
+
+    user: User
+    proved_at: datetime | None
+    has_factor: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from zentry_web.models.billing import (
 from zentry_web.models.books import DbApproval, DbLedgerDay, DbRefund, DbVerifyRun
 from zentry_web.models.budget import DbProjectBudget
 from zentry_web.models.event import DbEvent, DbEventPersonal
+from zentry_web.models.factor import DbFactor, DbPasskeyChallenge, DbPendingLogin, DbRecoveryCode
 from zentry_web.models.metrics import DbConsole, DbLatest, DbSample
 from zentry_web.models.notice import DbLanding, DbNotice, DbOutbox
 from zentry_web.models.payment import (
@@ -42,6 +43,7 @@ __all__ = [
     "DbEntry",
     "DbEvent",
     "DbEventPersonal",
+    "DbFactor",
     "DbHeartbeat",
     "DbHold",
     "DbImage",
@@ -55,11 +57,13 @@ __all__ = [
     "DbOneTimeLink",
     "DbOperation",
     "DbOutbox",
+    "DbPasskeyChallenge",
     "DbPayment",
     "DbPaymentDispute",
     "DbPaymentEvent",
     "DbPaymentMethod",
     "DbPaymentRefund",
+    "DbPendingLogin",
     "DbPriceChange",
     "DbPriceItem",
     "DbPriceTold",
@@ -67,6 +71,7 @@ __all__ = [
     "DbProject",
     "DbProjectBudget",
     "DbRateCounter",
+    "DbRecoveryCode",
     "DbRefund",
     "DbSample",
     "DbSize",

@@ -1,17 +1,37 @@
 """Access is a loader: it returns the thing, or raises as if it did not exist."""
 
+from datetime import datetime, timedelta
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from zentry_web.domain.user import Actor
+from zentry_web.domain.user import Actor, Role
 from zentry_web.models import DbProject, DbVM
-from zentry_web.services.errors import NotFoundError, PermissionDeniedError
+from zentry_web.services.errors import NotFoundError, PermissionDeniedError, ProofRequiredError
+
+PROOF_LASTS = timedelta(minutes=5)
 
 
 def require_admin(actor: Actor) -> None:
     """Raise PermissionDeniedError unless ``actor`` is an admin (or Zentry itself)."""
     if not actor.is_admin:
         raise PermissionDeniedError("Only an admin may do this.")
+
+
+def is_proved(actor: Actor, now: datetime) -> bool:
+    """Whether the person proved within the last five minutes who it is, by a log-in or on /account/confirm."""
+    if actor.role == Role.SYSTEM:
+        return True
+    return actor.proved_at is not None and now - actor.proved_at < PROOF_LASTS
+
+
+def require_recent_proof(actor: Actor, now: datetime) -> None:
+    """Before what an unlocked screen or a stolen session must not be enough for. Raises ProofRequiredError.
+
+    A web page then asks for password or factor and leads back; an Actor made of a token has no proof.
+    """
+    if not is_proved(actor, now):
+        raise ProofRequiredError("Please confirm first that it is you.")
 
 
 def require_self(actor: Actor, user_id: str) -> None:

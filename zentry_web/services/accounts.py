@@ -85,6 +85,13 @@ class Accounts(BaseService):
             user_id, "token_reuse", self.new_id("key"), "A token was used twice", body, url="/account/tokens"
         )
 
+    def tell_security(
+        self, user_id: str, kind: str, title: str, body: str = "If it was not you, change your password at once.",
+        *, key: str = "",
+    ) -> None:  # fmt: skip
+        """Tell the owner what happened to the account's security; in the caller's transaction. ``key``: once each."""
+        self._billing.notices.tell(user_id, kind, key or self.new_id("key"), title, body, url="/account/security")
+
     def tell_new_device(self, user_id: str, actor: Actor) -> None:
         """Tell the owner that somebody logged in from a browser not seen before; in the caller's transaction."""
         device = device_name(actor.user_agent or "")

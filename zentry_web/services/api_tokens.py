@@ -7,16 +7,18 @@ from typing import cast
 from sqlalchemy import ColumnElement, CursorResult, Select, delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from zentry_web.domain.factor import FactorNeeded
 from zentry_web.domain.text import clean_name
 from zentry_web.domain.token import PREFIXES, PersonalToken, Scope, TokenKind, TokenPair
 from zentry_web.domain.user import SYSTEM, Actor, SignedIn, User
 from zentry_web.models import DbApiToken, DbUser
-from zentry_web.services.access import require_self
+from zentry_web.services.access import require_recent_proof, require_self
 from zentry_web.services.account_rows import require_user_row, to_user
 from zentry_web.services.accounts import Accounts
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import AuthenticationRequiredError, ConflictError, NotFoundError
-from zentry_web.services.fields import Fields
+from zentry_web.services.fields import Fields, invalid
+from zentry_web.services.pending_logins import PendingLogins
 from zentry_web.services.sessions import TOUCH_EVERY, Sessions, new_secret, secret_hash
 
 ACCESS_LIFETIME = timedelta(minutes=15)
@@ -33,10 +35,19 @@ class ApiTokens(BaseService):
 
     name = "api_tokens"
 
-    def __init__(self, core: Core, *, login: Callable[..., SignedIn], sessions: Sessions, accounts: Accounts) -> None:
-        """``login`` is AuthService's: with its limits, its equal time and its audit."""
+    def __init__(
+        self,
+        core: Core,
+        *,
+        login: Callable[..., SignedIn | FactorNeeded],
+        pending: PendingLogins,
+        sessions: Sessions,
+        accounts: Accounts,
+    ) -> None:
+        """``login`` is AuthService's: with its limits, its equal time and its audit; ``pending`` its second step."""
         super().__init__(core)
         self._login = login
+        self._pending = pending
         self._sessions = sessions
         self._accounts = accounts
 
@@ -45,9 +56,15 @@ class ApiTokens(BaseService):
     def issue(self, credentials: Mapping[str, object], *, actor: Actor = SYSTEM) -> TokenPair:
         """Log a program in with ``email`` and ``password``: an access token (15 min), a refresh token (30 days).
 
-        Raises what ``AuthService.login`` raises.
+        An account with a second factor also gives ``code``, of an app or for recovery. Raises what
+        ``AuthService.login`` and ``PendingLogins.finish_with_code`` raise, ValidationError on a missing ``code``.
         """
         signed_in = self._login(credentials, actor=actor)
+        if isinstance(signed_in, FactorNeeded):
+            code = credentials.get("code")
+            if not isinstance(code, str) or not code:
+                raise invalid({"code": "This account has a second factor: send its code as well."})
+            signed_in = self._pending.finish_with_code(signed_in.secret, code, actor=actor)
         with self.transaction() as session:
             self._sessions.end([signed_in.session_token])  # a program has no use for a browser's session
             family, until = self.new_id("fam"), self.now() + REFRESH_LIFETIME
@@ -114,9 +131,11 @@ class ApiTokens(BaseService):
     ) -> str:
         """Make a token named ``name`` for ``days`` (1 to 366); returns its secret, which is not stored.
 
-        Raises ValidationError (details ``name``, ``scopes``, ``days``), NotFoundError, ConflictError (50 at most).
+        Raises ValidationError (details ``name``, ``scopes``, ``days``), NotFoundError, ConflictError (50 at
+        most), ProofRequiredError.
         """
         require_self(actor, user_id)
+        require_recent_proof(actor, self.now())
         fields = Fields({"name": name, "scopes": list(scopes), "days": days})
         name = fields.take("name", lambda value: clean_name(value, longest=LONGEST_NAME), "")
         none: tuple[Scope, ...] = ()

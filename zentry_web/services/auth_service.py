@@ -5,9 +5,20 @@ from collections.abc import Mapping
 from sqlalchemy import select
 
 from zentry_web.domain.event import Outcome
-from zentry_web.domain.user import FIRST_ADMIN_EMAIL, SYSTEM, Actor, OpenSession, Role, SignedIn, User, parse_time_zone
+from zentry_web.domain.factor import FactorNeeded
+from zentry_web.domain.user import (
+    FIRST_ADMIN_EMAIL,
+    SYSTEM,
+    Actor,
+    CurrentSession,
+    OpenSession,
+    Role,
+    SignedIn,
+    User,
+    parse_time_zone,
+)
 from zentry_web.models import DbUser
-from zentry_web.services.access import require_admin, require_self
+from zentry_web.services.access import require_admin, require_recent_proof, require_self
 from zentry_web.services.account_rows import require_user_row, to_user
 from zentry_web.services.accounts import EMAIL_TAKEN, Accounts
 from zentry_web.services.api_tokens import ApiTokens
@@ -15,11 +26,16 @@ from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.email_verification import EmailVerification
 from zentry_web.services.errors import AuthenticationRequiredError, ConflictError, NotFoundError
+from zentry_web.services.factors import SecondFactors
 from zentry_web.services.fields import Fields, email_key, invalid, parse_email, parse_local_email, parse_person
 from zentry_web.services.notices import MailSettings
 from zentry_web.services.one_time_links import ADMIN_PURPOSES, LinkPurpose, OneTimeLinks
-from zentry_web.services.passwords import Passwords, parse_password
+from zentry_web.services.password_strength import strong_password
+from zentry_web.services.passwords import Passwords
+from zentry_web.services.pending_logins import PendingLogins
+from zentry_web.services.proofs import Proofs
 from zentry_web.services.rate_limit import Limit, RateLimiter, network_of
+from zentry_web.services.secret_box import FactorSettings, SecretBox
 from zentry_web.services.sessions import Sessions
 
 QUARTER_HOUR = 900
@@ -41,6 +57,7 @@ class AuthService(BaseService):
         memory_kib: int = 19456,
         time_cost: int = 2,
         mail: MailSettings | None = None,
+        factor_settings: FactorSettings | None = None,
     ) -> None:
         super().__init__(core)
         self._billing = billing
@@ -49,7 +66,20 @@ class AuthService(BaseService):
         self._sessions = Sessions(core, days=session_days, idle_days=min(idle_days, session_days))
         self._links = OneTimeLinks(core)
         self._accounts = Accounts(core, billing)
-        self.tokens = ApiTokens(core, login=self.login, sessions=self._sessions, accounts=self._accounts)
+        settings = factor_settings or FactorSettings()
+        accounts, sessions = self._accounts, self._sessions
+        self.factors = SecondFactors(
+            core,
+            accounts=accounts,
+            sessions=sessions,
+            box=SecretBox(settings.secret_key),
+            admins_must=settings.admins_must,
+        )
+        self.pending = PendingLogins(core, accounts=accounts, sessions=sessions, factors=self.factors)
+        self.proofs = Proofs(
+            core, accounts=accounts, sessions=sessions, factors=self.factors, passwords=self._passwords
+        )
+        self.tokens = ApiTokens(core, login=self.login, pending=self.pending, sessions=sessions, accounts=accounts)
         self.verification = EmailVerification(
             core,
             accounts=self._accounts,
@@ -69,7 +99,7 @@ class AuthService(BaseService):
         fields = Fields(user_data)
         email = fields.take("email", parse_email, "")
         name = fields.take("name", parse_person, "")
-        password = fields.take("password", parse_password, "")
+        password = fields.take("password", strong_password(email, name), "")
         fields.check()
         if actor.address is not None:
             self._limits.check(Limit("signup", network_of(actor.address), 100, 3600))
@@ -108,13 +138,14 @@ class AuthService(BaseService):
         Raises ValidationError (details ``current`` or ``new``), NotFoundError, RateLimitedError.
         """
         require_self(actor, user_id)
+        with self.reading() as session:
+            row = require_user_row(session, user_id)
+            stored, email, name = row.password_hash, row.email, row.name
         fields = Fields({"new": new})
-        new_password = fields.take("new", parse_password, "")
+        new_password = fields.take("new", strong_password(email, name), "")
         fields.check()
         limit = Limit("password", user_id, 10, QUARTER_HOUR)
         self._limits.check(limit)
-        with self.reading() as session:
-            stored = require_user_row(session, user_id).password_hash
         if not self._passwords.verify(stored, current if isinstance(current, str) else ""):
             self._accounts.log("auth.password_change", user_id, actor, outcome=Outcome.REFUSED)
             raise invalid({"current": "This is not your present password."})
@@ -134,9 +165,10 @@ class AuthService(BaseService):
 
     def login(
         self, credentials: Mapping[str, object], *, actor: Actor = SYSTEM, replaces: str | None = None
-    ) -> SignedIn:
+    ) -> SignedIn | FactorNeeded:
         """Open a session for ``email`` and ``password``; ``replaces`` is an older session's token to end.
 
+        An account with a second factor gets a FactorNeeded instead, for ``pending.finish_…``.
         Raises AuthenticationRequiredError, in the same words and time whether the account is unknown, disabled or
         the password is wrong; RateLimitedError after 10 refusals in 15 minutes on one account from one address, or
         100 from one address, so that nobody can lock the owner out who comes from elsewhere.
@@ -164,16 +196,21 @@ class AuthService(BaseService):
             self._limits.give_back(crowd)  # an office behind one address may log in all day
             return self._begin(row, rehashed, replaces, actor)
 
+    def get_session(self, session_token: str) -> CurrentSession | None:
+        """Whose session it is and what was proved in it; None once it was ended or has expired. One query."""
+        return self._sessions.find(session_token)
+
     def get_session_user(self, session_token: str) -> User | None:
         """Whose session it is; None once it was ended, has expired, or the account is disabled. One query."""
-        return self._sessions.find_user(session_token)
+        found = self._sessions.find(session_token)
+        return found.user if found else None
 
     def logout(self, session_token: str, *, actor: Actor = SYSTEM) -> None:
         """End a session. One that has ended already is no error."""
         with self.transaction():
-            user = self._sessions.find_user(session_token)
-            if self._sessions.end([session_token]) and user is not None:
-                self._accounts.log("auth.logout", user.id, actor)
+            found = self._sessions.find(session_token)
+            if self._sessions.end([session_token]) and found is not None:
+                self._accounts.log("auth.logout", found.user.id, actor)
 
     def refresh_token(self, session_token: str, *, actor: Actor = SYSTEM) -> SignedIn:
         """Give an open session a new secret; the old one stops working, the end date stays.
@@ -218,9 +255,11 @@ class AuthService(BaseService):
     def make_password_link(self, user_id: str, *, actor: Actor) -> str:
         """The secret of a link (24 h, once) by which a person sets a new password; for admins, who never choose it.
 
-        All sessions of the account end. Raises PermissionDeniedError, NotFoundError, ConflictError (disabled).
+        All sessions of the account end; a second factor stays and is asked for. Raises PermissionDeniedError,
+        ProofRequiredError, NotFoundError, ConflictError (disabled).
         """
         require_admin(actor)
+        require_recent_proof(actor, self.now())
         with self.transaction() as session:
             row = require_user_row(session, user_id, lock=True)
             if row.disabled_at is not None:
@@ -233,9 +272,10 @@ class AuthService(BaseService):
         """Make an admin without a password and return the secret of the link (24 h, once) that sets it.
 
         From the command line (``actor`` is SYSTEM) an existing account becomes an admin and gets a fresh link;
-        its sessions end. Raises ValidationError on ``email`` or ``name``, PermissionDeniedError.
+        its sessions end. Raises ValidationError on ``email`` or ``name``, PermissionDeniedError, ProofRequiredError.
         """
         require_admin(actor)
+        require_recent_proof(actor, self.now())
         fields = Fields({"email": email, "name": name})
         email = fields.take("email", parse_local_email, "")
         name = fields.take("name", parse_person, "")
@@ -276,20 +316,23 @@ class AuthService(BaseService):
         email: str | None = None,
         *,
         actor: Actor = SYSTEM,
-    ) -> SignedIn:
+    ) -> SignedIn | FactorNeeded:
         """Use a link up: set the password, end old sessions, sign in. The first admin also gives ``email``.
 
+        The link does not stand in for a second factor: an account that has one is asked for it.
         Raises ValidationError (details per field), NotFoundError when the link has expired or was used.
         """
+        found = self._links.require(token, ADMIN_PURPOSES)
         fields = Fields({"password": password, "name": name, "email": email})
-        password = fields.take("password", parse_password, "")
         new_name = fields.take("name", parse_person, "") if name is not None else None
         new_email = fields.take("email", parse_local_email, "") if email is not None else None
+        personal = (found.email, found.name, new_email or "", new_name or "")
+        password = fields.take("password", strong_password(*personal), "")
         fields.check()
-        self._links.require(token, ADMIN_PURPOSES)
         password_hash = self._passwords.hash(password)
         with self.transaction() as session:
             row, purpose = self._links.use(session, token, ADMIN_PURPOSES)
+            row = require_user_row(session, row.id, lock=True)
             if new_email is not None and email_key(new_email) != row.email_key:
                 self._change_email(row, new_email, allowed=purpose == LinkPurpose.FIRST_ADMIN)
             row.name = new_name or row.name
@@ -298,7 +341,7 @@ class AuthService(BaseService):
             self._sessions.end_all(row.id)
             self._links.void(row.id)
             self._accounts.log("auth.link_redeemed", row.id, actor, personal={"email": row.email, "name": row.name})
-            return self._sessions.open(to_user(row), actor)
+            return self.pending.enter(row, actor, by_link=True)
 
     def confirm_password(self, user_id: str, password: str, *, actor: Actor = SYSTEM) -> None:
         """Make sure that it is the owner who asks for something grave. Counted like a change of the password.
@@ -318,13 +361,8 @@ class AuthService(BaseService):
 
     def prune(self) -> int:
         """Delete counters, sessions and links too old to matter; returns how many. For the worker, once an hour."""
-        return (
-            self.tokens.prune()
-            + self._limits.prune()
-            + self._sessions.prune()
-            + self._links.prune()
-            + self.verification.prune()
-        )
+        parts = (self.tokens, self._limits, self._sessions, self._links, self.verification, self.pending)
+        return sum(part.prune() for part in parts)
 
     def erase_access(self, user_id: str) -> None:
         """Take away every way in and every trace of addresses and browsers; in the caller's transaction."""
@@ -332,22 +370,20 @@ class AuthService(BaseService):
             self.verification.erase(require_user_row(session, user_id).email)
             self._links.void(user_id)
             self._sessions.erase(user_id)
+            self.factors.erase(user_id)
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _begin(self, found: DbUser, rehashed: str | None, replaces: str | None, actor: Actor) -> SignedIn:
+    def _begin(
+        self, found: DbUser, rehashed: str | None, replaces: str | None, actor: Actor
+    ) -> SignedIn | FactorNeeded:
         with self.transaction() as session:
             row = require_user_row(session, found.id, lock=True)
             if row.password_hash != found.password_hash or row.disabled_at is not None:
                 raise AuthenticationRequiredError(WRONG_LOGIN)  # changed or disabled while it was being checked
             if rehashed is not None:
                 row.password_hash = rehashed
-            if replaces:
-                self._sessions.end([replaces])
-            self._accounts.log("auth.login", row.id, actor)
-            if self._sessions.is_new_device(row.id, actor.user_agent or ""):
-                self._accounts.tell_new_device(row.id, actor)
-            return self._sessions.open(to_user(row), actor)
+            return self.pending.enter(row, actor, replaces=replaces)
 
     def _change_email(self, row: DbUser, email: str, *, allowed: bool) -> None:
         if not allowed:

@@ -22,7 +22,8 @@ from zentry_web.services.errors import ConflictError, NotFoundError
 from zentry_web.services.fields import Fields, email_key, parse_email, parse_person
 from zentry_web.services.notices import FIRST_RETRY, LEASE, LONGEST_RETRY, MailSettings
 from zentry_web.services.one_time_links import GONE, LinkPurpose, OneTimeLinks
-from zentry_web.services.passwords import Passwords, parse_password
+from zentry_web.services.password_strength import strong_password
+from zentry_web.services.passwords import Passwords
 from zentry_web.services.rate_limit import Limit, RateLimiter, network_of
 from zentry_web.services.sessions import Sessions, new_secret, secret_hash
 
@@ -91,7 +92,7 @@ class EmailVerification(BaseService):
         if waiting is None:
             raise NotFoundError(GONE)
         fields = Fields({"password": password})
-        password = fields.take("password", parse_password, "")
+        password = fields.take("password", strong_password(waiting.email, waiting.name), "")
         fields.check()
         password_hash = self._passwords.hash(password)
         with self.transaction() as session:
@@ -126,10 +127,10 @@ class EmailVerification(BaseService):
 
         Raises ValidationError on ``password``, NotFoundError when the link has expired or was used.
         """
+        user = self._links.require(token, RESETTING)
         fields = Fields({"password": password})
-        password = fields.take("password", parse_password, "")
+        password = fields.take("password", strong_password(user.email, user.name), "")
         fields.check()
-        self._links.require(token, RESETTING)
         password_hash = self._passwords.hash(password)
         with self.transaction() as session:
             row, _ = self._links.use(session, token, RESETTING)

@@ -45,6 +45,12 @@ class PermissionDeniedError(ServiceError):
     default_code = "PERMISSION_DENIED"
 
 
+class ProofRequiredError(PermissionDeniedError):
+    """The person may do it, but has to prove again who it is: the last time is too long ago."""
+
+    default_code = "PROOF_REQUIRED"
+
+
 class ConflictError(ServiceError):
     """Name taken, wrong state, or the same key used for something else."""
 

@@ -83,10 +83,12 @@ class OneTimeLinks(BaseService):
             ).first()
         return None if found is None else (found[0], LinkPurpose(found[1]))
 
-    def require(self, secret: str, purposes: Collection[LinkPurpose]) -> None:
-        """Raise NotFoundError unless the link is open and has one of these purposes."""
-        if self.find(secret, purposes) is None:
+    def require(self, secret: str, purposes: Collection[LinkPurpose]) -> DbUser:
+        """Whom an open link of one of these purposes is for. Raises NotFoundError."""
+        found = self.find(secret, purposes)
+        if found is None:
             raise NotFoundError(GONE)
+        return found[0]
 
     def use(self, session: Session, secret: str, purposes: Collection[LinkPurpose]) -> tuple[DbUser, LinkPurpose]:
         """Use an open link up, in the caller's transaction. Raises NotFoundError; of two at once, one gets it."""

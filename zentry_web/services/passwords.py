@@ -20,14 +20,14 @@ def parse_password(value: object) -> str:
     """A password that may be set: 8 to 128 characters, of any kind. Raises ValueError with a sentence."""
     if not isinstance(value, str) or not value:
         raise ValueError("Choose a password.")
-    if len(_normalised(value)) < MIN_PASSWORD:
+    if len(normalised(value)) < MIN_PASSWORD:
         raise ValueError(f"Use at least {MIN_PASSWORD} characters.")
-    if len(_normalised(value)) > MAX_PASSWORD:
+    if len(normalised(value)) > MAX_PASSWORD:
         raise ValueError(f"Use at most {MAX_PASSWORD} characters.")
     return value
 
 
-def _normalised(password: str) -> str:
+def normalised(password: str) -> str:
     """The same password typed on another keyboard: NFKC. Cut where no valid password reaches."""
     return unicodedata.normalize("NFKC", password[: 20 * MAX_PASSWORD])
 
@@ -46,7 +46,7 @@ class Passwords:
 
     def hash(self, password: str) -> str:
         """The argon2id hash to store. Raises RateLimitedError when too many wait."""
-        return str(self._slotted(self._hasher.hash, _normalised(password)))
+        return str(self._slotted(self._hasher.hash, normalised(password)))
 
     def verify(self, stored: str | None, password: str) -> bool:
         """Whether ``password`` is the one behind ``stored``; takes as long when ``stored`` is None.
@@ -54,7 +54,7 @@ class Passwords:
         Raises RateLimitedError when too many wait.
         """
         try:
-            matches = bool(self._slotted(self._hasher.verify, stored or self._decoy, _normalised(password)))
+            matches = bool(self._slotted(self._hasher.verify, stored or self._decoy, normalised(password)))
         except InvalidHashError:
             log.error("stored_password_hash_is_invalid")  # noqa: TRY400 - the trace would show nothing more
             return False

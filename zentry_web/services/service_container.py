@@ -17,6 +17,7 @@ from zentry_web.services.billing_service import BillingService
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.notices import MailSettings
 from zentry_web.services.project_service import ProjectService
+from zentry_web.services.secret_box import FactorSettings
 from zentry_web.services.user_service import UserService
 from zentry_web.services.vm_service import VMService
 
@@ -41,6 +42,7 @@ class ServiceSettings:
     approval_micro: int = 1_000_000_000
     price_notice_days: int = 14
     credit_price: CreditPrice = field(default_factory=CreditPrice)
+    factors: FactorSettings = field(default_factory=FactorSettings)
 
     @property
     def landing_policy(self) -> Policy:
@@ -102,6 +104,7 @@ class ServiceContainer:
             memory_kib=settings.argon2_memory_kib,
             time_cost=settings.argon2_time_cost,
             mail=settings.mail,
+            factor_settings=settings.factors,
         )
         user = UserService(core, auth, billing, project, vm, monitoring)
         for service in (billing, monitoring, vm, project, auth, user):

@@ -7,15 +7,16 @@ from datetime import datetime, timedelta
 from typing import cast
 
 import structlog
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, exists, or_, select, update
 from sqlalchemy.exc import OperationalError
 
 from zentry_web.domain.device import device_name
 from zentry_web.domain.token import TokenKind
-from zentry_web.domain.user import Actor, OpenSession, SignedIn, User
-from zentry_web.models import DbApiToken, DbAuthSession, DbUser
+from zentry_web.domain.user import Actor, CurrentSession, OpenSession, SignedIn, User
+from zentry_web.models import DbApiToken, DbAuthSession, DbFactor, DbPendingLogin, DbUser
 from zentry_web.services.account_rows import to_user
 from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.rate_limit import network_of
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +51,10 @@ class Sessions(BaseService):
         self._idle = timedelta(days=idle_days)
 
     def open(self, user: User, actor: Actor, *, expires_at: datetime | None = None) -> SignedIn:
-        """A new session of ``user``; in the caller's transaction."""
+        """A new session of ``user``, who has just proved who it is; in the caller's transaction."""
+        return self._open(user, actor, expires_at=expires_at, proved_at=self.now())
+
+    def _open(self, user: User, actor: Actor, *, expires_at: datetime | None, proved_at: datetime | None) -> SignedIn:
         now = self.now()
         secret = new_secret()
         expires_at = expires_at or now + self._lifetime
@@ -63,21 +67,22 @@ class Sessions(BaseService):
                     last_seen_at=now,
                     expires_at=expires_at,
                     ended_at=None,
+                    proved_at=proved_at,
                     address=(actor.address or "")[:64],
                     user_agent=(actor.user_agent or "")[:300],
                 )
             )
         return SignedIn(user, secret, expires_at)
 
-    def find_user(self, secret: str) -> User | None:
+    def find(self, secret: str) -> CurrentSession | None:
         """Whose session it is, or None when it has ended, expired, or the account is disabled. One query."""
         found = self._find(secret)
         if found is None:
             return None
-        row, user = found
+        row, user, has_factor = found
         if self.now() - row.last_seen_at >= TOUCH_EVERY:
             self._touch(row.token_hash)
-        return to_user(user)
+        return CurrentSession(to_user(user), row.proved_at, has_factor)
 
     def rotate(self, secret: str, actor: Actor) -> SignedIn | None:
         """End this session and open another with its end date; None if it is not open. In the caller's transaction."""
@@ -85,8 +90,26 @@ class Sessions(BaseService):
             found = self._find(secret)
             if found is None or not self.end([secret]):
                 return None
-            row, user = found
-            return self.open(to_user(user), actor, expires_at=row.expires_at)
+            row, user, _ = found
+            return self._open(to_user(user), actor, expires_at=row.expires_at, proved_at=row.proved_at)
+
+    def prove(self, secret: str) -> None:
+        """The person behind this session has just proved again who it is; in the caller's transaction, if any."""
+        with self.transaction() as session:
+            session.execute(
+                update(DbAuthSession)
+                .where(DbAuthSession.token_hash == secret_hash(secret), DbAuthSession.ended_at.is_(None))
+                .values(proved_at=self.now())
+                .execution_options(synchronize_session=False)
+            )
+
+    def was_used_from(self, user_id: str, network: str) -> bool:
+        """Whether the account was signed in from this network (rate_limit.network_of) in the last weeks."""
+        with self.reading() as session:
+            addresses = session.scalars(
+                select(DbAuthSession.address).where(DbAuthSession.user_id == user_id).distinct()
+            ).all()
+        return network in {network_of(address) for address in addresses if address}
 
     def list_open(self, user_id: str, *, current: str | None = None) -> list[OpenSession]:
         """The sessions of an account that still let somebody in, the one used last first; ``current`` is marked."""
@@ -143,8 +166,11 @@ class Sessions(BaseService):
     def end_all(self, user_id: str, *, keep: str | None = None) -> int:
         """End all sessions of an account, except the one with the secret ``keep``; returns how many were open.
 
-        Tokens that programs got by the password end with them; without ``keep``, personal tokens too.
+        Tokens that programs got by the password end with them; without ``keep``, personal tokens too. Log-ins that
+        wait for a factor are void.
         """
+        with self.transaction() as session:
+            session.execute(delete(DbPendingLogin).where(DbPendingLogin.user_id == user_id))
         condition = DbAuthSession.user_id == user_id
         tokens = and_(DbApiToken.user_id == user_id, DbApiToken.ended_at.is_(None))
         if keep is not None:
@@ -162,6 +188,7 @@ class Sessions(BaseService):
     def erase(self, user_id: str) -> None:
         """Delete every trace of an account's sessions: they hold addresses and browsers."""
         with self.transaction() as session:
+            session.execute(delete(DbPendingLogin).where(DbPendingLogin.user_id == user_id))
             session.execute(delete(DbAuthSession).where(DbAuthSession.user_id == user_id))
             session.execute(delete(DbApiToken).where(DbApiToken.user_id == user_id))
 
@@ -174,11 +201,12 @@ class Sessions(BaseService):
             )
             return cast(CursorResult[tuple[()]], session.execute(old)).rowcount
 
-    def _find(self, secret: str) -> tuple[DbAuthSession, DbUser] | None:
+    def _find(self, secret: str) -> tuple[DbAuthSession, DbUser, bool] | None:
         now = self.now()
+        has_factor = exists().where(DbFactor.user_id == DbUser.id).correlate(DbUser)
         with self.reading() as session:
             found = session.execute(
-                select(DbAuthSession, DbUser)
+                select(DbAuthSession, DbUser, has_factor)
                 .join(DbUser, DbUser.id == DbAuthSession.user_id)
                 .where(
                     DbAuthSession.token_hash == secret_hash(secret),
@@ -188,7 +216,7 @@ class Sessions(BaseService):
                     DbUser.disabled_at.is_(None),
                 )
             ).first()
-        return None if found is None else (found[0], found[1])
+        return None if found is None else (found[0], found[1], bool(found[2]))
 
     def _end(self, condition: ColumnElement[bool]) -> int:
         with self.transaction() as session:

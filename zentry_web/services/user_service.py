@@ -31,7 +31,11 @@ DEAREST_PROJECTS = 5
 BUSIEST_VMS = 5
 ATTENTION_VMS = 5
 RECENT_EVENTS = 8
-SIGN_INS = ("auth.login", "auth.logout", "auth.password_change", "auth.password_reset", "auth.link_redeemed")
+SIGN_INS = (
+    *("auth.login", "auth.logout", "auth.password_change", "auth.password_reset", "auth.link_redeemed"),
+    *("auth.factor", "auth.factor_add", "auth.factor_remove", "auth.factor_reset", "auth.codes_new", "auth.code_used"),
+    "auth.proof",
+)
 
 
 class UserService(BaseService):

@@ -7,11 +7,13 @@ AuthService whose it is (one query), so ending a session works at once and on al
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from flask import Flask, current_app, g, request, session
+from flask import Flask, current_app, g, request, session, url_for
+from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 
-from zentry_web.domain.user import Actor, Role, SignedIn, User
+from zentry_web.domain.user import Actor, CurrentSession, Role, SignedIn, User
 from zentry_web.services.errors import AuthenticationRequiredError, NotFoundError, PermissionDeniedError
+from zentry_web.web.htmx import go_to, wants_json
 from zentry_web.web.request_id import request_id
 from zentry_web.web.services import services
 
@@ -22,9 +24,11 @@ View = TypeVar("View", bound=Callable[..., Any])
 class WebUser(UserMixin):
     """What templates see as ``current_actor``: the account behind this request."""
 
-    def __init__(self, user: User, session_token: str) -> None:
-        self.user = user
+    def __init__(self, found: CurrentSession, session_token: str) -> None:
+        self.user = found.user
         self.session_token = session_token
+        self.proved_at = found.proved_at
+        self.has_factor = found.has_factor
 
     def get_id(self) -> str:
         """What Flask-Login keeps in the cookie: the session's secret, never the user's id."""
@@ -47,14 +51,19 @@ class WebUser(UserMixin):
         return self.user.is_admin
 
     @property
+    def lacks_factor(self) -> bool:
+        """An admin who has to set a second factor up before they may act as one."""
+        return self.is_admin and not self.has_factor and services().get_auth_service().factors.admins_must
+
+    @property
     def time_zone(self) -> str:
         return self.user.time_zone
 
 
 def load_user(session_token: str) -> WebUser | None:
     """The signed-in user behind a cookie's token, or None when the session has ended."""
-    user = services().get_auth_service().get_session_user(session_token)
-    return WebUser(user, session_token) if user else None
+    found = services().get_auth_service().get_session(session_token)
+    return WebUser(found, session_token) if found else None
 
 
 def signed_in_user() -> WebUser | None:
@@ -68,23 +77,32 @@ def known_user() -> WebUser | None:
     return found if isinstance(found, WebUser) else None
 
 
-def me() -> User:
-    """The signed-in account. Raises AuthenticationRequiredError."""
+def here() -> WebUser:
+    """The signed-in user with the session. Raises AuthenticationRequiredError."""
     found = signed_in_user()
     if found is None:
         raise AuthenticationRequiredError("Please log in.")
-    return found.user
+    return found
+
+
+def me() -> User:
+    """The signed-in account. Raises AuthenticationRequiredError."""
+    return here().user
 
 
 def current_actor() -> Actor:
-    """Who services should take this request to come from; visitors act as 'anonymous'."""
+    """Who services should take this request to come from; visitors act as 'anonymous'.
+
+    An admin who lacks the second factor that admins must have acts as an ordinary person.
+    """
     found = signed_in_user()
     return Actor(
         id=found.id if found else ANONYMOUS,
-        role=found.user.role if found else Role.USER,
+        role=found.user.role if found and not found.lacks_factor else Role.USER,
         address=request.remote_addr,
         user_agent=str(request.user_agent)[:300],
         request_id=request_id(),
+        proved_at=found.proved_at if found else None,
     )
 
 
@@ -92,7 +110,7 @@ def begin_session(signed_in: SignedIn) -> None:
     """Sign this browser in. Nothing of the session before survives (no session fixation)."""
     session.clear()
     session.permanent = True
-    login_user(WebUser(signed_in.user, signed_in.session_token))
+    login_user(WebUser(CurrentSession(signed_in.user, None, False), signed_in.session_token))
 
 
 def end_session() -> None:
@@ -121,10 +139,16 @@ def require_login() -> None:
         raise AuthenticationRequiredError("Please log in.")
 
 
-def require_admin_page() -> None:
-    """Before every request of the admin pages."""
-    if not me().is_admin:
+def require_admin_page() -> ResponseReturnValue | None:
+    """Before every request of the admin pages: admins only, and where they must have a second factor, with one."""
+    found = here()
+    if not found.is_admin:
         raise PermissionDeniedError("This page is for admins.")
+    if found.lacks_factor:
+        if wants_json():
+            raise PermissionDeniedError("Admins need a second factor. Set one up on the security page.")
+        return go_to(url_for("account.factor_needed"))
+    return None
 
 
 def init_login(app: Flask) -> None:

@@ -17,10 +17,10 @@ LONGEST_TOKEN = 200
 
 
 def token_actor(user: User | None = None) -> Actor:
-    """Who services should take a program's request to come from."""
+    """Who services should take a program's request to come from: its owner, but never as an admin."""
     return Actor(
         id=user.id if user else ANONYMOUS,
-        role=user.role if user else Role.USER,
+        role=Role.USER,
         address=request.remote_addr,
         user_agent=str(request.user_agent)[:300],
         request_id=request_id(),

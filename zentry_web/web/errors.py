@@ -16,6 +16,7 @@ from zentry_web.domain.money import format_credits
 from zentry_web.services.errors import ServiceError
 from zentry_web.web.context import bare_context
 from zentry_web.web.htmx import is_htmx, wants_json
+from zentry_web.web.proof import keep_form, page_of_request
 from zentry_web.web.request_id import request_id
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ ERRORS: dict[str, Answer] = {
     "INSUFFICIENT_CREDITS": Answer(400, "warning", "Not enough credits"),
     "AUTHENTICATION_REQUIRED": Answer(401, "warning", "Please log in"),
     "PERMISSION_DENIED": Answer(403, "error", "You may not do this"),
+    "PROOF_REQUIRED": Answer(403, "warning", "Please confirm that it is you"),
     "CONFLICT": Answer(409, "warning", "That does not fit the present state"),
     "BUDGET_EXCEEDED": Answer(409, "warning", "Over the project's budget"),
     "RATE_LIMITED": Answer(429, "warning", "Too many attempts"),
@@ -173,10 +175,23 @@ def login_needed() -> Response:
     return Response(status=303, headers={"Location": url_for("auth.login", next=next_url)})
 
 
+def proof_needed(error: ServiceError) -> Response:
+    """Let the person prove who it is, then go on: 303, HX-Redirect or JSON 403."""
+    if wants_json():
+        return respond(problem_of(error))
+    keep_form()
+    target = url_for("account.confirm", next=page_of_request())
+    if is_htmx():
+        return Response(status=204, headers={"HX-Redirect": target})
+    return Response(status=303, headers={"Location": target})
+
+
 def on_service_error(error: ServiceError) -> Response:
     """Answer a refusal by a service."""
     if error.error_code == "AUTHENTICATION_REQUIRED" and not request.path.startswith("/api/"):
         return login_needed()
+    if error.error_code == "PROOF_REQUIRED":
+        return proof_needed(error)
     problem = problem_of(error)
     if problem.status >= 500:
         log.error("service_error", code=error.error_code, request_id=request_id(), exc_info=error)

@@ -1,6 +1,6 @@
 """account: see routes.py."""
 
-from . import leaving, security, tokens
+from . import factors, leaving, proof, security, tokens
 from .routes import blueprint
 
-__all__ = ["blueprint", "leaving", "security", "tokens"]
+__all__ = ["blueprint", "factors", "leaving", "proof", "security", "tokens"]

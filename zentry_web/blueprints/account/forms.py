@@ -2,7 +2,7 @@
 
 from zoneinfo import available_timezones
 
-from wtforms import IntegerField, PasswordField, SelectField, SelectMultipleField, StringField
+from wtforms import HiddenField, IntegerField, PasswordField, SelectField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length
 
 from zentry_web.domain.token import SCOPES
@@ -49,3 +49,18 @@ class PasswordForm(BaseForm):
         "Present password", validators=[InputRequired("Enter your present password."), Length(max=256)]
     )
     new = PasswordField("New password", validators=[InputRequired("Choose a new password."), Length(max=256)])
+
+
+class AppForm(BaseForm):
+    sealed = HiddenField()
+    code = StringField("Code from the app", validators=[InputRequired("Enter the six digits."), Length(max=20)])
+
+
+class ProofByPasswordForm(BaseForm):
+    password = PasswordField("Password", validators=[InputRequired("Enter your password."), Length(max=256)])
+    next = HiddenField()
+
+
+class ProofByFactorForm(BaseForm):
+    code = StringField("Code", validators=[InputRequired("Enter a code."), Length(max=60)])
+    next = HiddenField()

@@ -1,4 +1,4 @@
-"""Where one is signed in, and who tried."""
+"""Second factors, where one is signed in, and who tried."""
 
 from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -19,12 +19,14 @@ def _token() -> str | None:
 
 @blueprint.get("/security")
 def security() -> ResponseReturnValue:
-    """Open sessions, and the log-ins of late."""
+    """Factors, open sessions, and the log-ins of late."""
     user, actor = me(), current_actor()
+    auth = services().get_auth_service()
     events = services().get_user_service().list_sign_ins(user.id, actor=actor, limit=SIGN_INS)
     return render_template(
         "account/security.html",
-        sessions=services().get_auth_service().list_sessions(user.id, actor=actor, session_token=_token()),
+        factors=auth.factors.list_factors(user.id, actor=actor),
+        sessions=auth.list_sessions(user.id, actor=actor, session_token=_token()),
         lines=activity_lines(events, viewer_id=user.id, with_address=True),
     )
 

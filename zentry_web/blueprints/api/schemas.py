@@ -15,6 +15,11 @@ class Strict(Schema):
 class LoginSchema(Strict):
     email = fields.String(required=True, validate=validate.Length(min=1, max=254))
     password = fields.String(required=True, validate=validate.Length(min=1, max=256), load_only=True)
+    code = fields.String(
+        validate=validate.Length(max=60),
+        load_only=True,
+        metadata={"description": "of an authenticator app or for recovery, where the account has a second factor"},
+    )
 
 
 class RefreshSchema(Strict):

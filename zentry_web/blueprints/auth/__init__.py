@@ -1,6 +1,6 @@
 """auth: see routes.py."""
 
-from . import by_mail
+from . import by_mail, factor
 from .routes import blueprint
 
-__all__ = ["blueprint", "by_mail"]
+__all__ = ["blueprint", "by_mail", "factor"]

@@ -40,3 +40,9 @@ class WelcomeForm(BaseForm):
     email = EmailField("E-mail", validators=[InputRequired("Enter your e-mail address."), Length(max=254)])
     name = StringField("Your name", validators=[InputRequired("Tell us your name."), Length(max=100)])
     password = PasswordField("Password", validators=[InputRequired("Choose a password."), Length(max=256)])
+
+
+class FactorForm(BaseForm):
+    """One field for both: the code of an app, or a recovery code."""
+
+    code = StringField("Code", validators=[InputRequired("Enter a code."), Length(max=60)])

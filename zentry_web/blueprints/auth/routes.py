@@ -6,7 +6,8 @@ from flask.typing import ResponseReturnValue
 from zentry_web.blueprints.auth.forms import LoginForm, SignupForm, SignupWithPasswordForm, WelcomeForm
 from zentry_web.services.errors import ConflictError, NotFoundError
 from zentry_web.web import human
-from zentry_web.web.actor import begin_session, current_actor, end_session, public, signed_in_user
+from zentry_web.web.actor import current_actor, end_session, public, signed_in_user
+from zentry_web.web.entering import enter
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to
 from zentry_web.web.safe_next import safe_next
@@ -33,9 +34,9 @@ def signup() -> ResponseReturnValue:
             if form.submit(lambda: auth.verification.request_signup(data, actor=actor)):
                 return go_to(url_for("auth.check_mail"))
         elif form.submit(lambda: auth.signup(data, actor=actor)):
-            begin_session(auth.login(data, actor=actor))
+            answer = enter(auth.login(data, actor=actor), url_for("dashboard.overview"))
             success("Welcome to Zentry. Your account is ready.")
-            return go_to(url_for("dashboard.overview"))
+            return answer
     form.stamp.data = form.stamp.data or human.stamp()
     starting = current_app.config["ZENTRY_STARTING_MICRO"]
     return render_template("auth/signup.html", form=form, starting=starting, by_mail=by_mail), form.status
@@ -54,8 +55,7 @@ def login() -> ResponseReturnValue:
         credentials = {"email": form.email.data, "password": form.password.data}
         replaces = old.session_token if old else None
         if form.submit(lambda: auth.login(credentials, actor=current_actor(), replaces=replaces)):
-            begin_session(form.result)
-            return go_to(target)
+            return enter(form.result, target)
     return render_template("auth/login.html", form=form, next=request.values.get("next", "")), form.status
 
 
@@ -80,11 +80,10 @@ def welcome(token: str) -> ResponseReturnValue:
     if request.method == "POST":
         chosen = {"name": form.name.data, "email": form.email.data}
         if form.submit(lambda: auth.redeem_link(token, form.text("password"), actor=current_actor(), **chosen)):
-            begin_session(form.result)
-            success(
-                "Welcome. You are signed in as an admin." if user.is_admin else "Welcome back. Your password is set."
-            )
-            return go_to(url_for("dashboard.overview"))
+            led = user.is_admin and auth.factors.admins_must
+            answer = enter(form.result, url_for("account.factor_needed" if led else "dashboard.overview"))
+            success("Welcome. You are an admin." if user.is_admin else "Welcome back. Your password is set.")
+            return answer
     answer = current_app.make_response((render_template("auth/welcome.html", form=form, user=user), form.status))
     answer.headers["Referrer-Policy"] = "origin"  # the address is a secret
     answer.headers["Cache-Control"] = "no-store"

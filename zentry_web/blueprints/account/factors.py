@@ -1,0 +1,61 @@
+"""Setting second factors up and taking them away."""
+
+from flask import redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from zentry_web.blueprints.account.forms import AppForm
+from zentry_web.blueprints.account.routes import blueprint
+from zentry_web.web.actor import current_actor, here
+from zentry_web.web.flash import success
+from zentry_web.web.htmx import go_to
+from zentry_web.web.qr import qr_data_uri
+from zentry_web.web.services import services
+
+
+@blueprint.get("/factors/needed")
+def factor_needed() -> ResponseReturnValue:
+    """Why an admin without a second factor gets no further."""
+    if not here().lacks_factor:
+        return redirect(url_for("admin.overview" if here().is_admin else "account.security"), 303)
+    return render_template("account/factor_needed.html")
+
+
+@blueprint.route("/factors/app", methods=["GET", "POST"])
+def factor_app() -> ResponseReturnValue:
+    """Scan a picture with an authenticator app, and give the code it shows."""
+    user, actor, form = here(), current_actor(), AppForm()
+    factors = services().get_auth_service().factors
+    if request.method == "POST":
+        sealed, code = form.text("sealed"), form.text("code")
+        if form.submit(
+            lambda: factors.confirm_app(user.id, sealed, code, actor=actor, session_token=user.session_token)
+        ):
+            if form.result:
+                return render_template("account/recovery_codes.html", codes=form.result, first=True)
+            success("The authenticator app is set up.")
+            return go_to(url_for("account.security"))
+        setup = factors.same_app(user.id, sealed, actor=actor)
+    else:
+        setup = factors.begin_app(user.id, actor=actor)
+    form.sealed.data = setup.sealed
+    replaced = factors.list_factors(user.id, actor=actor).app
+    shown = {"form": form, "setup": setup, "picture": qr_data_uri(setup.uri), "replaced": replaced}
+    return render_template("account/factor_app.html", **shown), form.status
+
+
+@blueprint.post("/factors/<factor_id>/remove")
+def remove_factor(factor_id: str) -> ResponseReturnValue:
+    """Take a factor away."""
+    user = here()
+    services().get_auth_service().factors.remove(
+        user.id, factor_id, actor=current_actor(), session_token=user.session_token
+    )
+    success("The second factor is removed. Every other session has been ended.")
+    return go_to(url_for("account.security"))
+
+
+@blueprint.post("/factors/codes")
+def new_codes() -> ResponseReturnValue:
+    """New recovery codes, shown this once."""
+    codes = services().get_auth_service().factors.new_codes(here().id, actor=current_actor())
+    return render_template("account/recovery_codes.html", codes=codes, first=False)
