@@ -15,7 +15,7 @@ from zentry_web.adapters.clock import ManualClock
 from zentry_web.config import Config
 from zentry_web.demo import seed
 from zentry_web.domain.money import MICRO
-from zentry_web.domain.user import Actor, User
+from zentry_web.domain.user import Actor, Role, User
 from zentry_web.domain.vm import VM, VMState
 from zentry_web.domain.voucher import VoucherDraft
 from zentry_web.services.statements import Statements
@@ -200,6 +200,12 @@ SIGHTS = (
     Sight("admin-system", "admin", "/admin/system"),
     Sight("admin-ledger", "admin", "/admin/ledger"),
     Sight("admin-ledger-transfer", "admin", "/admin/ledger/{payment}"),
+    Sight("admin-interval", "admin", "/admin/intervals/{interval}"),
+    Sight("admin-refund", "admin", "/admin/refund/transfer:{payment}"),
+    Sight("admin-refund-mistakes", "admin", "/admin/refund/transfer:{payment}", partial(_press, "Refund")),
+    Sight("admin-approvals", "admin", "/admin/approvals"),
+    Sight("admin-books", "admin", "/admin/books"),
+    Sight("admin-write-offs", "admin", "/admin/write-offs"),
     Sight("styleguide", "visitor", "/styleguide/"),
     Sight("styleguide-console", "admin", "/styleguide/"),
 )
@@ -242,6 +248,8 @@ class Furnished:
         self._emails = {"newcomer": newcomer.email, "owner": owner.email, "admin": admin.email}
         vms = services.get_vm_service().list_vms(owner.id).vms
         services.get_billing_service().add_credits(owner.id, 5_000_000, "For the pictures")
+        keeper = Actor("keeper", Role.ADMIN)  # somebody else than the admin who looks
+        services.get_billing_service().add_credits(owner.id, 2_000_000_000, "A course in autumn", actor=keeper)
         project = next(vm for vm in vms if vm.state == VMState.RUNNING).project_id
         self.things = {
             "user": owner.id,

@@ -40,7 +40,7 @@ def test_fragments_of_an_owner(as_alice, project, machine, path):
         "/admin", "/admin/users", "/admin/users/{user}", "/admin/vms", "/admin/sizes", "/admin/sizes/size_nano/price",
         "/admin/prices", "/admin/prices/new",
         "/admin/images", "/admin/vouchers", "/admin/vouchers/new", "/admin/audit", "/admin/system",
-        "/admin/ledger", "/admin/approvals",
+        "/admin/ledger", "/admin/approvals", "/admin/books", "/admin/write-offs",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("htmx", [False, True])

@@ -59,10 +59,14 @@ class Kind:
 
 PALETTES = {
     "light": Palette(
-        "#5b6475", "rgba(15,23,42,.08)", "#ffffff", "#14171f", ("#3b5bdb", "#0ca678", "#e67700", "#ae3ec9")
+        "#5b6475", "rgba(15,23,42,.08)", "#ffffff", "#14171f", ("#3b5bdb", "#0ca678", "#e67700", "#ae3ec9", "#868e96")
     ),
     "dark": Palette(
-        "#a3adc2", "rgba(255,255,255,.08)", "#1b2230", "#e6eaf2", ("#6d8dff", "#20c997", "#fcc419", "#da77f2")
+        "#a3adc2",
+        "rgba(255,255,255,.08)",
+        "#1b2230",
+        "#e6eaf2",
+        ("#6d8dff", "#20c997", "#fcc419", "#da77f2", "#868e96"),
     ),
 }
 
@@ -95,6 +99,18 @@ KINDS = {
         (Line("total_micro", "Balance", scale=1e-6), Line("projected_micro", "Projected", 2, 1e-6, dashed=True)),
         hover_format=".4f",
     ),
+    "revenue": Kind(
+        (
+            Line("usage_micro", "Usage", scale=1e-6),
+            Line("payments_micro", "Payments", 1, 1e-6),
+            Line("grants_micro", "Grants", 3, 1e-6),
+            Line("refunds_micro", "Refunds", 2, 1e-6),
+            Line("write_offs_micro", "Written off", 4, 1e-6),
+        ),
+        hover_format=",.4f",
+        bars=True,
+    ),
+    "liability": Kind((Line("liability_micro", "Wallets and holds", scale=1e-6),), hover_format=",.4f"),
     "spend": Kind((Line("amount_micro", "Spent", scale=1e-6),), suffix="", hover_format=".4f", bars=True),
 }
 

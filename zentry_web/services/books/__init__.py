@@ -7,6 +7,7 @@ from zentry_web.services.books.ledger_browser import LedgerBrowser
 from zentry_web.services.books.refunds import Refunds
 from zentry_web.services.books.totals import Totals
 from zentry_web.services.books.verification import Verification
+from zentry_web.services.books.write_offs import WriteOffs
 from zentry_web.services.by_hand import ByHandPosting
 from zentry_web.services.notices import Notices
 from zentry_web.services.statements import Statements
@@ -30,3 +31,4 @@ class Books:
         self.approvals = Approvals(core, posting, self.refunds, notices, threshold_micro=approval_micro)
         self.verification = Verification(core, notices, statements, policy)
         self.totals = Totals(core)
+        self.write_offs = WriteOffs(core)
