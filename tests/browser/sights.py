@@ -15,6 +15,7 @@ from zentry_web.adapters.clock import ManualClock
 from zentry_web.config import Config
 from zentry_web.demo import seed
 from zentry_web.domain.money import MICRO
+from zentry_web.domain.prices import ItemKind, PriceItem
 from zentry_web.domain.user import Actor, Role, User
 from zentry_web.domain.vm import VM, VMState
 from zentry_web.domain.voucher import VoucherDraft
@@ -180,6 +181,7 @@ SIGHTS = (
     Sight("what-if", "owner", "/credits/what-if", _launch_many),
     Sight("statements", "newcomer", "/credits/statements"),
     Sight("statement", "newcomer", "/credits/statements/{statement}"),
+    Sight("prices", "owner", "/credits/prices"),
     Sight("landing-plan", "owner", "/credits/plan"),
     Sight("redeem", "owner", "/credits/redeem"),
     Sight("redeem-refused", "owner", "/credits/redeem?code=0000-0000-0000", partial(_press, "Redeem")),
@@ -196,6 +198,11 @@ SIGHTS = (
     Sight("admin-vouchers", "admin", "/admin/vouchers"),
     Sight("admin-vouchers-new", "admin", "/admin/vouchers/new", partial(_press, "Make")),
     Sight("admin-voucher-revoke", "admin", "/admin/vouchers/{voucher}/revoke"),
+    Sight("admin-prices", "admin", "/admin/prices"),
+    Sight("admin-prices-new", "admin", "/admin/prices/new", partial(_press, "Save the draft")),
+    Sight("admin-prices-draft", "admin", "/admin/prices/{draft}"),
+    Sight("admin-prices-rehearsal", "admin", "/admin/prices/{draft}/rehearsal?period=30d"),
+    Sight("admin-prices-announced", "admin", "/admin/prices/{announced}"),
     Sight("admin-audit", "admin", "/admin/audit"),
     Sight("admin-system", "admin", "/admin/system"),
     Sight("admin-ledger", "admin", "/admin/ledger"),
@@ -262,10 +269,28 @@ class Furnished:
             **self._payments(owner),
             "voucher": self._vouchers(owner.id),
             "capped_project": self._budgets(owner, project),
+            **self._prices(admin),
             "failed": self._launch(owner, project, "unlucky", ("fault", "create", "refuse"), is_failed).id,
             "fresh": self._launch(owner, project, "fresh", ("delay", "boot", "7200"), is_running).id,
         }
         self.product.zentry("simulator", "clear")
+
+    def _prices(self, admin: User) -> dict[str, str]:
+        """A draft, and an announced change that everybody concerned was told of."""
+        billing, actor = self.product.container.get_billing_service(), Actor(admin.id, admin.role)
+        start = self.product.container.clock.now() + timedelta(days=20)
+        small = PriceItem(ItemKind.SIZE, "size_small", 58_000, 110)
+        image = PriceItem(ItemKind.IMAGE, "img_tiny", 1_500)
+        nano = PriceItem(ItemKind.SIZE, "size_nano", 9_000, 110)
+        changes = billing.price_changes
+        announced = changes.save_draft("Prices of spring", start, [small, image], actor=actor)
+        changes.publish(announced, actor=actor)
+        billing.price_telling.run()
+        later = start + timedelta(days=60)
+        draft = changes.save_draft(
+            "Prices of summer", later, [nano, replace(image, running_micro_per_hour=0)], actor=actor
+        )
+        return {"announced": announced, "draft": draft}
 
     def _bills(self, owner_id: str, newcomer_id: str) -> dict[str, str]:
         """Something charged, and a closed month: of the person without machines, whose month can end any time."""
