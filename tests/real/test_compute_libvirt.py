@@ -78,6 +78,25 @@ def wait_for_line(libvirt: LibvirtRig, address: str, path: str, text: str) -> st
     return wait_for(read, 30, f"{text!r} in {path}", pause=0.3)
 
 
+def test_a_guest_sees_its_new_size_and_keeps_its_files(rig: ComputeRig, libvirt: LibvirtRig) -> None:
+    vm_id = rig.booted(name="grower")
+    address = rig.get(vm_id).addresses[0]
+    wait_for_line(libvirt, address, "/proc/meminfo", "MemTotal")
+    libvirt.key.run(address, "echo remember me > /data/note")
+    small = int(libvirt.key.run(address, "df -k /data | tail -n 1").split()[1])
+    rig.driver.shutdown(vm_id)
+    rig.wait_power(vm_id, PowerState.OFF)
+    rig.driver.resize(vm_id, vcpus=2, memory_mib=256, disk_gib=3)
+    rig.driver.start(vm_id)
+    rig.wait_answered(vm_id)
+    address = rig.get(vm_id).addresses[0]
+    wait_for_line(libvirt, address, "/data/note", "remember me")
+    assert libvirt.key.run(address, "nproc").strip() == "2"
+    assert 200_000 < int(libvirt.key.run(address, "grep MemTotal /proc/meminfo").split()[1]) <= 256 * 1024
+    assert int(libvirt.key.run(address, "df -k /data | tail -n 1").split()[1]) > 2.5 * small
+    rig.driver.delete(vm_id)
+
+
 def test_user_network_forwards_a_port(rig: ComputeRig, libvirt: LibvirtRig) -> None:
     # What an ordinary user's session gets; the daemon's kind makes no difference to it.
     driver = LibvirtCompute(libvirt.uri, libvirt.data_dir, libvirt.namespace, image_dir(), user_network=True)

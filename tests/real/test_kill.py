@@ -18,13 +18,15 @@ from tests.real.worker_process import Rig, rig_on
 from tests.services.vm_world import Cloud
 from zentry_web.adapters.clock import ManualClock
 from zentry_web.adapters.compute.libvirt import LibvirtCompute
+from zentry_web.adapters.compute.simulator_store import SimulatorStore
 from zentry_web.composition import build_container, make_compute
 from zentry_web.domain.vm import VMState
 from zentry_web.migrate import migrate
-from zentry_web.models import DbCharge, DbHold, DbTransfer, DbUsageInterval
+from zentry_web.models import DbCharge, DbHold, DbTransfer, DbUsageInterval, DbVM
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
+RESIZE = ("claimed", "asked", "off", "recorded", "changed", "boot", "running")
 UP = ("claimed", "disk", "boot", "running")
 DOWN = ("claimed", "asked", "off")
 
@@ -126,6 +128,35 @@ def test_every_step_of_going_down(simulated: Rig):
     assert simulated.rows(select(DbHold).where(DbHold.closed_at.is_(None))) == []
 
 
+def test_every_step_of_a_resize(simulated: Rig):
+    vm = simulated.launch("web")
+    simulated.settle()
+    simulated.vms.resize_vm(vm.id, "size_micro", actor=simulated.me)
+    kill_at_each(simulated, "resize", RESIZE)
+    simulated.settle()
+    assert simulated.state(vm) == VMState.RUNNING
+    assert sizes_of(simulated, vm) == {(1, 512)}
+    simulated.vms.force_off_vm(vm.id, actor=simulated.me)
+    simulated.settle()
+    simulated.vms.resize_vm(vm.id, "size_small", actor=simulated.me)
+    kill_at_each(simulated, "resize", ("claimed", "recorded", "changed"))
+    simulated.settle()
+    assert simulated.state(vm) == VMState.STOPPED
+    assert sizes_of(simulated, vm) == {(2, 2048)}
+    spans = simulated.rows(select(DbUsageInterval).where(DbUsageInterval.vm_id == vm.id).order_by(DbUsageInterval.id))
+    assert [span.state for span in spans] == ["running", "stopped", "running", "stopped", "stopped"]
+    for earlier, later in pairwise(spans):
+        assert earlier.end_at == later.start_at
+    assert simulated.rows(select(DbHold).where(DbHold.closed_at.is_(None))) == []
+
+
+def sizes_of(rig, vm):
+    """As recorded and as the host has it: one if they agree."""
+    found = {(row.vcpus, row.memory_mib) for row in rig.rows(select(DbVM).where(DbVM.id == vm.id))}
+    machine = SimulatorStore(rig.config.data / "simulator.sqlite").find(vm.id)
+    return found | {(machine.vcpus, machine.memory_mib)}
+
+
 def test_every_step_of_settling_and_renewing(tmp_path):
     """A VM that ran for three and a half hours while no worker did: charged once, its hold renewed once."""
     config = make_config(tmp_path / "data")
@@ -179,6 +210,14 @@ def test_every_step_on_a_real_guest(real: Rig):
     kill_at_each(real, "start", UP)
     real.settle()
     assert real.driver.machine(vm.id).run_id != run_id
+    real.vms.resize_vm(vm.id, "size_micro", actor=real.me)
+    kill_at_each(real, "resize", RESIZE)
+    real.settle()
+    real.worker.start()
+    real.worker.wait_for(answered(real, vm), 180, "the answer of the resized guest")
+    real.worker.end()
+    (row,) = [one for one in real.driver.statistics() if one.vm_id == vm.id]
+    assert (row.vcpus, row.memory_total_bytes) == (1, 512 * 1024 * 1024)
     real.vms.force_off_vm(vm.id, actor=real.me)
     kill_at_each(real, "force_off", DOWN)
     real.settle()

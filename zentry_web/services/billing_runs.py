@@ -112,6 +112,19 @@ class BillingRuns(BaseService):
             last = renewals[-1].hold
             self.give_way()
 
+    def keeps_running(self, vm_id: str, owner_id: str) -> bool:
+        """Renew a wallet's holds now, in the caller's transaction; whether this VM's lasts for half a window then.
+
+        What the next round of ``renew_holds`` would do and say.
+        """
+        now = self.now()
+        with self.transaction() as session:
+            ledger.lock_accounts(session, [owner_id])
+            plans = holds.plan(session, now, self._window, [owner_id])
+            holds.apply(session, plans, now)
+            ending = {stop.vm_id for plan in plans for stop in plan.stops(now + self._window // 2)}
+            return holds.find_hold(session, vm_id) is not None and vm_id not in ending
+
 
 def _batches(counted: list[tuple[str, int]]) -> Iterator[list[str]]:
     """Owners in groups with about as many rows as one transaction takes."""

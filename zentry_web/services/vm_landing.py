@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.user import SYSTEM, Actor
-from zentry_web.domain.vm import OperationKind, VMState
+from zentry_web.domain.vm import OperationKind, OperationState, VMState
 from zentry_web.models import DbVM
 from zentry_web.services.access import require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
-from zentry_web.services.vm_operations import OperationQueue
+from zentry_web.services.vm_operations import Claim, OperationQueue
 
 Accept = Callable[[Session, DbVM, OperationKind, Actor, str, dict[str, Any]], tuple[str, Any]]
 
@@ -46,6 +47,36 @@ class VMLanding(BaseService):
             self._billing.landing.tell_return(vm)
             vm.credit_stopped_at = None
             self._core.checkpoint("landing.returned")
+            return True
+
+    def call_off_stop(self, claim: Claim) -> bool:
+        """Before the guest is asked to power off for lack of credit: whether credits have come in, so that it runs on.
+
+        What its owner had asked for is done all the same.
+        """
+        if claim.details.get("asked") or "ends_at" not in claim.details:
+            return False
+        with self.reading() as session:
+            owner_id = session.scalars(select(DbVM.owner_id).where(DbVM.id == claim.vm_id)).one()
+        with self.transaction() as session:
+            self._billing.lock_wallet(owner_id)
+            vm = require_vm(session, SYSTEM, claim.vm_id, lock=True)
+            if vm.state != VMState.STOPPING or not self._billing.keeps_running(vm.id, owner_id):
+                return False
+            if not self._operations.finish(session, claim, OperationState.CANCELLED, "credits came in"):
+                return False
+            vm.state = VMState.RUNNING
+            self.log_audit_event(
+                SYSTEM.id,
+                "vm.stop_called_off",
+                "vm",
+                vm.id,
+                {},
+                owner_id=vm.owner_id,
+                project_id=vm.project_id,
+                vm_id=vm.id,
+            )
+            self._core.checkpoint("landing.called_off")
             return True
 
     def delete_unpaid(self, vm_id: str) -> bool:

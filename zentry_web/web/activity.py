@@ -63,6 +63,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "vm.create": ("rocket", "Launched {name}"),
     "vm.start": ("player-play", "Started {name}"),
     "vm.stop": ("player-stop", "Stopped {name}"),
+    "vm.stop_called_off": ("wallet", "Credits came in: {name} goes on running"),
     "vm.force_off": ("power", "Forced off {name}"),
     "vm.reboot": ("rotate", "Rebooted {name}"),
     "vm.resize": ("adjustments", "Resized {name}{sizes}"),

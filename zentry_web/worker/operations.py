@@ -142,6 +142,9 @@ class OperationRunner:
 
     def _go_off(self, claim: Claim) -> None:
         self._checkpoint(f"{claim.kind}.claimed")
+        if claim.reason == "credit" and claim.step == "queued" and self._vms.landing.call_off_stop(claim):
+            return
+        self._step(claim, "off")
         machine, at = self._power_down(claim, self._force_at(claim))
         if not self._records.operation_off(claim, at, gone=machine is None):
             raise Overtaken
