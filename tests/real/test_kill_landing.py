@@ -1,4 +1,4 @@
-"""A worker killed at each commit point of a landing: nobody is told twice, nothing is deleted early, nothing is lost."""
+"""A worker killed at each commit point of a landing: nobody is told twice, nothing goes early or is lost."""
 
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta

@@ -39,7 +39,6 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "project.budget": ("wallet", "Set the budget of {name}"),
     "project.budget_removed": ("wallet", "Removed the budget of {name}"),
     "project.delete": ("trash", "Deleted project {name}"),
-    "credits.grant": ("coin", "Got starting credits"),
     "credits.add": ("coin", "Added credits"),
     "credits.deduct": ("coin", "Deducted credits"),
     "credits.refund": ("coin", "Refunded credits"),

@@ -25,7 +25,7 @@ def index() -> ResponseReturnValue:
     shown = len(usage.lines) if request.args.get("all") else USAGE_LINES
     before = text_argument("before") or None
     transactions = billing.list_transactions(actor.id, actor=actor, before=before, limit=PAGE_SIZE)
-    template = "billing/_index.html" if is_htmx() else "billing/index.html"
+    template = "billing/_refreshed.html" if is_htmx() else "billing/index.html"
     context = {
         "usage": usage,
         "shown_lines": shown,
