@@ -6,7 +6,7 @@ from sqlalchemy import event, select
 
 from zentry_web.adapters.compute.base import Machine, PowerState
 from zentry_web.domain.user import Actor, Role
-from zentry_web.models import DbEvent, DbEventPersonal
+from zentry_web.models import DbEvent, DbEventPersonal, DbProjectMember
 
 HOME = "203.0.113.5"
 ELSEWHERE = "198.51.100.7"
@@ -81,3 +81,13 @@ def delete(container, user, vm):
     vms.delete_vm(vm.id, vm.name, actor=acting(user))
     claim = vms.operations.claim("worker")
     assert vms.records.operation_deleted(claim)
+
+
+def join(container, project, user, role):
+    """Make ``user`` a member of ``project`` without being invited."""
+    core = container.parts.core
+    with core.database.writing() as session, session.begin():
+        row = DbProjectMember(
+            project_id=project.id, user_id=user.id, role=role, since=core.clock.now(), added_by=project.owner_id
+        )
+        session.add(row)

@@ -1,5 +1,6 @@
 """Models and migrations agree, migrating is safe to repeat, and the databases refuse what must not be."""
 
+import importlib.util
 import os
 import sqlite3
 import subprocess
@@ -10,14 +11,15 @@ from datetime import UTC, datetime
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, inspect, select, text, update
+from alembic.operations import Operations
+from sqlalchemy import create_engine, delete, inspect, select, text, update
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from tests.conftest import ROOT, make_config
 from tests.services.people import acting, events_of
 from zentry_web.adapters.database import Database, make_engine
 from zentry_web.migrate import METADATA, METRICS_SCHEMA, migrate
-from zentry_web.models import DbAccount, DbOperation, DbProject
+from zentry_web.models import DbAccount, DbOperation, DbProject, DbProjectMember
 from zentry_web.models.types import UTCDateTime, UTCSecond
 
 pytestmark = pytest.mark.integration
@@ -278,3 +280,19 @@ def test_sqlite_files_are_for_their_owner_only(tmp_path):
         modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     engine.dispose()
     assert modes == dict.fromkeys(("zentry.sqlite", "zentry.sqlite-wal", "zentry.sqlite-shm"), 0o600)
+
+
+def test_projects_made_before_there_were_teams_get_their_owner_as_a_member(config, container, alice):
+    project = container.get_project_service().create_project({"name": "Old"}, alice)
+    with container.database.writing() as session, session.begin():
+        session.execute(delete(DbProjectMember))
+    step = importlib.util.spec_from_file_location("teams", ROOT / "migrations" / "business" / "0014_teams.py")
+    teams = importlib.util.module_from_spec(step)
+    step.loader.exec_module(teams)
+    with container.database.engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
+        teams.downgrade()
+        teams.upgrade()
+    with container.database.reading() as session:
+        (member,) = session.scalars(select(DbProjectMember))
+    assert (member.project_id, member.user_id, member.role) == (project.id, alice.id, "owner")
+    assert member.since == project.created_at

@@ -28,6 +28,7 @@ def test_a_project_is_made_and_recorded(projects, core, alice):
     assert (project.name, project.owner_id) == ("My lab", alice.id)
     assert projects.get_project(project.id, actor=acting(alice)) == project
     (event,) = events_of(core, "project.create")
+    assert (project.role, project.allows("own")) == ("owner", True)
     assert (event.actor_id, event.owner_id, event.project_id) == (alice.id, alice.id, project.id)
     assert event.details == {}
     assert personal_of(core, event.id)["project"] == "My lab"

@@ -1,5 +1,6 @@
 """The hub's parts: topics, following the log, what is under way, slow browsers."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -70,10 +71,40 @@ def test_a_browser_that_does_not_keep_up_loses_its_stream():
     assert subscriber.overrun
 
 
-def test_people_see_their_own_and_what_concerns_everybody():
+def test_people_see_what_they_belong_to_and_what_concerns_everybody():
     alice, admin = live.Subscriber("usr_1", is_admin=False), live.Subscriber("usr_9", is_admin=True)
-    foreign = event(1, owner_id="usr_2")
-    assert alice.may_see(event(1))
-    assert not alice.may_see(foreign)
-    assert admin.may_see(foreign)
-    assert alice.may_see(event(2, "compute.down", owner_id=None))
+    members = {"prj_1": frozenset({"usr_1", "usr_2"}), "prj_2": frozenset({"usr_2"})}
+    assert alice.may_see(event(1, owner_id="usr_2"), members)
+    assert not alice.may_see(event(1, project_id="prj_2", owner_id="usr_2"), members)
+    assert not alice.may_see(event(1, project_id="prj_2"), members)  # she paid for it once
+    assert not alice.may_see(event(1), {})
+    assert admin.may_see(event(1, owner_id="usr_2"), {})
+    assert alice.may_see(event(1, "credits.add", project_id=None, vm_id=None), {})
+    assert not alice.may_see(event(1, "credits.add", project_id=None, vm_id=None, owner_id="usr_2"), {})
+    assert alice.may_see(event(2, "compute.down", owner_id=None), {})
+
+
+def test_who_was_removed_is_told_that_and_nothing_after():
+    bob = live.Subscriber("usr_2", is_admin=False)
+    log = {"owner_id": "usr_1", "project_id": "prj_1", "vm_id": None, "operation_id": None}
+    about_bob = Event(3, "e", datetime.now(UTC), "usr_1", "member.remove", Outcome.SUCCEEDED, "member", "usr_2", **log)
+    about_carl = replace(about_bob, resource_id="usr_3")
+    assert bob.may_see(about_bob, {"prj_1": frozenset({"usr_1"})})
+    assert not bob.may_see(about_carl, {"prj_1": frozenset({"usr_1"})})
+
+
+def test_events_that_could_not_be_told_are_told_later(monkeypatch):
+    monkeypatch.setattr(live, "POLL_SECONDS", 0)
+    log, answers = [event(1, owner_id="usr_2")], [RuntimeError("the database is away"), {"prj_1": frozenset({"usr_1"})}]
+
+    def audience(_ids):
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    hub = live.Hub(lambda: live.Follower(lambda seq, limit: [each for each in log if each.seq > seq], 0), audience)
+    monkeypatch.setattr(hub.closing, "wait", lambda seconds: None)
+    subscriber = hub.subscribe("usr_1", is_admin=False)
+    assert "vm:vm_1" in subscriber.take(10)
+    hub.close()

@@ -1,7 +1,8 @@
-"""Projects: what VMs are organised in."""
+"""Projects: what VMs are organised in, and who may do what in them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from zentry_web.domain.vm import VMState
 
@@ -9,12 +10,79 @@ MAX_PROJECT_NAME = 60
 MAX_PROJECTS = 200  # per owner: keeps every list of them short enough to show whole
 
 
+class ProjectRole(StrEnum):
+    OWNER = "owner"  # exactly one per project: whose wallet pays
+    ADMIN = "admin"
+    MEMBER = "member"
+    RESTRICTED = "restricted"
+    VIEWER = "viewer"
+
+
+class ProjectAction(StrEnum):
+    """What somebody may want with a project or a VM in it."""
+
+    VIEW = "view"  # the project, its machines, their figures, activity and price
+    CONSOLE = "console"  # what guests print: it may hold passwords
+    OPERATE = "operate"  # start, stop, force off, reboot
+    LAUNCH = "launch"
+    RESIZE = "resize"
+    DELETE_VM = "delete_vm"
+    FUNDS = "funds"  # how much the owner has, and how long it lasts
+    RENAME = "rename"
+    BUDGET = "budget"
+    MEMBERS = "members"  # invite, change roles, remove: see ``may_assign``
+    OWN = "own"  # delete the project, hand it over, and whatever else has no name here
+
+
+_LOOKING = frozenset({ProjectAction.VIEW})
+_WORKING = _LOOKING | {ProjectAction.CONSOLE, ProjectAction.OPERATE}
+_SPENDING = _WORKING | {ProjectAction.LAUNCH, ProjectAction.RESIZE, ProjectAction.DELETE_VM, ProjectAction.FUNDS}
+_RUNNING_IT = _SPENDING | {ProjectAction.RENAME, ProjectAction.BUDGET, ProjectAction.MEMBERS}
+
+RIGHTS: dict[ProjectRole, frozenset[ProjectAction]] = {
+    ProjectRole.OWNER: frozenset(ProjectAction),
+    ProjectRole.ADMIN: _RUNNING_IT,
+    ProjectRole.MEMBER: _SPENDING,
+    ProjectRole.RESTRICTED: _WORKING,
+    ProjectRole.VIEWER: _LOOKING,
+}
+_BELOW_ADMIN = frozenset({ProjectRole.MEMBER, ProjectRole.RESTRICTED, ProjectRole.VIEWER})
+_GIVES: dict[ProjectRole, frozenset[ProjectRole]] = {
+    ProjectRole.OWNER: _BELOW_ADMIN | {ProjectRole.ADMIN},
+    ProjectRole.ADMIN: _BELOW_ADMIN,
+}
+
+
+def may(role: ProjectRole | None, action: ProjectAction) -> bool:
+    """Whether somebody with that role (None: no member) may do that."""
+    return role is not None and action in RIGHTS[role]
+
+
+def assignable(role: ProjectRole | None) -> tuple[ProjectRole, ...]:
+    """The roles that somebody with that role may give and take, the mightiest first. Never 'owner'."""
+    given = _GIVES.get(role, frozenset()) if role is not None else frozenset()
+    return tuple(each for each in ProjectRole if each in given)
+
+
+def may_assign(role: ProjectRole | None, before: ProjectRole | None, after: ProjectRole | None) -> bool:
+    """Whether somebody with ``role`` may bring a member from ``before`` to ``after`` (None: not a member)."""
+    return all(each is None or each in assignable(role) for each in (before, after))
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
+    """``role`` is that of the one who looks; an admin of Zentry looks as an owner."""
+
     id: str
     owner_id: str
     name: str
     created_at: datetime
+    role: ProjectRole | None = field(default=None, compare=False)
+    owner_name: str = field(default="", compare=False)  # who pays
+
+    def allows(self, action: str) -> bool:
+        """Whether the one who looks may do that here."""
+        return may(self.role, ProjectAction(action))
 
 
 @dataclass(frozen=True, slots=True)

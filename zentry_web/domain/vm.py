@@ -209,6 +209,7 @@ class VM:
     state_reason: str  # why it is off or in error, in words for the owner
     project_name: str = ""
     owner_email: str = ""
+    rights: frozenset[str] = field(default=frozenset(), compare=False)  # of the one who looks: ProjectAction
 
     @property
     def rate_micro_per_hour(self) -> int:
@@ -232,6 +233,10 @@ class VM:
     def may(self, kind: OperationKind) -> bool:
         """Whether the state allows this action (permissions are another matter)."""
         return kind in ALLOWED_ACTIONS[self.state]
+
+    def allows(self, action: str) -> bool:
+        """Whether the role of the one who looks has this right (the state is another matter)."""
+        return action in self.rights
 
 
 @dataclass(frozen=True, slots=True)

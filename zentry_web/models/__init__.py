@@ -25,7 +25,7 @@ from zentry_web.models.payment import (
     DbTopUp,
 )
 from zentry_web.models.prices import DbImagePriceVersion, DbPriceChange, DbPriceItem, DbPriceTold
-from zentry_web.models.project import DbProject
+from zentry_web.models.project import DbProject, DbProjectInvitation, DbProjectMember
 from zentry_web.models.statement import DbStatement
 from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader
 from zentry_web.models.user import DbApiToken, DbAuthSession, DbMailRequest, DbOneTimeLink, DbRateCounter, DbUser
@@ -70,6 +70,8 @@ __all__ = [
     "DbPriceVersion",
     "DbProject",
     "DbProjectBudget",
+    "DbProjectInvitation",
+    "DbProjectMember",
     "DbRateCounter",
     "DbRecoveryCode",
     "DbRefund",

@@ -1,12 +1,19 @@
-"""Access is a loader: it returns the thing, or raises as if it did not exist."""
+"""Access is a loader: it returns the thing, or raises as if it did not exist.
 
+What a role may do is the table in domain/project.py. A stranger gets NotFoundError, a member who lacks the right
+PermissionDeniedError. A call that names no action asks for the strictest one: what is forgotten stays closed.
+"""
+
+from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.orm import Session
 
+from zentry_web.domain.project import ProjectAction, ProjectRole, may
 from zentry_web.domain.user import Actor, Role
-from zentry_web.models import DbProject, DbVM
+from zentry_web.models import DbProject, DbProjectMember, DbVM
 from zentry_web.services.errors import NotFoundError, PermissionDeniedError, ProofRequiredError
 
 PROOF_LASTS = timedelta(minutes=5)
@@ -40,26 +47,104 @@ def require_self(actor: Actor, user_id: str) -> None:
         raise NotFoundError("There is no such account.")
 
 
-def require_project(session: Session, actor: Actor, project_id: str, *, fresh: bool = False) -> DbProject:
-    """The project, if ``actor`` owns it or is an admin; a deleted one counts as gone. Raises NotFoundError.
+def require_member(
+    session: Session,
+    actor: Actor,
+    project_id: str,
+    action: ProjectAction = ProjectAction.OWN,
+    *,
+    fresh: bool = False,
+) -> DbProject:
+    """The project, if ``actor`` may do ``action`` in it; a deleted one counts as gone. One statement.
 
-    ``fresh`` reads it again: for the look after a lock was waited for.
+    ``fresh`` reads it again: for the look after a lock was waited for. Raises NotFoundError, PermissionDeniedError.
     """
-    project = session.get(DbProject, project_id, populate_existing=fresh)
-    if project is None or project.deleted_at is not None or not (actor.is_admin or project.owner_id == actor.id):
+    query = (
+        select(DbProject, DbProjectMember.role)
+        .outerjoin(DbProjectMember, _membership(DbProject.id, actor))
+        .where(DbProject.id == project_id, DbProject.deleted_at.is_(None))
+    )
+    if fresh:
+        query = query.execution_options(populate_existing=True)
+    found = session.execute(query).one_or_none()
+    if found is None:
         raise NotFoundError("There is no such project.")
-    return project
+    _require(as_role(actor, found[1]), action, "There is no such project.")
+    return found[0]
 
 
-def require_vm(session: Session, actor: Actor, vm_id: str, *, lock: bool = False) -> DbVM:
-    """The VM, if ``actor`` owns it or is an admin; a deleted one counts as gone. Raises NotFoundError.
+def require_vm(
+    session: Session,
+    actor: Actor,
+    vm_id: str,
+    action: ProjectAction = ProjectAction.OWN,
+    *,
+    lock: bool = False,
+) -> DbVM:
+    """The VM, if ``actor`` may do ``action`` in its project; a deleted one counts as gone. One statement.
 
-    ``lock`` takes a row lock on PostgreSQL; lock the owner's wallet before (the order everywhere).
+    ``lock`` takes a row lock on PostgreSQL; lock the owner's wallet before (the order everywhere). Raises
+    NotFoundError, PermissionDeniedError.
     """
-    query = select(DbVM).where(DbVM.id == vm_id, DbVM.deleted_at.is_(None))
+    query = (
+        select(DbVM, DbProjectMember.role)
+        .outerjoin(DbProjectMember, _membership(DbVM.project_id, actor))
+        .where(DbVM.id == vm_id, DbVM.deleted_at.is_(None))
+    )
     if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
-    vm = session.scalar(query)
-    if vm is None or not (actor.is_admin or vm.owner_id == actor.id):
+        query = query.with_for_update(of=DbVM).execution_options(populate_existing=True)
+    found = session.execute(query).one_or_none()
+    if found is None:
         raise NotFoundError("There is no such virtual machine.")
-    return vm
+    _require(as_role(actor, found[1]), action, "There is no such virtual machine.")
+    return found[0]
+
+
+def as_role(actor: Actor, role: str | None) -> ProjectRole | None:
+    """As what ``actor`` acts in a project in which they have ``role``: Zentry's admins act as owners."""
+    if actor.is_admin:
+        return ProjectRole.OWNER
+    return ProjectRole(role) if role is not None else None
+
+
+def find_role(session: Session, actor: Actor, project_id: str) -> ProjectRole | None:
+    """As what ``actor`` acts in a project; None for a stranger. One statement, none for admins."""
+    return find_roles(session, actor, [project_id]).get(project_id)
+
+
+def find_roles(session: Session, actor: Actor, project_ids: Collection[str]) -> dict[str, ProjectRole]:
+    """As what ``actor`` acts in each of these projects; strangers' are left out. One statement, none for admins."""
+    if actor.is_admin:
+        return dict.fromkeys(project_ids, ProjectRole.OWNER)
+    query = select(DbProjectMember.project_id, DbProjectMember.role).where(
+        DbProjectMember.user_id == actor.id, DbProjectMember.project_id.in_(project_ids)
+    )
+    return {project_id: ProjectRole(role) for project_id, role in session.execute(query)}
+
+
+def read_audience(session: Session, project_ids: Collection[str]) -> dict[str, frozenset[str]]:
+    """The members of each of these projects. One statement, none for none."""
+    found: dict[str, set[str]] = {}
+    if project_ids:
+        query = select(DbProjectMember.project_id, DbProjectMember.user_id)
+        for project_id, user_id in session.execute(query.where(DbProjectMember.project_id.in_(project_ids))):
+            found.setdefault(project_id, set()).add(user_id)
+    return {project_id: frozenset(members) for project_id, members in found.items()}
+
+
+def member_projects(user_id: str) -> Select[str]:
+    """The ids of the projects that a person is a member of, for ``column.in_(…)``."""
+    return select(DbProjectMember.project_id).where(DbProjectMember.user_id == user_id)
+
+
+def _membership(project_id: Any, actor: Actor) -> ColumnElement[bool]:
+    return and_(DbProjectMember.project_id == project_id, DbProjectMember.user_id == actor.id)
+
+
+def _require(role: ProjectRole | None, action: ProjectAction, gone: str) -> None:
+    if role is None:
+        raise NotFoundError(gone)
+    if not may(role, action):
+        raise PermissionDeniedError(
+            f"Your role in this project is “{role}”: this needs more. Its owner or an admin can change that."
+        )

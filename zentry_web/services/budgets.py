@@ -21,11 +21,12 @@ from zentry_web.domain.budget import (
     parse_alerts,
 )
 from zentry_web.domain.money import format_credits
+from zentry_web.domain.project import ProjectAction
 from zentry_web.domain.usage import local_month, month_start, next_month_start
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.models import DbProject, DbUser, DbVM
 from zentry_web.services import holds, ledger
-from zentry_web.services.access import require_project
+from zentry_web.services.access import require_member
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import BudgetExceededError, ValidationError
 from zentry_web.services.notices import Notices
@@ -70,7 +71,7 @@ class Budgets(BaseService):
     def get_status(self, project_id: str, *, actor: Actor = SYSTEM) -> BudgetStatus | None:
         """The project's budget and how it stands; None when it has none. Three statements. Raises NotFoundError."""
         with self.reading() as session:
-            require_project(session, actor, project_id)
+            require_member(session, actor, project_id, ProjectAction.VIEW)
             look = next(iter(_read_looks(session, BUDGET.c.project_id == project_id)), None)
             if look is None:
                 return None
@@ -109,9 +110,9 @@ class Budgets(BaseService):
 
     def _locked(self, session: Session, project_id: str, actor: Actor) -> DbProject:
         """The project, with its owner's wallet locked: no start is judged by half of a change."""
-        owner_id = require_project(session, actor, project_id).owner_id
+        owner_id = require_member(session, actor, project_id, ProjectAction.BUDGET).owner_id
         ledger.lock_accounts(session, [owner_id])
-        return require_project(session, actor, project_id, fresh=True)
+        return require_member(session, actor, project_id, ProjectAction.BUDGET, fresh=True)
 
     def _log(self, action: str, project: DbProject, actor: Actor, details: dict[str, Any]) -> None:
         self.log_audit_event(

@@ -1,6 +1,6 @@
 """MonitoringService: metrics of VMs in a store of their own, console logs, and the health of Zentry's parts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from zentry_web.adapters.database import Database
 from zentry_web.domain.metrics_math import Performance, mock_samples, performance
 from zentry_web.domain.monitoring import ComputeStatus, ConsoleTail, Heartbeat, MetricSeries, Sample, ServiceHealth
+from zentry_web.domain.project import ProjectAction
 from zentry_web.domain.user import SYSTEM, Actor, Role
 from zentry_web.models import DbLatest
 from zentry_web.services.access import require_vm
@@ -93,7 +94,7 @@ class MonitoringService(BaseService):
         """A VM's series from ``start`` (default: an hour ago) to ``end`` (default: now), averaged into steps so that
         there are at most ``max_points``. ``after`` asks only for points later than that. Raises NotFoundError."""
         with self.reading() as session:
-            require_vm(session, actor, vm_id)
+            require_vm(session, actor, vm_id, ProjectAction.VIEW)
         end = end or self.now()
         start = start or end - timedelta(hours=1)
         if end <= start:
@@ -117,9 +118,11 @@ class MonitoringService(BaseService):
         """The newest headline figures (CPU, memory) of these VMs, where any are younger than a minute."""
         return self._store.latest(DbLatest.vm_id.in_(vm_ids), since=self.now() - timedelta(minutes=1))
 
-    def get_busiest(self, owner_id: str, limit: int = 5) -> list[Sample]:
-        """A person's VMs with the highest CPU use in the last minute, busiest first."""
-        found = self._store.latest(DbLatest.owner_id == owner_id, since=self.now() - timedelta(minutes=1), limit=limit)
+    def get_busiest(self, owner_id: str, limit: int = 5, *, others: Collection[str] = ()) -> list[Sample]:
+        """Of the VMs a person pays for, and the ``others``, those with the highest CPU use in the last minute."""
+        mine = DbLatest.owner_id == owner_id
+        which = mine | DbLatest.vm_id.in_(others) if others else mine
+        found = self._store.latest(which, since=self.now() - timedelta(minutes=1), limit=limit)
         return sorted(found.values(), key=lambda sample: -sample.cpu_percent)
 
     def get_sparklines(self, vm_ids: Sequence[str], minutes: int = 60) -> dict[str, tuple[float, ...]]:
@@ -137,9 +140,9 @@ class MonitoringService(BaseService):
         return self._store.console_sizes()
 
     def get_console(self, vm_id: str, *, actor: Actor = SYSTEM) -> ConsoleTail:
-        """The console of a VM the actor may see, as last collected. Raises NotFoundError."""
+        """The console of a VM as last collected. Raises NotFoundError, PermissionDeniedError (viewers)."""
         with self.reading() as session:
-            require_vm(session, actor, vm_id)
+            require_vm(session, actor, vm_id, ProjectAction.CONSOLE)
         return self._store.console(vm_id)
 
     # -- health ---------------------------------------------------------------------------------

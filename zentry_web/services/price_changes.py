@@ -8,11 +8,12 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.prices import ComingVMPrice, ItemKind, PriceChange, PriceItem
+from zentry_web.domain.project import ProjectAction
 from zentry_web.domain.usage import whole_second
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.models import DbImage, DbPriceChange, DbPriceItem, DbPriceTold, DbSize, DbVM
 from zentry_web.services import prices
-from zentry_web.services.access import require_admin, require_self
+from zentry_web.services.access import require_admin, require_self, require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import ConflictError, NotFoundError, ValidationError
 from zentry_web.services.price_switch import affected_query, as_new_price
@@ -158,6 +159,12 @@ class PriceChanges(BaseService):
             for change in session.scalars(query).all():
                 found += read_coming(session, change, owner_id, vm_id)
             return found
+
+    def list_coming_of(self, vm_id: str, *, actor: Actor = SYSTEM) -> list[ComingVMPrice]:
+        """What one machine will cost, for all who may look at it. Raises NotFoundError."""
+        with self.reading() as session:
+            owner_id = require_vm(session, actor, vm_id, ProjectAction.VIEW).owner_id
+            return self.list_coming(owner_id, vm_id=vm_id)
 
     def _audit(self, action: str, change_id: str, actor: Actor, details: dict[str, Any]) -> None:
         self.log_audit_event(actor.id, action, "prices", change_id, details, actor=actor)

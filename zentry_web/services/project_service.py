@@ -1,20 +1,30 @@
 """ProjectService: what VMs are organised in, and what they add up to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.orm import Session
 
-from zentry_web.domain.project import MAX_PROJECT_NAME, MAX_PROJECTS, Project, ProjectStatistics, ProjectSummary
+from zentry_web.domain.project import (
+    MAX_PROJECT_NAME,
+    MAX_PROJECTS,
+    Project,
+    ProjectAction,
+    ProjectRole,
+    ProjectStatistics,
+    ProjectSummary,
+    may,
+)
 from zentry_web.domain.text import clean_name, folded
 from zentry_web.domain.user import SYSTEM, Actor, User
 from zentry_web.domain.vm import VMState
-from zentry_web.models import DbProject, DbUsageInterval, DbVM
-from zentry_web.services.access import require_project, require_self
+from zentry_web.models import DbProject, DbProjectMember, DbUsageInterval, DbUser, DbVM
+from zentry_web.services.access import find_role, member_projects, require_member, require_self
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError
 from zentry_web.services.fields import Fields, invalid
+from zentry_web.services.usage_reports import spend_by_project
 
 
 class ProjectService(BaseService):
@@ -54,14 +64,18 @@ class ProjectService(BaseService):
             session.add(row)
             session.flush()
             by = current_user.id if actor is SYSTEM else actor.id
+            owner = ProjectRole.OWNER
+            session.add(
+                DbProjectMember(project_id=row.id, user_id=row.owner_id, role=owner, since=self.now(), added_by=by)
+            )
             self._log("project.create", row, actor, {"project": name}, by=by)
-            return as_project(row)
+            return as_project(row, owner)
 
     def rename_project(self, project_id: str, name: str, *, actor: Actor = SYSTEM) -> Project:
         """Give a project another name. Raises ValidationError (``name``), NotFoundError."""
         name = _take_name({"name": name})
         with self.transaction() as session:
-            row = require_project(session, actor, project_id)
+            row = require_member(session, actor, project_id, ProjectAction.RENAME)
             if row.name == name:
                 return as_project(row)
             _refuse_taken(session, row.owner_id, name, but_not=project_id)
@@ -73,9 +87,9 @@ class ProjectService(BaseService):
     def delete_project(self, project_id: str, *, actor: Actor = SYSTEM) -> None:
         """Delete an empty project. Raises ConflictError while it has VMs that are not deleted, NotFoundError."""
         with self.transaction() as session:
-            owner_id = require_project(session, actor, project_id).owner_id
+            owner_id = require_member(session, actor, project_id, ProjectAction.OWN).owner_id
             self._billing.lock_wallet(owner_id)  # no VM is launched into it meanwhile
-            row = require_project(session, actor, project_id, fresh=True)
+            row = require_member(session, actor, project_id, ProjectAction.OWN, fresh=True)
             living = select(func.count()).select_from(DbVM).where(*_living(DbVM.project_id == project_id))
             if count := session.scalar(living):
                 machines = "a virtual machine" if count == 1 else f"{count} virtual machines"
@@ -86,40 +100,57 @@ class ProjectService(BaseService):
 
     # -- looking --------------------------------------------------------------------------------
 
-    def get_project(self, project_id: str, *, actor: Actor = SYSTEM) -> Project:
-        """The project, if the actor may see it. Raises NotFoundError (also when deleted)."""
+    def get_project(
+        self, project_id: str, *, actor: Actor = SYSTEM, action: ProjectAction = ProjectAction.VIEW
+    ) -> Project:
+        """The project, if the actor may do ``action`` in it. Raises NotFoundError (also when deleted),
+        PermissionDeniedError."""
         with self.reading() as session:
-            return as_project(require_project(session, actor, project_id))
+            row = require_member(session, actor, project_id, action)
+            return _seen(session, actor, row)
 
-    def list_choices(self, user_id: str, *, actor: Actor = SYSTEM) -> list[Project]:
-        """A person's projects by name, without figures: for forms and filters. One statement."""
+    def list_choices(
+        self, user_id: str, *, actor: Actor = SYSTEM, action: ProjectAction = ProjectAction.VIEW
+    ) -> list[Project]:
+        """The projects in which a person may do ``action``, by name, without figures: for forms and filters.
+
+        One statement.
+        """
         require_self(actor, user_id)
         with self.reading() as session:
-            return [as_project(row) for row in _owned(session, user_id)]
+            found = [as_project(row, ProjectRole(role), owner) for row, role, owner, _ in _joined(session, user_id)]
+        return [project for project in found if may(project.role, action)]
 
     def list_projects(self, user_id: str, *, actor: Actor = SYSTEM) -> list[ProjectSummary]:
-        """A person's projects with their figures, by name. The number of statements does not depend on how many."""
+        """The projects a person belongs to with their figures, by name. The number of statements does not depend on
+        how many there are."""
         require_self(actor, user_id)
         with self.reading() as session:
-            rows = _owned(session, user_id)
-            counts = _count_vms(session, *_living(DbVM.owner_id == user_id))
-            rates = _rates(session, user_id)
+            rows = _joined(session, user_id)
+            counts = _count_vms(session, *_living(DbVM.project_id.in_(member_projects(user_id))))
+            rates = _rates(session, {row.owner_id for row, *_ in rows})
             spend = self._billing.month_spend_by_project(user_id)
-            return [_summary(row, counts.get(row.id, {}), rates, spend.get(row.id, 0)) for row in rows]
+            shared = {row.id: (row.owner_id, zone) for row, _, _, zone in rows if row.owner_id != user_id}
+            spend |= spend_by_project(session, shared, self.now())
+            seen = [as_project(row, ProjectRole(role), owner) for row, role, owner, _ in rows]
+            return [_summary(each, counts.get(each.id, {}), rates, spend.get(each.id, 0)) for each in seen]
 
-    def get_project_summary(self, project_id: str, *, actor: Actor = SYSTEM) -> ProjectSummary:
-        """One project with its figures. Raises NotFoundError."""
+    def get_project_summary(
+        self, project_id: str, *, actor: Actor = SYSTEM, action: ProjectAction = ProjectAction.VIEW
+    ) -> ProjectSummary:
+        """One project with its figures, if the actor may do ``action`` in it. Raises as ``get_project``."""
         with self.reading() as session:
-            row = require_project(session, actor, project_id)
+            row = require_member(session, actor, project_id, action)
+            project = _seen(session, actor, row)
             counts = _count_vms(session, *_living(DbVM.project_id == project_id))
-            rates = _rates(session, row.owner_id, DbUsageInterval.project_id == project_id)
+            rates = _rates(session, [row.owner_id], DbUsageInterval.project_id == project_id)
             spend = self._billing.project_month_spend(project_id)
-            return _summary(row, counts.get(project_id, {}), rates, spend)
+            return _summary(project, counts.get(project_id, {}), rates, spend)
 
     def get_project_statistics(self, project_id: str, *, actor: Actor = SYSTEM) -> ProjectStatistics:
         """VMs by state, what they take up, and what they cost. Raises NotFoundError."""
         with self.reading() as session:
-            row = require_project(session, actor, project_id)
+            row = require_member(session, actor, project_id, ProjectAction.VIEW)
             sums = session.execute(
                 select(
                     DbVM.state, func.count(), func.sum(DbVM.vcpus), func.sum(DbVM.memory_mib), func.sum(DbVM.disk_gib)
@@ -127,7 +158,7 @@ class ProjectService(BaseService):
                 .where(*_living(DbVM.project_id == project_id))
                 .group_by(DbVM.state)
             ).all()
-            rates = _rates(session, row.owner_id, DbUsageInterval.project_id == project_id)
+            rates = _rates(session, [row.owner_id], DbUsageInterval.project_id == project_id)
             return ProjectStatistics(
                 project_id=project_id,
                 vms_by_state={VMState(each[0]): int(each[1]) for each in sums},
@@ -154,14 +185,25 @@ class ProjectService(BaseService):
         )
 
 
-def _owned(session: Session, user_id: str) -> Sequence[DbProject]:
-    query = select(DbProject).where(DbProject.owner_id == user_id, DbProject.deleted_at.is_(None))
-    return session.scalars(query.order_by(DbProject.name_key)).all()
+def _joined(session: Session, user_id: str) -> Sequence[Row[DbProject, str, str, str]]:
+    """The projects a person belongs to: with their role, and the owner's name and time zone."""
+    query = (
+        select(DbProject, DbProjectMember.role, DbUser.name, DbUser.time_zone)
+        .join(DbProjectMember, DbProjectMember.project_id == DbProject.id)
+        .join(DbUser, DbUser.id == DbProject.owner_id)
+        .where(DbProjectMember.user_id == user_id, DbProject.deleted_at.is_(None))
+    )
+    return session.execute(query.order_by(DbProject.name_key, DbProject.id)).all()
 
 
-def as_project(row: DbProject) -> Project:
-    """The row as pages see it."""
-    return Project(id=row.id, owner_id=row.owner_id, name=row.name, created_at=row.created_at)
+def _seen(session: Session, actor: Actor, row: DbProject) -> Project:
+    owner_name = session.scalars(select(DbUser.name).where(DbUser.id == row.owner_id)).one()
+    return as_project(row, find_role(session, actor, row.id), owner_name)
+
+
+def as_project(row: DbProject, role: ProjectRole | None = None, owner_name: str = "") -> Project:
+    """The row as pages see it; ``role`` is that of the one who looks."""
+    return Project(row.id, row.owner_id, row.name, row.created_at, role, owner_name)
 
 
 def _take_name(data: Mapping[str, object]) -> str:
@@ -200,12 +242,12 @@ def _count_vms(session: Session, *conditions: ColumnElement[bool]) -> dict[str, 
     return found
 
 
-def _rates(session: Session, owner_id: str, *conditions: ColumnElement[bool]) -> dict[str, int]:
+def _rates(session: Session, owner_ids: Collection[str], *conditions: ColumnElement[bool]) -> dict[str, int]:
     """Project id to what its open usage intervals cost: micro-credits per hour, now."""
     query = (
         select(DbUsageInterval.project_id, func.sum(DbUsageInterval.rate_micro_per_hour))
         .where(
-            DbUsageInterval.owner_id == owner_id,
+            DbUsageInterval.owner_id.in_(owner_ids),
             ~DbUsageInterval.settled,  # always so for open ones; names the index that leads to them
             DbUsageInterval.end_at.is_(None),
             *conditions,
@@ -215,11 +257,11 @@ def _rates(session: Session, owner_id: str, *conditions: ColumnElement[bool]) ->
     return {project_id: int(rate) for project_id, rate in session.execute(query)}
 
 
-def _summary(row: DbProject, counts: dict[VMState, int], rates: dict[str, int], month_micro: int) -> ProjectSummary:
+def _summary(project: Project, counts: dict[VMState, int], rates: dict[str, int], month_micro: int) -> ProjectSummary:
     return ProjectSummary(
-        project=as_project(row),
+        project=project,
         vm_count=sum(counts.values()),
         running_count=counts.get(VMState.RUNNING, 0),
-        rate_micro_per_hour=rates.get(row.id, 0),
+        rate_micro_per_hour=rates.get(project.id, 0),
         month_micro=month_micro,
     )

@@ -1,6 +1,6 @@
 """What usage has cost: balances, burn rates, sums per VM and project. Only reads; a constant number of statements."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -90,6 +90,33 @@ def month_spend(
     spend: dict[str, int] = {}
     for project, amount in session.execute(union_all(charged, accrued)):
         spend[project] = spend.get(project, 0) + int(amount)
+    return spend
+
+
+def spend_by_project(session: Session, projects: Mapping[str, tuple[str, str]], now: datetime) -> dict[str, int]:
+    """Micro-credits since the month began that projects of several owners have cost their owners.
+
+    ``projects``: id to (owner's id, owner's time zone), which says when the month began. One statement; none for none.
+    """
+    zones: dict[str, list[str]] = {}
+    for project_id, (_, zone) in projects.items():
+        zones.setdefault(zone, []).append(project_id)
+    parts: list[Select[Any]] = []
+    for zone, ids in zones.items():
+        owners = {projects[project_id][0] for project_id in ids}
+        seconds = unsettled_seconds(now, month_start(now, zone))
+        parts += [
+            select(MONTH.c.project_id, MONTH.c.owner_id, func.sum(MONTH.c.amount))
+            .where(MONTH.c.owner_id.in_(owners), MONTH.c.project_id.in_(ids), MONTH.c.month == local_month(now, zone))
+            .group_by(MONTH.c.project_id, MONTH.c.owner_id),
+            select(INTERVAL.c.project_id, INTERVAL.c.owner_id, func.sum(cost_of(seconds)))
+            .where(INTERVAL.c.owner_id.in_(owners), INTERVAL.c.project_id.in_(ids), UNSETTLED)
+            .group_by(INTERVAL.c.project_id, INTERVAL.c.owner_id),
+        ]
+    spend: dict[str, int] = {}
+    for project_id, owner_id, amount in session.execute(union_all(*parts)) if parts else ():
+        if owner_id == projects[project_id][0]:
+            spend[project_id] = spend.get(project_id, 0) + int(amount)
     return spend
 
 

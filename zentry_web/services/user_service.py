@@ -1,7 +1,9 @@
 """UserService: accounts as people and admins see them, the overview, activity and the audit trail."""
 
+from collections.abc import Collection
+
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from zentry_web.domain.billing import AccountKind
 from zentry_web.domain.event import Event
@@ -9,8 +11,17 @@ from zentry_web.domain.overview import AdminOverview, BusyVM, Dashboard
 from zentry_web.domain.text import folded
 from zentry_web.domain.user import SYSTEM, Actor, User, UserRow
 from zentry_web.domain.vm import VM, VMState
-from zentry_web.models import DbAccount, DbEvent, DbEventPersonal, DbProject, DbUsageInterval, DbUser, DbVM
-from zentry_web.services.access import require_admin, require_self
+from zentry_web.models import (
+    DbAccount,
+    DbEvent,
+    DbEventPersonal,
+    DbProject,
+    DbProjectMember,
+    DbUsageInterval,
+    DbUser,
+    DbVM,
+)
+from zentry_web.services.access import member_projects, read_audience, require_admin, require_self
 from zentry_web.services.account_closure import AccountClosure
 from zentry_web.services.account_rows import require_user_row, to_user
 from zentry_web.services.accounts import UNKNOWN_ACCOUNT
@@ -23,7 +34,7 @@ from zentry_web.services.event_log import for_viewer, latest_seq, read_events, r
 from zentry_web.services.fields import email_key, storable
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.project_service import ProjectService, as_project
-from zentry_web.services.usage_reports import month_spend
+from zentry_web.services.usage_reports import month_spend, spend_by_project
 from zentry_web.services.vm_queries import as_vm, vm_query
 from zentry_web.services.vm_service import VMService
 
@@ -31,6 +42,7 @@ DEAREST_PROJECTS = 5
 BUSIEST_VMS = 5
 ATTENTION_VMS = 5
 RECENT_EVENTS = 8
+MOST_COMPARED = 500  # of others' running VMs, when the busiest are looked for
 SIGN_INS = (
     *("auth.login", "auth.logout", "auth.password_change", "auth.password_reset", "auth.link_redeemed"),
     *("auth.factor", "auth.factor_add", "auth.factor_remove", "auth.factor_reset", "auth.codes_new", "auth.code_used"),
@@ -135,20 +147,18 @@ class UserService(BaseService):
     # -- overviews ------------------------------------------------------------------------------
 
     def get_dashboard(self, user_id: str, *, actor: Actor = SYSTEM) -> Dashboard:
-        """A person's overview. At most nine statements, however many VMs and projects. Raises NotFoundError."""
+        """A person's overview: what is theirs, and the projects of others they belong to. At most nine statements,
+        twelve with others', however many VMs and projects. Raises NotFoundError."""
         require_self(actor, user_id)
         with self.reading() as session:
-            zone, projects = _projects(session, user_id)
-            spend = month_spend(session, user_id, self.now(), zone)
+            zone, rows = _projects(session, user_id)
+            projects = [row for row, _ in rows]
+            shared = {row.id: (row.owner_id, theirs) for row, theirs in rows if row.owner_id != user_id}
+            spend = month_spend(session, user_id, self.now(), zone) | spend_by_project(session, shared, self.now())
             dearest = sorted(projects, key=lambda row: (-spend.get(row.id, 0), row.name_key))[:DEAREST_PROJECTS]
-            recent = read_events(
-                session,
-                DbEvent.owner_id == user_id,
-                DbEvent.action != "vm.answered",
-                limit=RECENT_EVENTS,
-                endings=False,
-            )
-            samples = self._monitoring.get_busiest(user_id, BUSIEST_VMS)
+            recent = _recent_events(session, user_id, list(shared))
+            others = _running_vms(session, list(shared)) if shared else ()
+            samples = self._monitoring.get_busiest(user_id, BUSIEST_VMS, others=others)
             attention, busy = _striking_vms(session, user_id, [sample.vm_id for sample in samples])
             lines = self._monitoring.get_sparklines(list(busy)) if busy else {}
             return Dashboard(
@@ -249,24 +259,48 @@ class UserService(BaseService):
         with self.reading() as session:
             return read_events_after(session, seq, limit)
 
+    def audience(self, project_ids: Collection[str]) -> dict[str, frozenset[str]]:
+        """The members of each of these projects now: who may hear of events there. One statement."""
+        with self.reading() as session:
+            return read_audience(session, project_ids)
 
-def _projects(session: Session, user_id: str) -> tuple[str, list[DbProject]]:
-    """The account's time zone and its projects. Raises NotFoundError."""
+
+def _projects(session: Session, user_id: str) -> tuple[str, list[tuple[DbProject, str]]]:
+    """The account's time zone and the projects it belongs to, each with its owner's. Raises NotFoundError."""
+    owner = aliased(DbUser)
     rows = session.execute(
-        select(DbUser.time_zone, DbProject)
-        .outerjoin(DbProject, (DbProject.owner_id == DbUser.id) & DbProject.deleted_at.is_(None))
+        select(DbUser.time_zone, DbProject, owner.time_zone)
+        .outerjoin(DbProjectMember, DbProjectMember.user_id == DbUser.id)
+        .outerjoin(DbProject, (DbProject.id == DbProjectMember.project_id) & DbProject.deleted_at.is_(None))
+        .outerjoin(owner, owner.id == DbProject.owner_id)
         .where(DbUser.id == user_id)
     ).all()
     if not rows:
         raise NotFoundError("There is no such account.")
-    return rows[0][0], [row for _, row in rows if row is not None]
+    return rows[0][0], [(row, zone) for _, row, zone in rows if row is not None]
+
+
+def _recent_events(session: Session, user_id: str, shared: list[str]) -> list[Event]:
+    """The newest events of what is one's own, and of these projects of others."""
+    own = DbEvent.owner_id == user_id
+    more = DbEvent.action != "vm.answered"
+    found = read_events(session, own, more, limit=RECENT_EVENTS, endings=False)
+    if shared:
+        theirs = DbEvent.project_id.in_(shared), DbEvent.owner_id != user_id
+        found += read_events(session, *theirs, more, limit=RECENT_EVENTS, endings=False)
+    return sorted(found, key=lambda event: -event.seq)[:RECENT_EVENTS]
+
+
+def _running_vms(session: Session, project_ids: list[str]) -> list[str]:
+    query = select(DbVM.id).where(DbVM.project_id.in_(project_ids), DbVM.state == VMState.RUNNING)
+    return list(session.scalars(query.order_by(DbVM.id.desc()).limit(MOST_COMPARED)))
 
 
 def _striking_vms(session: Session, user_id: str, busy_ids: list[str]) -> tuple[tuple[VM, ...], dict[str, VM]]:
     """The newest VMs that say why they are off or in error, and the running ones of ``busy_ids``. One statement."""
-    owned = DbVM.owner_id == user_id, DbVM.deleted_at.is_(None)
-    saying = select(DbVM.id).where(*owned, DbVM.state_reason != "").order_by(DbVM.id.desc()).limit(ATTENTION_VMS)
-    query = vm_query().where(*owned, or_(DbVM.id.in_(saying), DbVM.id.in_(busy_ids))).order_by(DbVM.id.desc())
+    mine = DbVM.project_id.in_(member_projects(user_id)), DbVM.deleted_at.is_(None)
+    saying = select(DbVM.id).where(*mine, DbVM.state_reason != "").order_by(DbVM.id.desc()).limit(ATTENTION_VMS)
+    query = vm_query().where(*mine, or_(DbVM.id.in_(saying), DbVM.id.in_(busy_ids))).order_by(DbVM.id.desc())
     vms = [as_vm(row) for row in session.execute(query)]
     attention = tuple(vm for vm in vms if vm.state_reason)[:ATTENTION_VMS]
     return attention, {vm.id: vm for vm in vms if vm.id in busy_ids and vm.state == VMState.RUNNING}

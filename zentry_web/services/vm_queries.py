@@ -1,13 +1,17 @@
 """Reading VMs: rows to dataclasses, lists with filters, a constant number of statements."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from zentry_web.domain.project import RIGHTS
+from zentry_web.domain.user import Actor
 from zentry_web.domain.vm import VM, VMOrder, VMState
 from zentry_web.models import DbImage, DbProject, DbSize, DbUser, DbVM
+from zentry_web.services.access import find_roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,19 @@ def read_vm(session: Session, vm_id: str) -> VM:
     return as_vm(session.execute(vm_query().where(DbVM.id == vm_id)).one())
 
 
+def matching(project_id: str | None, state: VMState | None, search: str) -> list[ColumnElement[bool]]:
+    """What a list's filters ask for; deleted VMs are in none."""
+    conditions: list[ColumnElement[bool]] = [DbVM.deleted_at.is_(None)]
+    if project_id:
+        conditions.append(DbVM.project_id == project_id)
+    if state:
+        conditions.append(DbVM.state == state)
+    if search.strip():
+        text = search.strip().lower()
+        conditions.append(or_(DbVM.name.contains(text, autoescape=True), DbVM.address == text, DbVM.id == text))
+    return conditions
+
+
 def read_page(
     session: Session,
     conditions: list[ColumnElement[bool]],
@@ -50,6 +67,13 @@ def read_page(
     rows = session.execute(query).all()
     vms = [as_vm(row) for row in rows[:limit]]
     return VMList(vms, total, vms[-1].id if len(rows) > limit else None)
+
+
+def with_rights(session: Session, vms: Sequence[VM], actor: Actor) -> list[VM]:
+    """The VMs with what ``actor`` may do to each. One statement, none for admins."""
+    roles = find_roles(session, actor, {vm.project_id for vm in vms}) if vms else {}
+    rights = {project_id: RIGHTS[role] for project_id, role in roles.items()}
+    return [replace(vm, rights=rights.get(vm.project_id, frozenset())) for vm in vms]
 
 
 _ORDERS: dict[VMOrder, tuple[Any, ...]] = {

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from zentry_web.domain.project import ProjectAction
 from zentry_web.domain.resize import SizeChoice, choose
 from zentry_web.domain.user import Actor
 from zentry_web.domain.vm import ALLOWED_ACTIONS, VM, Operation, OperationKind, Size, VMState
@@ -46,7 +47,7 @@ class VMResizing(BaseService):
     def list_choices(self, vm_id: str, *, actor: Actor) -> list[SizeChoice]:
         """Every size on offer and the VM's own, with why it cannot be chosen. Raises NotFoundError."""
         with self.reading() as session:
-            require_vm(session, actor, vm_id)
+            require_vm(session, actor, vm_id, ProjectAction.RESIZE)
             vm = read_vm(session, vm_id)
             least = self._least_memory(session, vm_id)
             sizes = self._catalogue.list_sizes(include_inactive=True)
@@ -58,8 +59,8 @@ class VMResizing(BaseService):
         if idempotency_key is not None and not 0 < len(idempotency_key) <= _LONGEST_KEY:
             raise ValidationError("That request key is not usable.", details={"idempotency_key": "Not usable."})
         with self.transaction() as session:
-            self._billing.lock_wallet(require_vm(session, actor, vm_id).owner_id)
-            vm = require_vm(session, actor, vm_id, lock=True)
+            self._billing.lock_wallet(require_vm(session, actor, vm_id, ProjectAction.RESIZE).owner_id)
+            vm = require_vm(session, actor, vm_id, ProjectAction.RESIZE, lock=True)
             if idempotency_key and (made := _made_before(session, vm_id, idempotency_key, size_id)):
                 return as_operation(made)
             if OperationKind.RESIZE not in ALLOWED_ACTIONS[VMState(vm.state)]:
@@ -71,7 +72,7 @@ class VMResizing(BaseService):
                 self._billing.budgets.require_room(vm, size.running_micro_per_hour)
             self._billing.resizes.accept(billed_vm(vm), size, runs=runs)
             details = _details(shown, size, vm.run_id, idempotency_key)
-            reason = "owner" if actor.id == vm.owner_id else "admin"
+            reason = "admin" if actor.is_admin and actor.id != vm.owner_id else "owner"
             _, row = self._accept(session, vm, OperationKind.RESIZE, actor, reason, details)
             return as_operation(row)
 

@@ -1,14 +1,16 @@
 """VMService: launching, acting on and looking at virtual machines. It never calls the hypervisor: the worker does."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.billing import CreditStop
 from zentry_web.domain.event import Event, Outcome
 from zentry_web.domain.monitoring import ComputeStatus
+from zentry_web.domain.project import ProjectAction
 from zentry_web.domain.user import SYSTEM, Actor, User
 from zentry_web.domain.vm import (
     ALLOWED_ACTIONS,
@@ -25,7 +27,7 @@ from zentry_web.domain.vm import (
     launch_steps,
 )
 from zentry_web.models import DbEvent, DbVM
-from zentry_web.services.access import require_admin, require_project, require_self, require_vm
+from zentry_web.services.access import member_projects, require_admin, require_member, require_self, require_vm
 from zentry_web.services.base_service import BaseService, Core, body_hash
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, ValidationError
@@ -34,7 +36,8 @@ from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_landing import VMLanding
 from zentry_web.services.vm_operations import OperationQueue, as_operation
-from zentry_web.services.vm_queries import VMList, read_page, read_vm
+from zentry_web.services.vm_payer import Payer
+from zentry_web.services.vm_queries import VMList, matching, read_page, read_vm, with_rights
 from zentry_web.services.vm_records import VMRecords, is_billed_as_running
 from zentry_web.services.vm_requests import LaunchRequest, parse_launch
 from zentry_web.services.vm_resizing import VMResizing
@@ -50,6 +53,7 @@ _VERBS = {
     OperationKind.REBOOT: "rebooted",
     OperationKind.DELETE: "deleted",
 }
+_RIGHTS = dict.fromkeys(_VERBS, ProjectAction.OPERATE) | {OperationKind.DELETE: ProjectAction.DELETE_VM}
 
 
 class VMService(BaseService):
@@ -66,6 +70,7 @@ class VMService(BaseService):
         self._monitoring = monitoring
         self._stop_timeout = timedelta(seconds=stop_timeout_seconds)
         self.catalogue = Catalogue(core)
+        self.payer = Payer(core, billing)
         self.operations = OperationQueue(core)
         self.records = VMRecords(core, billing, self.operations)
         self.landing = VMLanding(core, billing, self.operations, self._accept)
@@ -113,10 +118,8 @@ class VMService(BaseService):
         if idempotency_key is not None and not 0 < len(idempotency_key) <= _LONGEST_KEY:
             raise ValidationError("That request key is not usable.", details={"idempotency_key": "Not usable."})
         fingerprint = body_hash(current_user.id, *(getattr(request, name) for name in LaunchRequest.__slots__))
-        with self.transaction() as session:
-            project = require_project(session, actor, request.project_id)
-            self._billing.lock_wallet(project.owner_id)
-            require_project(session, actor, project.id, fresh=True)  # it may have been deleted meanwhile
+        with self.payer.words(actor, project_id=request.project_id), self.transaction() as session:
+            project = self.payer.lock(session, actor, request.project_id, ProjectAction.LAUNCH)
             if idempotency_key and (made := self._made_before(session, idempotency_key, fingerprint)):
                 return read_vm(session, made)
             size, image = self._check_choice(session, request)
@@ -131,7 +134,8 @@ class VMService(BaseService):
 
     def start_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
         """Accept a start and hold its first hour. Raises ConflictError (the state), BudgetExceededError."""
-        return self._request(OperationKind.START, vm_id, actor)
+        with self.payer.words(actor, vm_id=vm_id):
+            return self._request(OperationKind.START, vm_id, actor)
 
     def stop_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
         """Accept asking the guest to power off. Billing as running ends when it is off."""
@@ -153,12 +157,13 @@ class VMService(BaseService):
         The same ``idempotency_key`` gives the same operation. Raises NotFoundError, ValidationError (``size_id``: not
         on offer, a smaller disk, too large), InsufficientCreditsError, ConflictError (state, key used otherwise).
         """
-        return self.resizing.request(vm_id, size_id, actor=actor, idempotency_key=idempotency_key)
+        with self.payer.words(actor, vm_id=vm_id):
+            return self.resizing.request(vm_id, size_id, actor=actor, idempotency_key=idempotency_key)
 
     def delete_vm(self, vm_id: str, confirm_name: str, *, actor: Actor = SYSTEM) -> Operation:
         """Accept deleting VM and disk for good; billing ends now. ``confirm_name`` must be its name."""
         with self.reading() as session:
-            name = require_vm(session, actor, vm_id).name
+            name = require_vm(session, actor, vm_id, ProjectAction.DELETE_VM).name
         if confirm_name.strip().lower() != name:
             raise ValidationError(
                 "The name does not match.", details={"confirm_name": f"Type “{name}” to delete this machine."}
@@ -203,17 +208,17 @@ class VMService(BaseService):
 
     # -- looking --------------------------------------------------------------------------------
 
-    def get_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> VM:
-        """The VM, if the actor may see it. Raises NotFoundError (also when deleted)."""
+    def get_vm(self, vm_id: str, *, actor: Actor = SYSTEM, action: ProjectAction = ProjectAction.VIEW) -> VM:
+        """The VM, if the actor may do ``action`` to it. Raises NotFoundError (also when deleted), PermissionDenied."""
         with self.reading() as session:
-            require_vm(session, actor, vm_id)
-            return read_vm(session, vm_id)
+            require_vm(session, actor, vm_id, action)
+            return with_rights(session, [read_vm(session, vm_id)], actor)[0]
 
     def get_vm_page(self, vm_id: str, *, actor: Actor = SYSTEM) -> VMPage:
         """The VM with its steps, its last operation and whether the hypervisor answers."""
         with self.reading() as session:
-            require_vm(session, actor, vm_id)
-            vm = read_vm(session, vm_id)
+            require_vm(session, actor, vm_id, ProjectAction.VIEW)
+            (vm,) = with_rights(session, [read_vm(session, vm_id)], actor)
             row = self.operations.find_last(session, vm_id)
             operation = as_operation(row) if row else None
             status = self.get_compute_status()
@@ -231,40 +236,39 @@ class VMService(BaseService):
         limit: int = 50,
         order: VMOrder = VMOrder.NEWEST,
     ) -> VMList:
-        """One page of a person's VMs (``user_id`` None: everyone's, admins only); ``before`` is the last one seen."""
-        conditions: list[ColumnElement[bool]] = [DbVM.deleted_at.is_(None)]
-        if user_id is None:
-            require_admin(actor)
-        else:
+        """One page of the VMs in a person's projects, those of others they belong to as well; ``before`` is the last
+        one seen. ``user_id`` None: everything in ``project_id``, for its members; without that everyone's, for admins.
+        """
+        conditions = matching(project_id, state, search)
+        if user_id is not None:
             require_self(actor, user_id)
-            conditions.append(DbVM.owner_id == user_id)
-        if project_id:
-            conditions.append(DbVM.project_id == project_id)
-        if state:
-            conditions.append(DbVM.state == state)
-        if search.strip():
-            text = search.strip().lower()
-            conditions.append(or_(DbVM.name.contains(text, autoescape=True), DbVM.address == text, DbVM.id == text))
+            conditions.append(DbVM.project_id.in_(member_projects(user_id)))
+        elif not project_id:
+            require_admin(actor)
         with self.reading() as session:
-            return read_page(session, conditions, before, limit, order)
+            if project_id and user_id is None:
+                require_member(session, actor, project_id, ProjectAction.VIEW)
+            page = read_page(session, conditions, before, limit, order)
+            return replace(page, vms=with_rights(session, page.vms, actor))
 
     def list_vm_activity(
         self, vm_id: str, *, actor: Actor = SYSTEM, before: int | None = None, limit: int = 30
     ) -> list[Event]:
         """What was done to the VM, newest first: who, when, from where, how it ended."""
         with self.reading() as session:
-            require_vm(session, actor, vm_id)
+            require_vm(session, actor, vm_id, ProjectAction.VIEW)
             events = read_events(session, DbEvent.vm_id == vm_id, before=before, limit=limit, endings=False)
         return for_viewer(events, actor)
 
     def count_by_state(self, user_id: str | None, *, actor: Actor = SYSTEM) -> dict[VMState, int]:
-        """How many VMs a person (None: everyone, admins only) has in each state; states without any are left out."""
+        """How many VMs are in each state, in the projects a person belongs to (None: in all, admins only); states
+        without any are left out."""
         query = select(DbVM.state, func.count()).where(DbVM.deleted_at.is_(None)).group_by(DbVM.state)
         if user_id is None:
             require_admin(actor)
         else:
             require_self(actor, user_id)
-            query = query.where(DbVM.owner_id == user_id)
+            query = query.where(DbVM.project_id.in_(member_projects(user_id)))
         with self.reading() as session:
             return {VMState(state): count for state, count in session.execute(query)}
 
@@ -275,15 +279,16 @@ class VMService(BaseService):
     # -- inside ---------------------------------------------------------------------------------
 
     def _request(self, kind: OperationKind, vm_id: str, actor: Actor) -> Operation:
+        right = _RIGHTS[kind]
         with self.transaction() as session:
-            self._billing.lock_wallet(require_vm(session, actor, vm_id).owner_id)
-            vm = require_vm(session, actor, vm_id, lock=True)
+            self._billing.lock_wallet(require_vm(session, actor, vm_id, right).owner_id)
+            vm = require_vm(session, actor, vm_id, right, lock=True)
             state = VMState(vm.state)
             if kind not in ALLOWED_ACTIONS[state]:
                 raise ConflictError(f"{vm.name} is {state}: it cannot be {_VERBS[kind]} now.")
             if kind in OVERTAKING:
                 self.operations.cancel_open(session, vm.id)
-            reason = "owner" if actor.id == vm.owner_id else "admin"
+            reason = "admin" if actor.is_admin and actor.id != vm.owner_id else "owner"  # or a member in their place
             if kind == OperationKind.START:
                 self._billing.budgets.require_room(vm, vm.running_micro_per_hour)
                 self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)

@@ -69,7 +69,7 @@ class Problem:
     @property
     def link(self) -> tuple[str, str] | None:
         """(text, address) of the way out, where there is a better one than going back."""
-        if self.code == "INSUFFICIENT_CREDITS":
+        if self.code == "INSUFFICIENT_CREDITS" and "payer" not in self.details:
             return "See your credits", url_for("billing.index")
         if self.code == "BUDGET_EXCEEDED":
             return "Change the budget", url_for("projects.budget", project_id=self.details["project_id"])
@@ -86,8 +86,9 @@ def error_text(error: ServiceError) -> str:
     details = error.details
     if error.error_code == "INSUFFICIENT_CREDITS" and "needed" in details:
         needed, available = details["needed"], details.get("available", 0)
+        who = f"{details['payer']} has" if "payer" in details else "you have"
         return (
-            f"{error.message} This needs {format_credits(needed)} credits and you have {format_credits(available)}: "
+            f"{error.message} This needs {format_credits(needed)} credits and {who} {format_credits(available)}: "
             f"{format_credits(max(0, needed - available))} more are needed."
         )
     return error.message

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import FrameType
 
 import structlog
@@ -34,6 +34,7 @@ MOST_WAITING = 500  # topics
 SLOW_TICK_SECONDS = 10.0
 UNDER_WAY_SECONDS = 600.0
 PAGE = 500
+Audience = Mapping[str, frozenset[str]]  # project id: its members
 START_BACK = 50  # the first stream of a process is told of the newest events again rather than miss one
 
 _streams = Gauge("zentry_live_streams", "Open event streams", multiprocess_mode="livesum")
@@ -82,8 +83,14 @@ class Subscriber:
         self._waiting: set[str] = set()
         self._changed = threading.Condition()
 
-    def may_see(self, event: Event) -> bool:
-        return self.is_admin or event.owner_id == self.user_id or event.action.startswith("compute.")
+    def may_see(self, event: Event, audience: Audience) -> bool:
+        """Whether this person is told of an event; ``audience`` holds the members of its project at this moment."""
+        if self.is_admin or event.action.startswith("compute."):
+            return True
+        if event.project_id is None:
+            return event.owner_id == self.user_id
+        is_about_me = event.resource_type == "member" and event.resource_id == self.user_id  # also: to have left
+        return is_about_me or self.user_id in audience.get(event.project_id, frozenset())
 
     def offer(self, topics: Iterable[str]) -> None:
         """Add topics. A browser too slow to take them loses its stream; it comes back and refreshes everything."""
@@ -127,11 +134,13 @@ class UnderWay:
 class Hub:
     """Feeds all streams of this process from one thread, which runs only while somebody listens."""
 
-    def __init__(self, follow: Callable[[], Follower]) -> None:
+    def __init__(self, follow: Callable[[], Follower], audience: Callable[[Collection[str]], Audience]) -> None:
         self._follow = follow
+        self._audience = audience
         self._lock = threading.Lock()
         self._subscribers: set[Subscriber] = set()
         self._recent: deque[tuple[float, Event]] = deque(maxlen=PAGE)
+        self._untold: list[Event] = []
         self._under_way = UnderWay()
         self._steps_due = 0.0
         self._thread: threading.Thread | None = None
@@ -144,19 +153,31 @@ class Hub:
             if sum(1 for other in self._subscribers if other.user_id == user_id) >= STREAMS_PER_USER:
                 raise RateLimitedError("Too many pages are open at once.", details={"retry_after": 60})
             self._subscribers.add(subscriber)
-            self._catch_up(subscriber)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="live-hub", daemon=True)
                 self._thread.start()
         _streams.inc()
+        try:
+            self._catch_up(subscriber)
+        except Exception:
+            self.unsubscribe(subscriber)
+            raise
         return subscriber
 
     def _catch_up(self, subscriber: Subscriber) -> None:
         """What happened while the page was on its way to the browser."""
         since = time.monotonic() - LOOK_BACK_SECONDS
-        for at, event in self._recent:
-            if at >= since and subscriber.may_see(event):
+        with self._lock:
+            events = [event for at, event in self._recent if at >= since]
+        audience = self._audience_of(events)
+        for event in events:
+            if subscriber.may_see(event, audience):
                 subscriber.offer(topics_of(event))
+
+    def _audience_of(self, events: Iterable[Event]) -> Audience:
+        """Who belongs to the projects of these events now: asked for each time, so that a removal works at once."""
+        project_ids = {event.project_id for event in events if event.project_id is not None}
+        return self._audience(project_ids) if project_ids else {}
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         with self._lock:
@@ -196,7 +217,9 @@ class Hub:
                     return
             try:
                 follower = follower or self._follow()
-                self._deliver(follower.poll())
+                self._untold += follower.poll()
+                self._deliver(self._untold)
+                self._untold = []
                 self._tell_steps()
                 if time.monotonic() >= slow:
                     slow = time.monotonic() + SLOW_TICK_SECONDS
@@ -219,20 +242,25 @@ class Hub:
         if now < self._steps_due:
             return
         self._steps_due = now + 1
-        for event in self._under_way.list_open(now):
+        events = self._under_way.list_open(now)
+        audience = self._audience_of(events)
+        for event in events:
             for subscriber in self._list():
-                if subscriber.may_see(event):
+                if subscriber.may_see(event, audience):
                     subscriber.offer({f"vm:{event.vm_id}"})
 
     def _deliver(self, events: list[Event]) -> None:
+        if not events:
+            return
         now = time.monotonic()
+        audience = self._audience_of(events)
         self._under_way.note(events, now)
         with self._lock:
             self._recent.extend((now, event) for event in events)
         for subscriber in self._list():
             wanted: set[str] = set()
             for event in events:
-                if subscriber.may_see(event):
+                if subscriber.may_see(event, audience):
                     wanted |= topics_of(event)
             if wanted:
                 subscriber.offer(wanted)
@@ -252,7 +280,12 @@ def init_live(app: Flask) -> None:
             users = services().get_user_service()
         return Follower(users.events_after, max(0, users.latest_seq() - START_BACK))
 
-    app.extensions[EXTENSION] = Hub(follow)
+    def audience(project_ids: Collection[str]) -> Audience:
+        with app.app_context():
+            users = services().get_user_service()
+        return users.audience(project_ids)
+
+    app.extensions[EXTENSION] = Hub(follow, audience)
 
 
 def close_on_sigterm(app: Flask) -> None:

@@ -102,18 +102,21 @@ def test_somebody_else_s_project_is_not_there(as_charlie, as_alice, form, cloud,
 
 
 def test_the_price_moves_with_the_size(as_alice, project):
-    page = as_alice.page("/vms/new/quote?size_id=size_large", htmx=True)
+    page = as_alice.page(f"/vms/new/quote?project_id={project.id}&size_id=size_large", htmx=True)
     assert "Launch for 0.20 per hour" in page.text()
     assert "146.00" in page.text()
 
 
-def test_the_price_says_what_is_missing(as_alice, cloud, alice):
+def test_the_price_says_what_is_missing(as_alice, cloud, alice, project):
     cloud.set_wallet(alice, 100_000)
-    assert "Not enough credits" in as_alice.page("/vms/new/quote?size_id=size_large", htmx=True).text()
+    assert (
+        "Not enough credits"
+        in as_alice.page(f"/vms/new/quote?project_id={project.id}&size_id=size_large", htmx=True).text()
+    )
 
 
-def test_a_size_that_is_gone_has_no_price(as_alice):
-    assert as_alice.get("/vms/new/quote?size_id=size_gone", htmx=True).status_code == 404
+def test_a_size_that_is_gone_has_no_price(as_alice, project):
+    assert as_alice.get(f"/vms/new/quote?project_id={project.id}&size_id=size_gone", htmx=True).status_code == 404
 
 
 def test_a_project_s_launch_button_chooses_it(as_alice, cloud, alice, project):

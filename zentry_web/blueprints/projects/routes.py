@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from zentry_web.blueprints.projects.forms import BudgetForm, DeleteForm, ProjectForm
 from zentry_web.domain.budget import Budget
 from zentry_web.domain.money import format_credits
+from zentry_web.domain.project import ProjectAction
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to, is_htmx
@@ -47,17 +48,8 @@ def show(project_id: str) -> ResponseReturnValue:
     actor, projects = current_actor(), services().get_project_service()
     project = projects.get_project(project_id, actor=actor)
     statistics = projects.get_project_statistics(project_id, actor=actor)
-    vms = (
-        services()
-        .get_vm_service()
-        .list_vms(
-            project.owner_id,
-            actor=actor,
-            project_id=project_id,
-            before=text_argument("before") or None,
-            limit=PAGE_SIZE,
-        )
-    )
+    before = text_argument("before") or None
+    vms = services().get_vm_service().list_vms(actor=actor, project_id=project_id, before=before, limit=PAGE_SIZE)
     budget = services().get_billing_service().budgets.get_status(project_id, actor=actor)
     template = "projects/_show.html" if is_htmx() else "projects/show.html"
     shown = {"project": project, "statistics": statistics, "budget": budget, "vms": vms}
@@ -68,7 +60,7 @@ def show(project_id: str) -> ResponseReturnValue:
 def rename(project_id: str) -> ResponseReturnValue:
     """Give a project another name."""
     actor, projects = current_actor(), services().get_project_service()
-    project = projects.get_project(project_id, actor=actor)
+    project = projects.get_project(project_id, actor=actor, action=ProjectAction.RENAME)
     form = ProjectForm(data={"name": project.name})
     if request.method == "POST" and form.submit(
         lambda: projects.rename_project(project_id, form.text("name"), actor=actor)
@@ -82,7 +74,7 @@ def rename(project_id: str) -> ResponseReturnValue:
 def delete(project_id: str) -> ResponseReturnValue:
     """Delete an empty project, after its name was typed."""
     actor, projects = current_actor(), services().get_project_service()
-    summary = projects.get_project_summary(project_id, actor=actor)
+    summary = projects.get_project_summary(project_id, actor=actor, action=ProjectAction.OWN)
     form = DeleteForm()
     if request.method == "POST":
         if form.confirm.data and form.confirm.data.strip() != summary.project.name:
@@ -97,7 +89,8 @@ def delete(project_id: str) -> ResponseReturnValue:
 def budget(project_id: str) -> ResponseReturnValue:
     """What the project may cost each month; without an amount it has no budget."""
     actor, budgets = current_actor(), services().get_billing_service().budgets
-    project = services().get_project_service().get_project(project_id, actor=actor)
+    projects = services().get_project_service()
+    project = projects.get_project(project_id, actor=actor, action=ProjectAction.BUDGET)
     status = budgets.get_status(project_id, actor=actor)
     form = BudgetForm(data=_budget_data(status.budget if status else None))
     if request.method == "POST" and form.submit(lambda: _save_budget(project_id, form)):

@@ -40,7 +40,7 @@ class LaunchForm(BaseForm):
     def offer(self, projects: list[Project], sizes: list[Size], images: list[Image]) -> None:
         """Set what can be chosen; the first of each is chosen until the person chooses."""
         self.project_id.choices = [SelectChoice(project.id, project.name) for project in projects]
-        for field, options in ((self.size_id, sizes), (self.image_id, images)):
+        for field, options in ((self.project_id, projects), (self.size_id, sizes), (self.image_id, images)):
             if not field.data and options:
                 field.data = options[0].id
 

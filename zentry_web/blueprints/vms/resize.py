@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.vms.forms import ResizeForm
 from zentry_web.blueprints.vms.routes import blueprint
+from zentry_web.domain.project import ProjectAction
 from zentry_web.domain.resize import ResizeQuote
 from zentry_web.domain.vm import VM, Size
 from zentry_web.web.actor import current_actor
@@ -38,7 +39,7 @@ def resize_quote(vm_id: str) -> ResponseReturnValue:
 
 def _context(vm_id: str, size_id: str) -> dict[str, Any]:
     vms, actor = services().get_vm_service(), current_actor()
-    vm = vms.get_vm(vm_id, actor=actor)
+    vm = vms.get_vm(vm_id, actor=actor, action=ProjectAction.RESIZE)
     choices = vms.resizing.list_choices(vm_id, actor=actor)
     possible = [choice.size for choice in choices if not choice.problem]
     chosen = next((size for size in possible if size.id == size_id), possible[0] if possible else None)

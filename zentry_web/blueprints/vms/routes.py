@@ -16,6 +16,7 @@ from zentry_web.blueprints.vms.view import (
     status_context,
     vm_context,
 )
+from zentry_web.domain.project import ProjectAction
 from zentry_web.services.errors import NotFoundError
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.charts import payload
@@ -62,23 +63,25 @@ def create() -> ResponseReturnValue:
     """Launch a machine. Answers as soon as the order is written down."""
     actor, vms, projects = current_actor(), services().get_vm_service(), services().get_project_service()
     form = LaunchForm(data={"idempotency_key": secrets.token_hex(16), "project_id": request.args.get("project")})
-    form.offer(projects.list_choices(me().id, actor=actor), vms.list_sizes(), vms.list_images())
+    choices = projects.list_choices(me().id, actor=actor, action=ProjectAction.LAUNCH)
+    form.offer(choices, vms.list_sizes(), vms.list_images())
     if request.method == "POST":
         key = form.idempotency_key.data or None
         if form.submit(lambda: vms.create_vm(form.vm_data, me(), actor=actor, idempotency_key=key)):
             return go_to(url_for("vms.show", vm_id=form.result.id))
     sizes, images = vms.list_sizes(), vms.list_images()
     template = "vms/_launch_form.html" if is_htmx() else "vms/launch.html"
-    price = price_context(sizes, images, form.size_id.data, form.image_id.data)
-    return render_template(template, form=form, images=images, **price), form.status
+    return render_template(
+        template, form=form, images=images, **price_context(sizes, images, form.vm_data)
+    ), form.status
 
 
 @blueprint.get("/new/quote")
 def quote() -> ResponseReturnValue:
-    """What the chosen size and image would cost: the part of the launch page that moves while choosing."""
+    """What the chosen size and image would cost in the chosen project: the part that moves while choosing."""
     vms = services().get_vm_service()
-    chosen = (request.args.get("size_id"), request.args.get("image_id"))
-    context = price_context(vms.list_sizes(), vms.list_images(), *chosen)
+    chosen = {name: request.args.get(name) for name in ("project_id", "size_id", "image_id")}
+    context = price_context(vms.list_sizes(), vms.list_images(), chosen)
     if context["size"] is None:
         raise NotFoundError("That size is not on offer any more.")
     return render_template("vms/_quote_moved.html" if is_htmx() else "vms/_quote.html", **context)
@@ -140,7 +143,7 @@ def act(vm_id: str, action: str) -> ResponseReturnValue:
 def delete(vm_id: str) -> ResponseReturnValue:
     """Delete a machine and its disk, after its name was typed."""
     vms, actor = services().get_vm_service(), current_actor()
-    vm = vms.get_vm(vm_id, actor=actor)
+    vm = vms.get_vm(vm_id, actor=actor, action=ProjectAction.DELETE_VM)
     form = DeleteForm()
     if request.method == "POST" and form.submit(lambda: vms.delete_vm(vm_id, form.text("confirm_name"), actor=actor)):
         success(f"{vm.name} is being deleted.")

@@ -1,14 +1,15 @@
 """What the pages about machines need, loaded from the services."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from zentry_web.domain.billing import Quote
 from zentry_web.domain.monitoring import MetricSeries
 from zentry_web.domain.vm import VM, Image, Size, VMOrder, VMState
+from zentry_web.services.errors import NotFoundError, PermissionDeniedError
 from zentry_web.web.activity import activity_lines
-from zentry_web.web.actor import current_actor, me
+from zentry_web.web.actor import current_actor
 from zentry_web.web.paging import PAGE_SIZE, last_key, text_argument
 from zentry_web.web.services import services
 
@@ -74,23 +75,32 @@ def find_image(images: list[Image], image_id: str | None) -> Image | None:
     return next((image for image in images if image.id == image_id), None)
 
 
-def quote_for(size: Size | None, image: Image | None) -> Quote | None:
-    """What launching that size with that image would cost the signed-in person."""
-    return services().get_billing_service().quote(me().id, size, image) if size else None
-
-
-def price_context(sizes: list[Size], images: list[Image], size_id: str | None, image_id: str | None) -> dict[str, Any]:
-    """What the launch page says of prices: of every size with the chosen image, and of the chosen size."""
-    size, image = find_size(sizes, size_id), find_image(images, image_id)
-    return {"sizes": sizes, "size": size, "image": image, "quote": quote_for(size, image)}
+def price_context(sizes: list[Size], images: list[Image], chosen: Mapping[str, str | None]) -> dict[str, Any]:
+    """What the launch page says of prices: of every size with the chosen image, and of the chosen size in the chosen
+    project, whose owner pays. ``chosen``: project_id, size_id, image_id."""
+    size, image = find_size(sizes, chosen["size_id"]), find_image(images, chosen["image_id"])
+    context: dict[str, Any] = {"sizes": sizes, "size": size, "image": image, "quote": None, "payer": None}
+    if size is None or not chosen["project_id"]:
+        return context
+    try:
+        found = services().get_vm_service().payer.quote(chosen["project_id"], size, image, actor=current_actor())
+    except (NotFoundError, PermissionDeniedError):  # the form says so when it is sent
+        return context
+    return context | {"quote": found.quote, "payer": None if found.is_own else found.payer_name}
 
 
 def status_context(vm_id: str) -> dict[str, Any]:
     """State, operation, steps and how fresh they are."""
     page = services().get_vm_service().get_vm_page(vm_id, actor=current_actor())
     changes = services().get_billing_service().price_changes
-    prices = changes.list_coming(page.vm.owner_id, vm_id=vm_id, actor=current_actor())
+    prices = changes.list_coming_of(vm_id, actor=current_actor())
     return {"page": page, "vm": page.vm, "coming_prices": prices}
+
+
+def named_console_context(vm_id: str) -> dict[str, Any]:
+    """The console for those who may see it, else nothing: the machine's page goes without."""
+    vm = services().get_vm_service().get_vm(vm_id, actor=current_actor())
+    return console_context(vm_id) if vm.allows("console") else {"vm": vm, "console": None}
 
 
 def activity_context(vm_id: str, *, before: int | None = None) -> dict[str, Any]:
@@ -133,4 +143,4 @@ def metrics_context(vm: VM, chosen: str) -> dict[str, Any]:
 
 def vm_context(vm_id: str) -> dict[str, Any]:
     """Everything on a machine's page but the figures."""
-    return console_context(vm_id) | activity_context(vm_id) | status_context(vm_id)
+    return named_console_context(vm_id) | activity_context(vm_id) | status_context(vm_id)
