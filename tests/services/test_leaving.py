@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from tests.conftest import PASSWORD
 from tests.services.people import acting, events_of, visitor
+from zentry_web.domain.voucher import VoucherDraft
 from zentry_web.models import DbUser
 from zentry_web.services.errors import (
     AuthenticationRequiredError,
@@ -46,12 +47,19 @@ def test_the_export_has_all_that_is_mine_and_nothing_of_others(users, cloud, con
     container.get_auth_service().login({"email": alice.email, "password": PASSWORD}, actor=visitor())
     users.set_disabled(alice.id, True, actor=acting(admin, "192.0.2.99"))
     users.set_disabled(alice.id, False, actor=acting(admin, "192.0.2.99"))
+    billing = container.get_billing_service()
+    billing.budgets.set_budget(project.id, 7_000_000, (80,), hard_cap=False)
+    (voucher,) = billing.vouchers.create(VoucherDraft(1_000_000, uses=2))
+    for user in (alice, bob):
+        billing.vouchers.redeem(user.id, voucher.code)
     data = take(users, alice)
+    assert [row["amount"] for row in data["budgets"]] == [7_000_000]
+    assert [row["voucher_id"] for row in data["vouchers"]] == [voucher.id]
     assert [row["email"] for row in data["account"]] == [alice.email]
     assert [row["name"] for row in data["machines"]] == ["web-1"]
     assert [row["name"] for row in data["projects"]] == ["Website"]
     assert {row["owner_id"] for row in data["transfers"]} == {alice.id}
-    assert sum(row["amount"] for row in data["entries"]) == 5_000_000
+    assert sum(row["amount"] for row in data["entries"]) == 6_000_000
     assert data["sessions"]
     text = json.dumps(data)
     for foreign in (bob.id, "bobs", "Secret plans", "192.0.2.99", "$argon2", "_hash"):

@@ -156,37 +156,34 @@ class Budgets(BaseService):
             with self.reading() as session:
                 due = _read_looks(session, BUDGET.c.look_at <= now, limit=AT_ONCE)
                 statuses = _statuses(session, due, now)
-            if due:
-                told += self._record(due, statuses)
-            if len(due) < AT_ONCE:
+            looked, news = self._record(due, statuses) if due else (0, 0)
+            told += news
+            if not looked or len(due) < AT_ONCE:
                 return told
             self.give_way()
 
-    def _record(self, due: list[_Look], statuses: dict[str, BudgetStatus]) -> int:
-        told, quiet = 0, []
+    def _record(self, due: list[_Look], statuses: dict[str, BudgetStatus]) -> tuple[int, int]:
+        """Note when to look again, and tell; how many were looked at and told. Leaves out what somebody else is
+        changing, without waiting for it: the next round comes to it."""
+        found = [look.row.project_id for look in due]
+        free = select(BUDGET.c.project_id, BUDGET.c.look_at).where(BUDGET.c.project_id.in_(found))
+        rows, told = [], 0
         with self.transaction() as session:
+            locked = session.execute(free.with_for_update(skip_locked=True))
+            seen = {row.project_id: row.look_at for row in locked}
             for look in due:
-                status = statuses[look.row.project_id]
-                percent = due_alert(status, look.told)
-                if percent is None:
-                    keys = {"project": look.row.project_id, "seen": look.row.look_at}
-                    quiet.append(keys | {"next": next_look(status)})
-                elif self._note_told(session, look, status, percent):
+                if seen.get(look.row.project_id) != look.row.look_at:
+                    continue
+                status, before = statuses[look.row.project_id], look.told
+                percent = due_alert(status, before)
+                if percent is not None:
                     self._tell(look, status, percent)
-                    told += 1
-            if quiet:
-                session.execute(_LOOK_LATER, quiet)
+                    before, told = Told(status.month, status.budget.amount_micro, percent), told + 1
+                rows.append(_noted(status, before))
+            if rows:
+                session.execute(_NOTE, rows)
             self._core.checkpoint("budgets.told")
-        return told
-
-    def _note_told(self, session: Session, look: _Look, status: BudgetStatus, percent: int) -> bool:
-        """Whether nobody else has looked or changed the budget meanwhile."""
-        values = {
-            "told_month": status.month, "told_amount": status.budget.amount_micro, "told_percent": percent,
-            "look_at": next_look(status),
-        }  # fmt: skip
-        same = (BUDGET.c.project_id == look.row.project_id) & (BUDGET.c.look_at == look.row.look_at)
-        return bool(cast(CursorResult[Any], session.execute(update(BUDGET).where(same).values(values))).rowcount)
+        return len(rows), told
 
     def _tell(self, look: _Look, status: BudgetStatus, percent: int) -> None:
         budget = status.budget
@@ -204,13 +201,22 @@ class Budgets(BaseService):
         )  # fmt: skip
 
 
-_LOOK_LATER = (
+_NOTE = (
     update(BUDGET)
-    .where(
-        BUDGET.c.project_id == bindparam("project"), BUDGET.c.look_at == bindparam("seen", type_=BUDGET.c.look_at.type)
+    .where(BUDGET.c.project_id == bindparam("project"))
+    .values(
+        told_month=bindparam("month"), told_amount=bindparam("amount_told"), told_percent=bindparam("percent"),
+        look_at=bindparam("next", type_=BUDGET.c.look_at.type),
     )
-    .values(look_at=bindparam("next", type_=BUDGET.c.look_at.type))
-)
+)  # fmt: skip
+
+
+def _noted(status: BudgetStatus, told: Told) -> dict[str, Any]:
+    """What is kept of a look: the values of _NOTE."""
+    return {
+        "project": status.budget.project_id, "month": told.month, "amount_told": told.amount_micro,
+        "percent": told.percent, "next": next_look(status),
+    }  # fmt: skip
 
 
 def _read_looks(session: Session, condition: Any, *, limit: int = 1) -> list[_Look]:

@@ -21,11 +21,13 @@ from zentry_web.models import (
     DbPayment,
     DbPaymentMethod,
     DbProject,
+    DbProjectBudget,
     DbStatement,
     DbTransfer,
     DbUsageInterval,
     DbUser,
     DbVM,
+    DbVoucherRedemption,
 )
 from zentry_web.services.access import require_self
 from zentry_web.services.account_rows import require_user_row
@@ -73,6 +75,10 @@ def _queries(user_id: str) -> dict[str, Select[Any]]:
         "api_tokens": select(*_columns(DbApiToken)).where(DbApiToken.user_id == user_id),
         "notices": select(*_columns(DbNotice)).where(DbNotice.user_id == user_id).order_by(DbNotice.id),
         "projects": select(*_columns(DbProject)).where(DbProject.owner_id == user_id),
+        "budgets": select(*_columns(DbProjectBudget))
+        .join(DbProject, DbProject.id == DbProjectBudget.project_id)
+        .where(DbProject.owner_id == user_id),
+        "vouchers": select(*_columns(DbVoucherRedemption)).where(DbVoucherRedemption.user_id == user_id),
         "machines": select(*_columns(DbVM)).where(DbVM.owner_id == user_id),
         "usage_intervals": select(*_columns(DbUsageInterval))
         .where(DbUsageInterval.owner_id == user_id)

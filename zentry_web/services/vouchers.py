@@ -74,15 +74,16 @@ class Vouchers(BaseService):
             {"id": self.new_id("vch"), "code": make_code(), "number": number, **shared}
             for number in range(1, draft.count + 1)
         ]
+        first_id = select(VOUCHER.c.id).where(VOUCHER.c.batch_id == batch_id, VOUCHER.c.number == 1)
         with self.transaction() as session:
-            made = _read(session, VOUCHER.c.batch_id == batch_id)
-            if not made:
+            if session.scalar(first_id) is None:
                 once = ledger.upsert(session, VOUCHER).on_conflict_do_nothing(index_elements=["batch_id", "number"])
                 session.execute(once, rows)  # the same form at the same moment waits here, and then changes nothing
-                made = _read(session, VOUCHER.c.batch_id == batch_id)
-                if made[0].id in {row["id"] for row in rows}:
+                if session.scalar(first_id) == rows[0]["id"]:
                     details = {"count": draft.count, "amount": draft.value_micro, "uses": draft.uses}
                     self.log_audit_event(actor.id, "voucher.create", "voucher_batch", batch_id, details, actor=actor)
+        with self.reading() as session:
+            made = _read(session, VOUCHER.c.batch_id == batch_id)
         first = made[0]
         if (len(made), first.value_micro, first.uses, first.note, first.expires_at) != (
             draft.count, draft.value_micro, draft.uses, note, draft.expires_at
