@@ -68,6 +68,7 @@ class ComingVMPrice:
     """What a machine will cost from a moment on, micro-credits per hour."""
 
     vm_id: str
+    owner_id: str
     name: str
     size_name: str
     change_id: str

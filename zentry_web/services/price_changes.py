@@ -157,7 +157,7 @@ class PriceChanges(BaseService):
             query = select(DbPriceChange).where(*pending()).order_by(DbPriceChange.starts_at, DbPriceChange.id)
             found: list[ComingVMPrice] = []
             for change in session.scalars(query).all():
-                found += read_coming(session, change, owner_id, vm_id)
+                found += read_coming(session, change, [owner_id], vm_id)
             return found
 
     def list_coming_of(self, vm_id: str, *, actor: Actor = SYSTEM) -> list[ComingVMPrice]:
@@ -180,16 +180,17 @@ def pending() -> tuple[Any, ...]:
 
 
 def read_coming(
-    session: Session, change: DbPriceChange, owner_id: str, vm_id: str | None = None
+    session: Session, change: DbPriceChange, owner_ids: Sequence[str], vm_id: str | None = None
 ) -> list[ComingVMPrice]:
-    """The machines of an owner that a published change concerns and that do not have its prices yet."""
-    told = select(DbPriceTold.effective_at).where(DbPriceTold.change_id == change.id, DbPriceTold.owner_id == owner_id)
+    """The machines of these owners that a published change concerns and that do not have its prices yet."""
+    told = (DbPriceTold.change_id == change.id) & (DbPriceTold.owner_id == DbVM.owner_id)
     query = (
         affected_query(change.id)
-        .add_columns(DbVM.name.label("vm_name"), DbSize.name.label("size_name"), told.scalar_subquery().label("told"))
+        .add_columns(DbVM.name.label("vm_name"), DbSize.name.label("size_name"), DbPriceTold.effective_at)
         .join(DbSize, DbSize.id == DbVM.size_id)
-        .where(DbVM.owner_id == owner_id)
-        .order_by(DbVM.name, DbVM.id)
+        .outerjoin(DbPriceTold, told)
+        .where(DbVM.owner_id.in_(owner_ids))
+        .order_by(DbVM.owner_id, DbVM.name, DbVM.id)
     )
     if vm_id is not None:
         query = query.where(DbVM.id == vm_id)
@@ -198,8 +199,8 @@ def read_coming(
         new = as_new_price(row)
         coming.append(
             ComingVMPrice(
-                new.vm_id, row.vm_name, row.size_name, change.id, change.title, row.told or change.starts_at,
-                new.running_before, new.stopped_before, new.running, new.stopped,
+                new.vm_id, new.owner_id, row.vm_name, row.size_name, change.id, change.title,
+                row.effective_at or change.starts_at, new.running_before, new.stopped_before, new.running, new.stopped,
             )
         )  # fmt: skip
     return coming

@@ -1,6 +1,6 @@
 """Telling owners of announced prices, each their own figures, before anything changes for them. The worker's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -63,23 +63,18 @@ class PriceTelling(BaseService):
 
     def _tell(self, session: Session, change: DbPriceChange, owner_ids: Sequence[str]) -> int:
         now = self.now()  # read under the wallets' locks: nothing of theirs is charged beyond it
-        query = select(DbPriceTold.owner_id).where(
-            DbPriceTold.change_id == change.id, DbPriceTold.owner_id.in_(owner_ids)
-        )
-        already = set(session.scalars(query))
-        rows = []
-        for owner_id in owner_ids:
-            machines = read_coming(session, change, owner_id)
-            if owner_id in already or not machines:
-                continue
-            effective_at = max(change.starts_at, whole_second(now))
-            burn = _burn(session, owner_id, machines)
-            rows.append(_told_row(change.id, owner_id, now, effective_at, burn))
-            zone = _zone(session, owner_id)
-            is_late = change.starts_at <= now
-            body = notice_text(burn, machines, effective_at, zone, is_late=is_late)
-            title = notice_title(change.title, effective_at, zone)
+        mine = (DbPriceTold.change_id == change.id) & DbPriceTold.owner_id.in_(owner_ids)
+        already = set(session.scalars(select(DbPriceTold.owner_id).where(mine)))
+        machines: dict[str, list[ComingVMPrice]] = {}
+        for vm in read_coming(session, change, [owner_id for owner_id in owner_ids if owner_id not in already]):
+            machines.setdefault(vm.owner_id, []).append(vm)
+        effective_at = max(change.starts_at, whole_second(now))
+        burns, zones = _burns(session, machines), _zones(session, machines)
+        for owner_id, coming in machines.items():
+            body = notice_text(burns[owner_id], coming, effective_at, zones[owner_id], is_late=change.starts_at <= now)
+            title = notice_title(change.title, effective_at, zones[owner_id])
             self._notices.tell(owner_id, "prices", change.id, title, body, url=PAGE)
+        rows = [_told_row(change.id, owner_id, now, effective_at, burn) for owner_id, burn in burns.items()]
         if rows:
             session.execute(insert(DbPriceTold), rows)
         return len(rows)
@@ -118,8 +113,9 @@ class PriceTelling(BaseService):
                     return told
             with self.transaction() as session:
                 rows = session.execute(query.with_for_update(of=DbPriceTold, skip_locked=True)).all()
+                zones = _zones(session, {row.owner_id for row in rows})
                 for change_id, owner_id, starts_at in rows:
-                    body = withdrawn_text(starts_at, _zone(session, owner_id))
+                    body = withdrawn_text(starts_at, zones[owner_id])
                     title = "Announced prices are withdrawn"
                     self._notices.tell(owner_id, "prices_off", change_id, title, body, url=PAGE)
                     mine = (DbPriceTold.change_id == change_id) & (DbPriceTold.owner_id == owner_id)
@@ -142,26 +138,36 @@ def _standing(session: Session, change_id: str) -> DbPriceChange | None:
     return session.scalars(query.with_for_update(read=True)).one_or_none()
 
 
-def _burn(session: Session, owner_id: str, machines: Sequence[ComingVMPrice]) -> Burn:
-    """What all the owner's machines cost per hour before and after."""
+def _burns(session: Session, machines: Mapping[str, Sequence[ComingVMPrice]]) -> dict[str, Burn]:
+    """What all machines of these owners cost per hour before and after. Two statements."""
     interval = DbUsageInterval
-    query = select(interval.vm_id, interval.state, interval.rate_micro_per_hour)
-    rows = session.execute(query.where(interval.owner_id == owner_id, interval.end_at.is_(None)))
-    open_now = {vm_id: (UsageState(state), rate) for vm_id, state, rate in rows}
+    open_now: dict[str, dict[str, tuple[UsageState, int]]] = {owner_id: {} for owner_id in machines}
+    rows = session.execute(
+        select(interval.owner_id, interval.vm_id, interval.state, interval.rate_micro_per_hour).where(
+            interval.owner_id.in_(machines), interval.end_at.is_(None)
+        )
+    )
+    for owner_id, vm_id, state, rate in rows:
+        open_now[owner_id][vm_id] = (UsageState(state), rate)
+    all_of_them = select(DbVM.owner_id, func.sum(DbVM.running_micro_per_hour)).where(
+        DbVM.owner_id.in_(machines), DbVM.deleted_at.is_(None)
+    )
+    running = {owner_id: int(total) for owner_id, total in session.execute(all_of_them.group_by(DbVM.owner_id))}
+    return {owner_id: _burn(coming, open_now[owner_id], running[owner_id]) for owner_id, coming in machines.items()}
+
+
+def _burn(machines: Sequence[ComingVMPrice], open_now: Mapping[str, tuple[UsageState, int]], running: int) -> Burn:
     before = after = sum(rate for _, rate in open_now.values())
     for vm in machines:
         if vm.vm_id in open_now:
             state, rate = open_now[vm.vm_id]
             after += (vm.running if state == UsageState.RUNNING else vm.stopped) - rate
-    all_of_them = select(func.sum(DbVM.running_micro_per_hour)).where(
-        DbVM.owner_id == owner_id, DbVM.deleted_at.is_(None)
-    )
-    running = int(session.scalar(all_of_them) or 0)
     return Burn(before, after, running, running + sum(vm.running - vm.running_before for vm in machines))
 
 
-def _zone(session: Session, owner_id: str) -> str:
-    return session.scalars(select(DbUser.time_zone).where(DbUser.id == owner_id)).one()
+def _zones(session: Session, owner_ids: Iterable[str]) -> dict[str, str]:
+    rows = session.execute(select(DbUser.id, DbUser.time_zone).where(DbUser.id.in_(list(owner_ids))))
+    return dict(rows.all())
 
 
 def _told_row(change_id: str, owner_id: str, now: datetime, effective_at: datetime, burn: Burn) -> dict[str, Any]:

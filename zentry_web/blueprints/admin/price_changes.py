@@ -114,20 +114,32 @@ def _edit(change: PriceChange | None) -> ResponseReturnValue:
 
 
 def _typed(change: PriceChange | None, sizes: list[Size], images: list[Image], zone: ZoneInfo) -> dict[str, Any]:
-    """What the form begins with: the draft's prices, else those in force."""
+    """What the form begins with: the draft's prices, else those announced or in force."""
     now = services().clock.now().astimezone(zone)
     default = (now + _changes().notice + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     starts = change.starts_at.astimezone(zone) if change else default
     data: dict[str, Any] = {"title": change.title if change else "", "starts": starts.replace(tzinfo=None)}
     for size in sizes:
         item = change.item(size.id) if change else None
-        data[f"running_{size.id}"] = item.running_micro_per_hour if item else size.running_micro_per_hour
-        data[f"disk_{size.id}"] = item.disk_micro_per_gib_hour if item else size.disk_micro_per_gib_hour
+        running, disk = _price(size)
+        data[f"running_{size.id}"] = item.running_micro_per_hour if item else running
+        data[f"disk_{size.id}"] = item.disk_micro_per_gib_hour if item else disk
     for image in images:
         item = change.item(image.id) if change else None
-        data[f"surcharge_{image.id}"] = item.running_micro_per_hour if item else image.surcharge_micro_per_hour
+        data[f"surcharge_{image.id}"] = item.running_micro_per_hour if item else _surcharge(image)
     amounts = {name: _plain(value) for name, value in data.items() if isinstance(value, int)}
     return data | amounts
+
+
+def _price(size: Size) -> tuple[int, int]:
+    """What the size costs running and per GiB of disk: as announced, else as in force."""
+    if size.coming is None:
+        return size.running_micro_per_hour, size.disk_micro_per_gib_hour
+    return size.coming.running_micro_per_hour, size.coming.stopped_micro_per_hour // size.disk_gib
+
+
+def _surcharge(image: Image) -> int:
+    return image.coming.running_micro_per_hour if image.coming else image.surcharge_micro_per_hour
 
 
 def _plain(micro: int) -> str:
@@ -142,15 +154,15 @@ def _start(form: ChangeForm, zone: ZoneInfo) -> datetime:
 
 
 def _items(form: ChangeForm, sizes: list[Size], images: list[Image]) -> list[PriceItem]:
-    """The prices typed that are not those in force."""
+    """The prices typed that are not those in force, or announced."""
     items = []
     for size in sizes:
         running, disk = form[f"running_{size.id}"].micro or 0, form[f"disk_{size.id}"].micro or 0
-        if (running, disk) != (size.running_micro_per_hour, size.disk_micro_per_gib_hour):
+        if (running, disk) != _price(size):
             items.append(PriceItem(ItemKind.SIZE, size.id, running, disk))
     for image in images:
         surcharge = form[f"surcharge_{image.id}"].micro or 0
-        if surcharge != image.surcharge_micro_per_hour:
+        if surcharge != _surcharge(image):
             items.append(PriceItem(ItemKind.IMAGE, image.id, surcharge))
     return items
 
