@@ -32,11 +32,11 @@ HOLD = "UPDATE hold SET remaining = %s WHERE id = %s"
 class Bare:
     """One connection as Zentry's own are set up: pragmas, isolation, one write transaction at a time."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, threads: bool = False) -> None:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            lite = sqlite3.connect(str(parsed.database), isolation_level=None)
+            lite = sqlite3.connect(str(parsed.database), isolation_level=None, check_same_thread=not threads)
             for pragma in ("foreign_keys=ON", "journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000"):
                 lite.execute(f"PRAGMA {pragma}")
             self._connection: Any = lite
@@ -77,6 +77,11 @@ class Bare:
         cursor.execute(statement)
         rows: list[Row] = cursor.fetchall()
         return rows
+
+    def finish(self) -> None:
+        """End the transaction that reading began."""
+        if not self.is_sqlite:
+            self._connection.rollback()
 
     def close(self) -> None:
         self._connection.close()

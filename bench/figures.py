@@ -10,7 +10,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figure:
-    """``goal`` is the highest value that will do (None: no goal); ``ratio`` is value by baseline."""
+    """``goal`` is the highest value that will do, or with ``at_least`` the lowest (None: no goal); ``ratio`` is value
+    by baseline."""
 
     name: str
     value: float
@@ -18,10 +19,13 @@ class Figure:
     goal: float | None
     baseline: float
     more: dict[str, Any] = field(default_factory=dict)
+    at_least: bool = False
 
     @property
     def is_reached(self) -> bool:
-        return self.goal is None or self.value <= self.goal
+        if self.goal is None:
+            return True
+        return self.value >= self.goal if self.at_least else self.value <= self.goal
 
     def line(self) -> str:
         """The figure as JSON on one line."""

@@ -14,7 +14,7 @@ from zentry_web.domain.billing import AccountKind, Transaction, TransferKind
 from zentry_web.domain.ids import new_id
 from zentry_web.domain.user import SYSTEM
 from zentry_web.models import DbAccount, DbEntry, DbTransfer, DbVM
-from zentry_web.services.bulk import insert_rows, update_rows
+from zentry_web.services.bulk import insert_rows, read_rows, update_rows
 from zentry_web.services.errors import ConflictError, InsufficientCreditsError, NotFoundError
 
 ACCOUNT = cast(Table, DbAccount.__table__)
@@ -67,18 +67,16 @@ def open_accounts(session: Session, user_id: str) -> None:
     session.execute(insert(ACCOUNT), rows)
 
 
+_LOCK = "SELECT owner_id, kind, balance FROM account WHERE owner_id {values} ORDER BY owner_id, kind DESC {lock}"
+
+
 def lock_accounts(session: Session, owner_ids: Collection[str]) -> dict[str, Funds]:
     """Lock the wallets and held accounts of these people, always in one order, and read them under the lock.
 
     SQLite has one writer at a time: there it is a plain read. Raises NotFoundError when one has no accounts.
     """
     found: dict[str, dict[str, int]] = {}
-    rows = session.execute(
-        select(ACCOUNT.c.owner_id, ACCOUNT.c.kind, ACCOUNT.c.balance)
-        .where(ACCOUNT.c.owner_id.in_(owner_ids), ACCOUNT.c.kind.in_(USER_ACCOUNTS))
-        .order_by(ACCOUNT.c.owner_id, ACCOUNT.c.kind.desc())
-        .with_for_update(key_share=True)
-    )
+    rows = read_rows(session, _LOCK, owner_ids) if owner_ids else ()
     for owner_id, kind, balance in rows:
         found.setdefault(owner_id, {})[kind] = balance
     if len(found) < len(set(owner_ids)):
@@ -97,14 +95,12 @@ def find_posted(session: Session, key: str, body: str) -> str | None:
 
     Raises ConflictError when the key was used for something else.
     """
-    row = session.execute(
-        select(TRANSFER.c.id, TRANSFER.c.body_hash).where(TRANSFER.c.idempotency_key == key)
-    ).one_or_none()
-    if row is None:
+    rows = read_rows(session, "SELECT id, body_hash FROM transfer WHERE idempotency_key {values}", [key])
+    if not rows:
         return None
-    if row.body_hash != body:
+    if rows[0].body_hash != body:
         raise ConflictError("This request was made before with other contents.")
-    return cast(str, row.id)
+    return cast(str, rows[0].id)
 
 
 def post(session: Session, drafts: Iterable[Draft], now: datetime) -> list[str]:
@@ -154,6 +150,9 @@ def _transfer_row(transfer_id: str, draft: Draft, now: datetime) -> dict[str, An
     }
 
 
+_HEADS = "SELECT id, last_seq, balance FROM account WHERE id {values} ORDER BY owner_id IS NULL, id {lock}"
+
+
 def _move_balances(session: Session, drafts: list[Draft]) -> dict[str, tuple[int, int]]:
     """Apply the sums to the accounts; returns each one's (last seq, balance) as they were before."""
     gains: dict[str, int] = {}
@@ -163,13 +162,7 @@ def _move_balances(session: Session, drafts: list[Draft]) -> dict[str, tuple[int
             gains[account] = gains.get(account, 0) + amount
             counts[account] = counts.get(account, 0) + 1
     # The rows of people are locked by the caller; what is new here are the system accounts: last, sorted.
-    order = case((ACCOUNT.c.owner_id.is_(None), 1), else_=0)
-    rows = session.execute(
-        select(ACCOUNT.c.id, ACCOUNT.c.last_seq, ACCOUNT.c.balance)
-        .where(ACCOUNT.c.id.in_(gains))
-        .order_by(order, ACCOUNT.c.id)
-        .with_for_update(key_share=True)
-    )
+    rows = read_rows(session, _HEADS, gains)
     heads = {account: (seq, balance) for account, seq, balance in rows}
     if len(heads) < len(gains):
         raise NotFoundError("There is no such account.")
