@@ -1,6 +1,6 @@
 """People with many machines and a past, written as bare rows: in seconds, and such that ``zentry verify`` passes.
 
-Everybody has one project, machines of size micro that have run since ``START`` and a wallet that is full. For each
+Everybody has one project, machines of size micro that have run since ``start`` and a wallet that is full. For each
 hour of history there is what Zentry would have written: a transfer that pays the hour, one charge per machine, and a
 transfer that renews the holds.
 """
@@ -53,11 +53,12 @@ class Fleet:
     vms: int
     hours: int = 0
     first_vms: int = 0
+    start: datetime = START
 
     @property
     def settled_until(self) -> datetime:
         """Up to here everything is charged."""
-        return START + timedelta(hours=self.hours)
+        return self.start + timedelta(hours=self.hours)
 
     def owner(self, number: int) -> str:
         return f"user_{number:06d}"
@@ -78,12 +79,12 @@ class Fleet:
 
     def _person(self, number: int) -> Iterator[tuple[str, Row]]:
         owner = self.owner(number)
-        at = _epoch(START) * 10**6
-        yield "user", (owner, f"{owner}@example.com", owner, f"Person {number}", None, "user", "UTC", at)
+        at = _epoch(self.start) * 10**6
+        yield "user", (owner, f"{owner}@example.com", f"{owner}@example.com", f"Person {number}", None, "user", "UTC", at)
         yield "project", (f"p_{owner}", owner, "main", "main", at)
 
     def _machines(self, number: int) -> Iterator[tuple[str, Row]]:
-        owner, start, reached = self.owner(number), _epoch(START), _epoch(self.settled_until)
+        owner, start, reached = self.owner(number), _epoch(self.start), _epoch(self.settled_until)
         project, version = f"p_{owner}", "price_micro_1"
         for vm in self._vm_ids(number):
             yield "vm", (
@@ -107,7 +108,7 @@ class Fleet:
         for hour in range(1, self.hours + 1):
             moves += [("usage", hour, held, "acc_revenue", price), ("hold", hour, wallet, held, price)]
         for index, (kind, hour, source, target, amount) in enumerate(moves):
-            at = _epoch(START) + hour * HOUR
+            at = _epoch(self.start) + hour * HOUR
             transfer = f"tr_{owner}_{index:05d}"
             reason = f"{kind} number {hour}"
             yield "transfer", (transfer, at * 10**6, kind, f"{kind}:{transfer}", BODY, "system", owner, reason)
@@ -127,7 +128,7 @@ class Fleet:
     def _months(self) -> dict[str, int]:
         months: dict[str, int] = {}
         for hour in range(self.hours):
-            month = f"{START + timedelta(hours=hour):%Y-%m}"
+            month = f"{self.start + timedelta(hours=hour):%Y-%m}"
             months[month] = months.get(month, 0) + 1
         return months
 

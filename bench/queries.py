@@ -32,7 +32,7 @@ def _count(config: Config, password: str) -> dict[str, int]:
     container = build_container(config)
     take_samples(config, container)  # without fresh figures the overview asks less
     client = make_app(config, container).test_client()
-    _log_in(client, password)
+    log_in(client, EMAIL, password)
     counts = {}
     with counting(container.database.engine, container.metrics_database.engine) as statements:
         for name, path in PATHS.items():
@@ -44,10 +44,11 @@ def _count(config: Config, password: str) -> dict[str, int]:
     return counts
 
 
-def _log_in(client: FlaskClient, password: str) -> None:
+def log_in(client: FlaskClient, email: str, password: str) -> None:
+    """Sign in; raises AssertionError when that fails."""
     token = _TOKEN.search(client.get("/login").text)
     assert token is not None
-    answer = client.post("/login", data={"csrf_token": token[1], "email": EMAIL, "password": password})
+    answer = client.post("/login", data={"csrf_token": token[1], "email": email, "password": password})
     assert answer.status_code == 303, answer.status_code
 
 

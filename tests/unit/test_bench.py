@@ -36,6 +36,11 @@ def test_a_goal_is_the_highest_value_that_will_do(value: float, goal: float | No
     assert Figure("x", value, "ms", goal, 1).is_reached is reached
 
 
+@pytest.mark.parametrize(("value", "reached"), [(0.5, True), (0.49, False)])
+def test_a_goal_can_be_the_lowest_value_that_will_do(value: float, reached: bool) -> None:
+    assert Figure("x", value, "times", 0.5, 1, at_least=True).is_reached is reached
+
+
 def test_percentiles_are_of_the_nearest_rank() -> None:
     assert p95(list(range(1, 101))) == 95
     assert p95([7]) == 7
@@ -64,6 +69,7 @@ def test_the_baseline_s_page_has_as_many_rows_as_the_list() -> None:
 def test_every_figure_has_a_name_of_its_own_and_can_be_asked_for_alone() -> None:
     assert len(set(bench.NAMES)) == len(bench.NAMES)
     asked = {"overview_p95_ms", "vm_list_p95_ms", "vm_list_rps", "vm_list_queries", "launch_response_ms"}
+    asked |= {"settle_100k_s", "settle_ratio", "transfer_ratio", "credits_page_p95_ms", "whatif_500_ms"}
     assert asked | {"launch_boot_overhead_s"} <= set(bench.NAMES)
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--only", "nonsense"], cwd=ROOT, capture_output=True, text=True, check=False
