@@ -251,7 +251,7 @@ def test_refunds_at_once_never_pass_what_was_charged(world, charged):
 
     def refund(number):
         with contextlib.suppress(ServiceError):
-            done.append(give(world, charged[number % 2], 20_000, f"r{number}").amount_micro)
+            done.append(give(world, charged[number % 4 == 0], 20_000, f"r{number}").amount_micro)
 
     threads = [threading.Thread(target=refund, args=(number,)) for number in range(12)]
     for thread in threads:

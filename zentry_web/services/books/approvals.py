@@ -6,7 +6,7 @@ Callers of ``submit`` are admins; Zentry itself (starting credits, demo data, th
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from zentry_web.domain.billing import AccountKind, Transaction, TransferKind
@@ -170,7 +170,7 @@ class Approvals(BaseService):
             .join(TRANSFER, TRANSFER.c.id == ENTRY.c.transfer_id)
             .where(
                 TRANSFER.c.actor_id == actor.id,
-                TRANSFER.c.actor_id != SYSTEM.id,
+                text("transfer.actor_id <> 'system'"),  # as the partial index spells it
                 TRANSFER.c.owner_id == asked.user_id,
                 TRANSFER.c.kind.in_(kinds),
                 TRANSFER.c.at > self.now() - LATELY,
