@@ -80,7 +80,8 @@ class Fleet:
     def _person(self, number: int) -> Iterator[tuple[str, Row]]:
         owner = self.owner(number)
         at = _epoch(self.start) * 10**6
-        yield "user", (owner, f"{owner}@example.com", f"{owner}@example.com", f"Person {number}", None, "user", "UTC", at)
+        email = f"{owner}@example.com"
+        yield "user", (owner, email, email, f"Person {number}", None, "user", "UTC", at)
         yield "project", (f"p_{owner}", owner, "main", "main", at)
 
     def _machines(self, number: int) -> Iterator[tuple[str, Row]]:

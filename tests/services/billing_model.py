@@ -76,6 +76,12 @@ class Machine:
         self.stretches.append(Stretch(state, self.rates[state], at, self.cuts, minimum))
         self.settled = at
 
+    def resize(self, rates, at):
+        """The prices of another size: what is open goes on at them from now on."""
+        self.rates = rates
+        if self.open:
+            self.change(self.open.state, at)
+
     def finish(self, at):
         if self.open:
             self.open.end = self.earliest(at)

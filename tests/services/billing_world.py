@@ -1,6 +1,7 @@
 """A small world to bill in: people and VMs as rows, and the calls that VMService would make for them."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 
@@ -103,6 +104,33 @@ class World:
         """The driver reports it off."""
         with self.changing(vm, "stopped"):
             self.billing.open_interval(vm, STOPPED, at or self.clock.now(), event_id=self.event())
+
+    def resize(self, vm, size, at=None):
+        """Another size; a run goes on in another interval. Returns what billing needs to know of the VM now."""
+        running, stopped = SIZES[size]
+        bigger = replace(
+            vm, price_version_id=f"price_{size}_1", running_micro_per_hour=running, stopped_micro_per_hour=stopped
+        )
+        at = at or self.clock.now()
+        with self.billing.transaction() as session:
+            self.billing.lock_wallet(vm.owner_id)
+            session.execute(
+                update(DbVM)
+                .where(DbVM.id == vm.vm_id)
+                .values(
+                    size_id=f"size_{size}",
+                    price_version_id=bigger.price_version_id,
+                    running_micro_per_hour=running,
+                    stopped_micro_per_hour=stopped,
+                )
+            )
+            query = select(DbUsageInterval.state).where(
+                DbUsageInterval.vm_id == vm.vm_id, DbUsageInterval.end_at.is_(None)
+            )
+            state = session.scalars(query).one_or_none()
+            if state:
+                self.billing.open_interval(bigger, UsageState(state), at, event_id=self.event())
+        return bigger
 
     def delete(self, vm, at=None):
         with self.changing(vm, "deleted"):

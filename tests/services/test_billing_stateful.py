@@ -1,5 +1,6 @@
 """Random lives of people and VMs against a plain model; all invariants about state after every step."""
 
+import contextlib
 import shutil
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -9,15 +10,16 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from tests.services.billing_model import Machine, month_starts, price, seconds
 from tests.services.billing_world import World, sqlite_copy
 from zentry_web.adapters.clock import ManualClock
 from zentry_web.domain.billing import AccountKind
+from zentry_web.domain.voucher import VoucherDraft
 from zentry_web.models import DbCharge, DbUsageInterval
 from zentry_web.services.base_service import Core
-from zentry_web.services.errors import InsufficientCreditsError
+from zentry_web.services.errors import InsufficientCreditsError, ServiceError
 
 pytestmark = pytest.mark.integration
 
@@ -27,6 +29,10 @@ LAGS = st.integers(-3, 90).map(lambda lag: timedelta(seconds=lag))
 PICK = st.integers(0, 9)
 
 
+class Crash(Exception):
+    """The process is gone."""
+
+
 class Billing(RuleBasedStateMachine):
     template = Path()
 
@@ -34,7 +40,7 @@ class Billing(RuleBasedStateMachine):
     def begin(self):
         self.folder = Path(tempfile.mkdtemp(prefix="zentry-model-"))
         self.world = World(Core(sqlite_copy(self.template, self.folder), ManualClock(START)))
-        self.vms, self.machines = [], []
+        self.vms, self.machines, self.vouchers = [], [], []
         self.given = {"alice": 0, "bob": 0}
         for owner, zone in ZONES.items():
             self.world.person(owner, credits=0, zone=zone)
@@ -102,6 +108,32 @@ class Billing(RuleBasedStateMachine):
         self.world.billing.deduct_credits(owner, amount, "taken back")
         self.given[owner] -= amount
 
+    @rule(number=PICK, size=st.sampled_from(["nano", "micro", "large"]), lag=LAGS)
+    def resize(self, number, size, lag):
+        vm, machine = self._pick(number)
+        moment = self.world.clock.now() - lag
+        self.vms[number % len(self.vms)] = bigger = self.world.resize(vm, size, moment)
+        rates = {"running": bigger.running_micro_per_hour, "stopped": bigger.stopped_micro_per_hour}
+        machine.resize(rates, seconds(moment))
+
+    @rule(value=st.integers(1, 50_000), uses=st.integers(1, 2))
+    def make_voucher(self, value, uses):
+        (voucher,) = self.world.billing.vouchers.create(VoucherDraft(value, uses=uses))
+        self.vouchers.append([voucher.code, value, uses, set()])
+
+    @rule(number=PICK, owner=st.sampled_from(sorted(ZONES)))
+    def redeem(self, number, owner):
+        if not self.vouchers:
+            return
+        code, value, uses, owners = voucher = self.vouchers[number % len(self.vouchers)]
+        if uses == len(owners) or owner in owners:
+            with contextlib.suppress(ServiceError):  # refused, or told again what was done
+                self.world.billing.vouchers.redeem(owner, code)
+            return
+        self.world.billing.vouchers.redeem(owner, code)
+        voucher[3].add(owner)
+        self.given[owner] += value
+
     # -- time and the worker --------------------------------------------------------------------
 
     @rule(step=st.sampled_from([7_201, 1, 17, 600, 1_800, 3_600, 90_000, -1, -4_000]))
@@ -112,11 +144,34 @@ class Billing(RuleBasedStateMachine):
     def settle(self, times, behind):
         confirmed = self.world.clock.now() - timedelta(seconds=behind)
         for _ in range(times):
-            self.world.settle(confirmed)
+            self._settle(confirmed)
+
+    def _settle(self, confirmed):
+        self.world.settle(confirmed)
         for machine in self.machines:
             # A new hour makes an interval due; a month that ends within an hour waits for the hour.
             if machine.open and machine.settled < seconds(confirmed) // 3600 * 3600:
                 machine.settle(seconds(confirmed))
+
+    @rule(nth=st.integers(1, 25))
+    def crash(self, nth):
+        """The worker dies at some statement while it settles or renews; the next one does it again, from the start."""
+        countdown = [nth]
+
+        def count(_connection, _cursor, statement, *_rest):
+            countdown[0] -= 0 if statement.startswith(("BEGIN", "SELECT", "PRAGMA")) else 1
+            if countdown[0] == 0:
+                raise Crash
+
+        event.listen(self.world.database.engine, "before_cursor_execute", count)
+        try:
+            with contextlib.suppress(Crash):
+                self.world.settle()
+                self.world.billing.renew_holds()
+        finally:
+            event.remove(self.world.database.engine, "before_cursor_execute", count)
+        assert self.world.breaches() == []
+        self._settle(self.world.clock.now())
 
     @rule()
     def renew(self):
