@@ -135,7 +135,7 @@ def test_a_duplicate_has_one_effect(till):
         till.take(event)
     till.take(till.provider.event("payment.succeeded", payment.provider_ref))
     assert till.wallet == STARTING + 10 * CREDIT
-    assert till.effects == ["Pending to succeeded, 10.00 credits added", "Nothing new"]
+    assert till.effects == ["Nothing new", "Pending to succeeded, 10.00 credits added"]
     assert len(till.titles) == 1
 
 
@@ -204,7 +204,7 @@ def test_news_with_another_amount_or_currency_is_refused(till):
             database.execute(f"UPDATE intent SET body = {body} WHERE ref = ?", (payment.provider_ref,))
         till.take(till.provider.event("payment.succeeded", payment.provider_ref))
         assert till.get(payment).state == PaymentState.PENDING
-        assert till.effects[place].startswith("Refused")
+        assert [each.startswith("Refused") for each in till.effects] == [True] * (place + 1)
     assert till.wallet == STARTING
 
 
