@@ -15,8 +15,9 @@ from zentry_web.adapters.clock import ManualClock
 from zentry_web.config import Config
 from zentry_web.demo import seed
 from zentry_web.domain.money import MICRO
+from zentry_web.domain.payments import AutoTopUp
 from zentry_web.domain.prices import ItemKind, PriceItem
-from zentry_web.domain.user import Actor, Role, User
+from zentry_web.domain.user import SYSTEM, Actor, Role, User
 from zentry_web.domain.vm import VM, VMState
 from zentry_web.domain.voucher import VoucherDraft
 from zentry_web.services.statements import Statements
@@ -203,6 +204,9 @@ SIGHTS = (
     Sight("admin-prices-draft", "admin", "/admin/prices/{draft}"),
     Sight("admin-prices-rehearsal", "admin", "/admin/prices/{draft}/rehearsal?period=30d"),
     Sight("admin-prices-announced", "admin", "/admin/prices/{announced}"),
+    Sight("admin-payments", "admin", "/admin/payments"),
+    Sight("admin-payments-nothing-found", "admin", "/admin/payments?q=nobody"),
+    Sight("admin-payment", "admin", "/admin/payments/{paid}"),
     Sight("admin-audit", "admin", "/admin/audit"),
     Sight("admin-system", "admin", "/admin/system"),
     Sight("admin-ledger", "admin", "/admin/ledger"),
@@ -313,6 +317,11 @@ class Furnished:
         ]
         for payment, action in zip(made, ("pay", "decline"), strict=False):
             payments.press_test_button(owner.id, payment.id, action, "4242", actor=actor)
+        billing = self.product.container.get_billing_service()
+        card = payments.list_methods(owner.id)[0]
+        auto = AutoTopUp(True, 1 * MICRO, 24, 20 * MICRO, 100 * MICRO, card.id)
+        billing.auto_top_ups.set_settings(owner.id, auto, actor=actor)
+        billing.payment_desk.refund(made[0].id, 500, "A quarter of it, for the pictures", actor=SYSTEM)
         return {"paid": made[0].id, "unpaid": made[2].id}
 
     def _budgets(self, owner: User, project_id: str) -> str:

@@ -89,7 +89,7 @@ def test_an_admin_gives_money_back(alice: Person, admin: Person) -> None:
     expect(alice.page.locator(".z-side")).to_contain_text("10.0000")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stripe_shop(tmp_path_factory: pytest.TempPathFactory):
     """A Zentry that takes payments by Stripe, with localstripe in its place."""
     folder = tmp_path_factory.mktemp("stripe")

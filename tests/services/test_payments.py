@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from tests.services.payment_world import CREDIT, STARTING, Till
 from tests.services.people import acting
 from zentry_web.adapters.payments.base import ProviderAway
 from zentry_web.adapters.payments.test_provider import SignedEvent
 from zentry_web.domain.payments import DisputeState, PaymentState
+from zentry_web.models import DbPaymentMethod
 from zentry_web.services.errors import ConflictError, NotFoundError, ProviderUnavailableError, ValidationError
 from zentry_web.services.payments import FIRST_LOOK, GIVE_UP
 from zentry_web.worker.paying import Cashier
@@ -87,6 +89,16 @@ def test_a_stored_card_is_listed_and_forgotten(till, bob):
     assert till.payments.list_methods(till.user.id) == []
     with pytest.raises(NotFoundError):
         till.payments.remove_method(till.user.id, method.id, actor=till.me)
+
+
+def test_an_erased_account_keeps_amounts_only(till, container):
+    till.kept()
+    container.get_user_service().erase_personal_data(till.user.id)
+    (payment,) = till.payments.list_payments(till.user.id)
+    assert (payment.minor, payment.method_label) == (100, "")
+    assert till.payments.list_methods(till.user.id) == []
+    assert "4242" not in str(till.rows(select(DbPaymentMethod.label)))
+    till.assert_sound()
 
 
 @pytest.mark.error

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 import structlog
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from zentry_web.adapters.payments.base import BadSignature, PaymentError, PaymentProvider, ProviderAway
@@ -186,6 +186,16 @@ class Payments(BaseService):
         provider = self.require_provider()
         if provider.name == provider_name:
             self.ask(lambda: provider.forget_method(ref))
+
+    def erase(self, user_id: str) -> None:
+        """Forget the names of a person's cards and use none again, in the caller's transaction: the account is being
+        deleted. Payments stay, with ids and amounts only."""
+        with self.transaction() as session:
+            mine = update(DbPaymentMethod).where(DbPaymentMethod.owner_id == user_id)
+            session.execute(mine.values(label="", removed_at=func.coalesce(DbPaymentMethod.removed_at, self.now())))
+            session.execute(update(DbPayment).where(DbPayment.owner_id == user_id).values(method_label=""))
+            off = update(DbTopUp).where(DbTopUp.user_id == user_id)
+            session.execute(off.values(enabled=False, method_id=None, off_reason=""))
 
     # -- the provider's side --------------------------------------------------------------------
 

@@ -131,6 +131,7 @@ class UserService(BaseService):
             _erase_event_fields(session, row)
             self._auth.erase_access(user_id)
             self._billing.notices.erase(user_id)
+            self._billing.payments.erase(user_id)
             row.email = row.email_key = f"{user_id}@erased.invalid"
             row.name, row.password_hash, row.time_zone = "Erased account", None, "UTC"
             row.disabled_at = row.disabled_at or self.now()
