@@ -14,8 +14,14 @@ from zentry_web.adapters.payments.base import ProviderAway
 from zentry_web.adapters.payments.test_provider import SignedEvent
 from zentry_web.domain.payments import DisputeState, PaymentState
 from zentry_web.models import DbPaymentMethod
-from zentry_web.services.errors import ConflictError, NotFoundError, ProviderUnavailableError, ValidationError
-from zentry_web.services.payments import FIRST_LOOK, GIVE_UP
+from zentry_web.services.errors import (
+    ConflictError,
+    NotFoundError,
+    ProviderUnavailableError,
+    RateLimitedError,
+    ValidationError,
+)
+from zentry_web.services.payments import FIRST_LOOK, GIVE_UP, STARTS_PER_HOUR
 from zentry_web.worker.paying import Cashier
 
 pytestmark = pytest.mark.integration
@@ -99,6 +105,17 @@ def test_an_erased_account_keeps_amounts_only(till, container):
     assert till.payments.list_methods(till.user.id) == []
     assert "4242" not in str(till.rows(select(DbPaymentMethod.label)))
     till.assert_sound()
+
+
+@pytest.mark.error
+def test_payments_are_not_begun_without_end(till, clock):
+    for _ in range(STARTS_PER_HOUR):
+        till.start(1)
+    with pytest.raises(RateLimitedError):
+        till.start(1)
+    clock.advance(2 * 3600)
+    till.start(1)
+    assert len(till.payments.list_payments(till.user.id, limit=100)) == STARTS_PER_HOUR + 1
 
 
 @pytest.mark.error

@@ -38,6 +38,7 @@ from zentry_web.services.notices import Notices
 from zentry_web.services.payment_book import PaymentBook
 from zentry_web.services.payment_rows import payment_of, stored_method
 from zentry_web.services.prices import check_micro
+from zentry_web.services.rate_limit import RateLimiter
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ FIRST_LOOK = timedelta(seconds=30)
 LONGEST_LOOK = timedelta(hours=1)
 GIVE_UP = timedelta(hours=24)  # after this, a payment that nobody finished is cancelled
 KEY_LASTS = timedelta(hours=20)  # a provider knows an idempotency key for a day: no charge is repeated after this
+STARTS_PER_HOUR = 30  # of one person: each asks the provider for something
 LAST_LOOK = timedelta(days=7)
 _LONGEST_KEY = 100
 Answer = TypeVar("Answer")
@@ -71,6 +73,7 @@ class Payments(BaseService):
         self.provider = provider
         self.price = price or CreditPrice()
         self.book = PaymentBook(core, notices)
+        self._limiter = RateLimiter(core)
 
     # -- the owner's side -----------------------------------------------------------------------
 
@@ -85,7 +88,7 @@ class Payments(BaseService):
         """Prepare a payment for ``amount`` micro-credits; the person pays on its page.
 
         The same key gives the same payment. Raises ValidationError (amount), ConflictError (key used for something
-        else), ProviderUnavailableError: then the payment stays, and the worker asks the provider again.
+        else), RateLimitedError, ProviderUnavailableError: then the payment stays, and the worker asks again.
         """
         require_self(actor, user_id)
         self.require_provider()
@@ -93,6 +96,7 @@ class Payments(BaseService):
         key = idempotency_key or self.new_id("key")
         if not 0 < len(key) <= _LONGEST_KEY:
             raise ValidationError("That request key is not usable.", details={"idempotency_key": "Not usable."})
+        self._limiter.check_rate("payment", user_id, STARTS_PER_HOUR, 3600)
         payment_id = self._insert(user_id, amount, minor, save_method, actor, f"{user_id}:{key}")
         self._core.checkpoint("payments.started")
         payment = self.get_payment(user_id, payment_id)

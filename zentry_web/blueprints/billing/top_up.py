@@ -43,7 +43,13 @@ class AutoTopUpForm(BaseForm):
     hours = IntegerField("Or when credits last for fewer hours than", validators=[Optional(), NumberRange(min=0)])
     sum = CreditsField("Add", validators=[InputRequired("Enter an amount.")])
     ceiling = CreditsField("In a month at most", validators=[InputRequired("Enter an amount.")])
-    method = SelectField("Card", choices=[], validate_choice=False, filters=[without_nul])
+    method = SelectField(
+        "Card",
+        choices=[],
+        validate_choice=False,
+        filters=[without_nul],
+        validators=[InputRequired("Keep a card first: tick that with your next payment.")],
+    )
 
     @classmethod
     def of(cls, now: AutoTopUp, methods: list[StoredMethod], **more: None) -> "AutoTopUpForm":
