@@ -48,13 +48,13 @@ def free_port() -> int:
 
 
 class Product:
-    """``settings`` are ZENTRY_… variables without their prefix, in lower case."""
+    """``settings`` are ZENTRY_… variables without their prefix, in lower case. Passkeys need ``host`` to be a name."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, *, host: str = "127.0.0.1", **settings: object) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self._log = folder / "zentry.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._container: ServiceContainer | None = None

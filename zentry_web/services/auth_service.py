@@ -26,16 +26,14 @@ from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.email_verification import EmailVerification
 from zentry_web.services.errors import AuthenticationRequiredError, ConflictError, NotFoundError
-from zentry_web.services.factors import SecondFactors
 from zentry_web.services.fields import Fields, email_key, invalid, parse_email, parse_local_email, parse_person
 from zentry_web.services.notices import MailSettings
 from zentry_web.services.one_time_links import ADMIN_PURPOSES, LinkPurpose, OneTimeLinks
+from zentry_web.services.passkeys import make_factor_parts
 from zentry_web.services.password_strength import strong_password
 from zentry_web.services.passwords import Passwords
-from zentry_web.services.pending_logins import PendingLogins
-from zentry_web.services.proofs import Proofs
 from zentry_web.services.rate_limit import Limit, RateLimiter, network_of
-from zentry_web.services.secret_box import FactorSettings, SecretBox
+from zentry_web.services.secret_box import FactorSettings
 from zentry_web.services.sessions import Sessions
 
 QUARTER_HOUR = 900
@@ -66,18 +64,9 @@ class AuthService(BaseService):
         self._sessions = Sessions(core, days=session_days, idle_days=min(idle_days, session_days))
         self._links = OneTimeLinks(core)
         self._accounts = Accounts(core, billing)
-        settings = factor_settings or FactorSettings()
         accounts, sessions = self._accounts, self._sessions
-        self.factors = SecondFactors(
-            core,
-            accounts=accounts,
-            sessions=sessions,
-            box=SecretBox(settings.secret_key),
-            admins_must=settings.admins_must,
-        )
-        self.pending = PendingLogins(core, accounts=accounts, sessions=sessions, factors=self.factors)
-        self.proofs = Proofs(
-            core, accounts=accounts, sessions=sessions, factors=self.factors, passwords=self._passwords
+        self.factors, self.pending, self.proofs, self.passkeys = make_factor_parts(
+            core, factor_settings or FactorSettings(), accounts=accounts, sessions=sessions, passwords=self._passwords
         )
         self.tokens = ApiTokens(core, login=self.login, pending=self.pending, sessions=sessions, accounts=accounts)
         self.verification = EmailVerification(
@@ -361,7 +350,7 @@ class AuthService(BaseService):
 
     def prune(self) -> int:
         """Delete counters, sessions and links too old to matter; returns how many. For the worker, once an hour."""
-        parts = (self.tokens, self._limits, self._sessions, self._links, self.verification, self.pending)
+        parts = (self.tokens, self._limits, self._sessions, self._links, self.verification, self.pending, self.passkeys)
         return sum(part.prune() for part in parts)
 
     def erase_access(self, user_id: str) -> None:

@@ -25,7 +25,7 @@ from zentry_web.domain.factor import (
     shown_code,
 )
 from zentry_web.domain.user import SYSTEM, Actor, Role
-from zentry_web.models import DbFactor, DbRecoveryCode
+from zentry_web.models import DbFactor, DbPasskeyChallenge, DbRecoveryCode
 from zentry_web.services.access import require_recent_proof
 from zentry_web.services.account_rows import require_user_row
 from zentry_web.services.accounts import Accounts
@@ -63,7 +63,7 @@ class SecondFactors(BaseService):
 
     def list_factors(self, user_id: str, *, actor: Actor = SYSTEM) -> Factors:
         """The factors of one's own account. Raises NotFoundError for somebody else's."""
-        _require_own(actor, user_id)
+        require_own(actor, user_id)
         with self.reading() as session:
             rows = session.scalars(select(DbFactor).where(DbFactor.user_id == user_id).order_by(DbFactor.id))
             return Factors(tuple(_as_factor(row) for row in rows), _codes_left(session, user_id))
@@ -75,7 +75,7 @@ class SecondFactors(BaseService):
 
         Raises ProofRequiredError, NotFoundError.
         """
-        _require_own(actor, user_id)
+        require_own(actor, user_id)
         require_recent_proof(actor, self.now())
         with self.reading() as session:
             email = require_user_row(session, user_id).email
@@ -84,7 +84,7 @@ class SecondFactors(BaseService):
 
     def same_app(self, user_id: str, sealed: str, *, actor: Actor) -> AppSetup:
         """The setup begun earlier, for a form that is shown again; a new one when it is too old."""
-        _require_own(actor, user_id)
+        require_own(actor, user_id)
         try:
             secret = self._unsealed(user_id, sealed)
         except CannotOpen:
@@ -100,7 +100,7 @@ class SecondFactors(BaseService):
         Returns the recovery codes to show, when the account had no factor before; then all sessions but that of
         ``session_token`` end. Raises ProofRequiredError, ValidationError on ``code``, RateLimitedError.
         """
-        _require_own(actor, user_id)
+        require_own(actor, user_id)
         require_recent_proof(actor, self.now())
         self._limits.check(Limit("factor_setup", user_id, 20, 900))
         try:
@@ -115,12 +115,18 @@ class SecondFactors(BaseService):
             mine = DbFactor.user_id == user_id
             had_any = session.scalar(select(DbFactor.id).where(mine).limit(1)) is not None
             session.execute(delete(DbFactor).where(mine, DbFactor.kind == FactorKind.APP))
-            row = self._new_row(user_id, FactorKind.APP, APP_NAME)
+            row = self.new_row(user_id, FactorKind.APP, APP_NAME)
             row.secret = self._box.seal(secret, use=f"app:{row.id}", now=self.now())
             row.last_step, row.last_used_at = step, self.now()
             session.add(row)
             session.flush()
             return self.added(session, row, had_any=had_any, actor=actor, session_token=session_token)
+
+    def new_row(self, user_id: str, kind: FactorKind, name: str) -> DbFactor:
+        """A factor's row, not stored yet."""
+        return DbFactor(
+            id=self.new_id("fac"), user_id=user_id, kind=kind, name=name, created_at=self.now(), transports=""
+        )
 
     def added(
         self, session: Session, row: DbFactor, *, had_any: bool, actor: Actor, session_token: str | None
@@ -141,7 +147,7 @@ class SecondFactors(BaseService):
 
         Raises ProofRequiredError, NotFoundError, ConflictError (an admin's last one, where admins must have one).
         """
-        _require_own(actor, user_id)
+        require_own(actor, user_id)
         require_recent_proof(actor, self.now())
         with self.transaction() as session:
             user = require_user_row(session, user_id, lock=True)
@@ -176,9 +182,10 @@ class SecondFactors(BaseService):
             return gone
 
     def erase(self, user_id: str) -> int:
-        """Delete factors and codes without a word; in the caller's transaction. Returns how many factors."""
+        """Delete factors and codes without a word, in the caller's transaction; returns how many factors."""
         with self.transaction() as session:
-            session.execute(delete(DbRecoveryCode).where(DbRecoveryCode.user_id == user_id))
+            for table in (DbRecoveryCode, DbPasskeyChallenge):
+                session.execute(delete(table).where(table.user_id == user_id))
             found = session.execute(delete(DbFactor).where(DbFactor.user_id == user_id))
             return cast(CursorResult[tuple[()]], found).rowcount
 
@@ -189,7 +196,7 @@ class SecondFactors(BaseService):
 
         Raises ProofRequiredError, ConflictError when the account has no factor.
         """
-        _require_own(actor, user_id)
+        require_own(actor, user_id)
         require_recent_proof(actor, self.now())
         with self.transaction() as session:
             require_user_row(session, user_id, lock=True)
@@ -238,11 +245,6 @@ class SecondFactors(BaseService):
         if owner != user_id:
             raise CannotOpen
         return secret
-
-    def _new_row(self, user_id: str, kind: FactorKind, name: str) -> DbFactor:
-        return DbFactor(
-            id=self.new_id("fac"), user_id=user_id, kind=kind, name=name, created_at=self.now(), transports=""
-        )
 
     def _matching_step(self, secret: str, code: str) -> int | None:
         """The newest step around now whose code this is; each is compared in the same time."""
@@ -297,8 +299,8 @@ def _codes_left(session: Session, user_id: str) -> int:
     return session.scalar(mine) or 0
 
 
-def _require_own(actor: Actor, user_id: str) -> None:
-    """Factors are nobody else's business, not even an admin's."""
+def require_own(actor: Actor, user_id: str) -> None:
+    """Factors are nobody else's business, not even an admin's. Raises NotFoundError."""
     if actor.id != user_id and actor.role != Role.SYSTEM:
         raise NotFoundError("There is no such account.")
 

@@ -1,5 +1,7 @@
 """From a proved password or link to a signed-in browser, with the question for a second factor in between."""
 
+from secrets import token_urlsafe
+
 from flask import session, url_for
 from flask.typing import ResponseReturnValue
 
@@ -8,7 +10,7 @@ from zentry_web.domain.user import SignedIn
 from zentry_web.web.actor import begin_session
 from zentry_web.web.htmx import go_to
 
-SECRET, TARGET = "factor_secret", "factor_target"
+SECRET, TARGET, BROWSER = "factor_secret", "factor_target", "passkey_browser"
 
 
 def enter(entered: SignedIn | FactorNeeded, target: str) -> ResponseReturnValue:
@@ -29,3 +31,10 @@ def forget_waiting() -> None:
     """The log-in does not wait any more."""
     session.pop(SECRET, None)
     session.pop(TARGET, None)
+
+
+def browser_secret() -> str:
+    """A secret of this browser before anybody is signed in: what a passkey is asked belongs to it."""
+    if BROWSER not in session:
+        session[BROWSER] = token_urlsafe(32)
+    return str(session[BROWSER])

@@ -5,8 +5,10 @@ from typing import Any, ClassVar
 
 from flask import Response, after_this_request
 from flask_wtf import FlaskForm
-from wtforms import StringField
+from wtforms import HiddenField, StringField
+from wtforms import ValidationError as InvalidField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older than it
+from wtforms.validators import Length
 from wtforms.validators import ValidationError as FieldError
 
 from zentry_web.domain.money import parse_credits
@@ -108,3 +110,16 @@ class BaseForm(FlaskForm):
 def _with_retry_after(response: Response, seconds: int) -> Response:
     response.headers["Retry-After"] = str(seconds)
     return response
+
+
+class CodeOrPasskeyForm(BaseForm):
+    """What brings a second factor: a code of an app or for recovery, or what a passkey answered."""
+
+    code = StringField("Code", validators=[Length(max=60)])
+    credential = HiddenField(validators=[Length(max=20_000)])
+    next = HiddenField()
+
+    def validate_code(self, field: StringField) -> None:
+        """One of both is there."""
+        if not field.data and not self.credential.data:
+            raise InvalidField("Enter a code.")

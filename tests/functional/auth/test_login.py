@@ -19,7 +19,7 @@ def test_logging_in_leads_back_to_where_one_wanted_to_go(visitor, alice, machine
     wanted = f"/vms/{machine.id}?range=6h"
     answer = visitor.get(wanted)
     page = visitor.page(answer.headers["Location"])
-    kept = page.one("//input[@name='next']").get("value")
+    kept = page.one("//form[@action='/login']//input[@name='next']").get("value")
     answer = visitor.post("/login", {"email": alice.email, "password": PASSWORD, "next": kept})
     assert answer.headers["Location"] == wanted
 

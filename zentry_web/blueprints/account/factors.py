@@ -1,9 +1,9 @@
 """Setting second factors up and taking them away."""
 
-from flask import redirect, render_template, request, url_for
+from flask import Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from zentry_web.blueprints.account.forms import AppForm
+from zentry_web.blueprints.account.forms import AppForm, PasskeyForm
 from zentry_web.blueprints.account.routes import blueprint
 from zentry_web.web.actor import current_actor, here
 from zentry_web.web.flash import success
@@ -17,7 +17,8 @@ def factor_needed() -> ResponseReturnValue:
     """Why an admin without a second factor gets no further."""
     if not here().lacks_factor:
         return redirect(url_for("admin.overview" if here().is_admin else "account.security"), 303)
-    return render_template("account/factor_needed.html")
+    possible = services().get_auth_service().passkeys.possible
+    return render_template("account/factor_needed.html", passkeys=possible)
 
 
 @blueprint.route("/factors/app", methods=["GET", "POST"])
@@ -41,6 +42,32 @@ def factor_app() -> ResponseReturnValue:
     replaced = factors.list_factors(user.id, actor=actor).app
     shown = {"form": form, "setup": setup, "picture": qr_data_uri(setup.uri), "replaced": replaced}
     return render_template("account/factor_app.html", **shown), form.status
+
+
+@blueprint.route("/passkeys", methods=["GET", "POST"])
+def add_passkey() -> ResponseReturnValue:
+    """Name a new passkey, and let the device make it."""
+    user, actor, form = here(), current_actor(), PasskeyForm()
+    passkeys = services().get_auth_service().passkeys
+    passkeys.check_may_add(user.id, actor=actor)
+    if request.method == "POST" and form.submit(
+        lambda: passkeys.register(
+            user.id, form.text("name"), form.text("credential"), actor=actor, session_token=user.session_token
+        )
+    ):
+        if form.result:
+            return render_template("account/recovery_codes.html", codes=form.result, first=True)
+        success("The passkey is set up.")
+        return go_to(url_for("account.security"))
+    return render_template("account/passkey.html", form=form), form.status
+
+
+@blueprint.post("/passkeys.json")
+def passkey_options() -> ResponseReturnValue:
+    """What a new passkey is asked."""
+    user, passkeys = here(), services().get_auth_service().passkeys
+    text = passkeys.begin_registration(user.id, user.session_token, actor=current_actor())
+    return Response(text, mimetype="application/json")
 
 
 @blueprint.post("/factors/<factor_id>/remove")

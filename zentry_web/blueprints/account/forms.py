@@ -61,6 +61,6 @@ class ProofByPasswordForm(BaseForm):
     next = HiddenField()
 
 
-class ProofByFactorForm(BaseForm):
-    code = StringField("Code", validators=[InputRequired("Enter a code."), Length(max=60)])
-    next = HiddenField()
+class PasskeyForm(BaseForm):
+    name = StringField("Name", validators=[Length(max=60)], description="Such as the device it is kept on.")
+    credential = HiddenField(validators=[Length(max=20_000)])

@@ -1,11 +1,12 @@
 """Confirming who it is, before what a stolen session must not be enough for."""
 
-from flask import render_template, request, url_for
+from flask import Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from zentry_web.blueprints.account.forms import ProofByFactorForm, ProofByPasswordForm
+from zentry_web.blueprints.account.forms import ProofByPasswordForm
 from zentry_web.blueprints.account.routes import blueprint
 from zentry_web.web.actor import current_actor, here
+from zentry_web.web.forms import CodeOrPasskeyForm
 from zentry_web.web.htmx import go_to
 from zentry_web.web.proof import take_kept_form
 from zentry_web.web.safe_next import safe_next
@@ -16,15 +17,27 @@ from zentry_web.web.services import services
 def confirm() -> ResponseReturnValue:
     """Ask for the factor (or the password, where there is none), then lead back."""
     user, actor = here(), current_actor()
-    proofs = services().get_auth_service().proofs
+    auth = services().get_auth_service()
     target = safe_next(request.values.get("next", ""), url_for("account.security"))
-    needed = proofs.what_proves(user.id, actor=actor)
-    form = ProofByFactorForm() if needed else ProofByPasswordForm()
+    needed = auth.proofs.what_proves(user.id, actor=actor)
+    form = CodeOrPasskeyForm() if needed else ProofByPasswordForm()
     if request.method == "POST":
-        typed = form.text("code" if needed else "password")
-        if form.submit(lambda: proofs.prove(user.id, user.session_token, typed, actor=actor)):
+        typed, answer = form.text("code" if needed else "password"), form.text("credential") if needed else ""
+        if answer:
+            done = form.submit(lambda: auth.passkeys.prove(user.id, user.session_token, answer, actor=actor))
+        else:
+            done = form.submit(lambda: auth.proofs.prove(user.id, user.session_token, typed, actor=actor))
+        if done:
             return go_on(target)
     return render_template("account/confirm.html", form=form, factors=needed, next=target), form.status
+
+
+@blueprint.post("/confirm.json")
+def confirm_options() -> ResponseReturnValue:
+    """What the account's passkeys are asked as a proof."""
+    user, passkeys = here(), services().get_auth_service().passkeys
+    text = passkeys.begin_proof(user.id, user.session_token, actor=current_actor())
+    return Response(text, mimetype="application/json")
 
 
 def go_on(target: str) -> ResponseReturnValue:

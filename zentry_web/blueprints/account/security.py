@@ -26,6 +26,7 @@ def security() -> ResponseReturnValue:
     return render_template(
         "account/security.html",
         factors=auth.factors.list_factors(user.id, actor=actor),
+        passkeys=auth.passkeys.possible,
         sessions=auth.list_sessions(user.id, actor=actor, session_token=_token()),
         lines=activity_lines(events, viewer_id=user.id, with_address=True),
     )

@@ -1,40 +1,87 @@
-"""The second step of a log-in."""
+"""The second step of a log-in, and the log-in by a passkey alone."""
 
-from flask import redirect, render_template, request, url_for
+from flask import Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from zentry_web.blueprints.auth.forms import FactorForm
+from zentry_web.blueprints.auth.forms import LoginForm, PasskeyLoginForm
 from zentry_web.blueprints.auth.routes import blueprint
+from zentry_web.domain.user import SignedIn
 from zentry_web.services.errors import AuthenticationRequiredError
 from zentry_web.web.actor import current_actor, public, signed_in_user
-from zentry_web.web.entering import enter, forget_waiting, waiting
+from zentry_web.web.entering import browser_secret, enter, forget_waiting, waiting
 from zentry_web.web.flash import warning
+from zentry_web.web.forms import CodeOrPasskeyForm
 from zentry_web.web.htmx import go_to
+from zentry_web.web.safe_next import safe_next
 from zentry_web.web.services import services
+
+
+def session_here() -> str | None:
+    """The session that this browser has, for the log-in to end it."""
+    old = signed_in_user()
+    return old.session_token if old else None
 
 
 @blueprint.route("/login/factor", methods=["GET", "POST"])
 @public
 def login_factor() -> ResponseReturnValue:
-    """The password was right: now the code of an app, or a recovery code."""
-    pending, (secret, target) = services().get_auth_service().pending, waiting()
-    factors = pending.find_factors(secret) if secret else None
+    """The password was right: now the code of an app, a passkey or a recovery code."""
+    auth, (secret, target) = services().get_auth_service(), waiting()
+    factors = auth.pending.find_factors(secret) if secret else None
     if factors is None:
         return begin_again(bool(secret))
-    form = FactorForm()
+    form = CodeOrPasskeyForm()
     if request.method == "POST":
-        old = signed_in_user()
-        replaces = old.session_token if old else None
         try:
-            if form.submit(
-                lambda: pending.finish_with_code(secret, form.text("code"), actor=current_actor(), replaces=replaces)
-            ):
+            if form.submit(lambda: finish(secret, form.text("code"), form.text("credential"))):
                 return enter(form.result, target)
         except AuthenticationRequiredError:
             return begin_again(True)
-        if pending.find_factors(secret) is None:  # that was the last attempt
+        if auth.pending.find_factors(secret) is None:  # that was the last attempt
             return begin_again(True)
     return render_template("auth/factor.html", form=form, factors=factors), form.status
+
+
+def finish(secret: str, code: str, credential: str) -> SignedIn:
+    """Bring what was given: a passkey's answer or a code."""
+    auth, actor = services().get_auth_service(), current_actor()
+    if credential:
+        return auth.passkeys.finish_factor(secret, credential, actor=actor, replaces=session_here())
+    return auth.pending.finish_with_code(secret, code, actor=actor, replaces=session_here())
+
+
+@blueprint.post("/login/factor.json")
+@public
+def factor_options() -> ResponseReturnValue:
+    """What the account's passkeys are asked in a log-in that waits."""
+    return json(services().get_auth_service().passkeys.begin_factor(waiting()[0]))
+
+
+@blueprint.post("/login/passkey.json")
+@public
+def passkey_options() -> ResponseReturnValue:
+    """What any passkey of this site is asked."""
+    return json(services().get_auth_service().passkeys.begin_login(browser_secret(), actor=current_actor()))
+
+
+@blueprint.post("/login/passkey")
+@public
+def passkey_login() -> ResponseReturnValue:
+    """Sign in by a passkey, without a password."""
+    wanted, passkeys = request.form.get("next", ""), services().get_auth_service().passkeys
+    form, old = PasskeyLoginForm(), session_here()
+    if form.submit(
+        lambda: passkeys.login(browser_secret(), form.text("credential"), actor=current_actor(), replaces=old)
+    ):
+        return enter(form.result, safe_next(wanted, url_for("dashboard.overview")))
+    shown = LoginForm(formdata=None)
+    shown.form_errors.extend(form.form_errors or ["No passkey was sent. Please try again."])
+    return render_template("auth/login.html", form=shown, next=wanted, passkeys=passkeys.possible), form.status
+
+
+def json(text: str) -> Response:
+    """An answer that is JSON already."""
+    return Response(text, mimetype="application/json", headers={"Cache-Control": "no-store"})
 
 
 def begin_again(waited: bool) -> ResponseReturnValue:

@@ -42,7 +42,7 @@ class WelcomeForm(BaseForm):
     password = PasswordField("Password", validators=[InputRequired("Choose a password."), Length(max=256)])
 
 
-class FactorForm(BaseForm):
-    """One field for both: the code of an app, or a recovery code."""
+class PasskeyLoginForm(BaseForm):
+    shown = (*SHOWN_IN_FORM, AuthenticationRequiredError)
 
-    code = StringField("Code", validators=[InputRequired("Enter a code."), Length(max=60)])
+    credential = HiddenField(validators=[InputRequired(), Length(max=20_000)])

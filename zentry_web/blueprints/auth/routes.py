@@ -49,14 +49,15 @@ def login() -> ResponseReturnValue:
     target = safe_next(request.values.get("next", ""), url_for("dashboard.overview"))
     if request.method == "GET" and signed_in_user() is not None:
         return redirect(target, 303)
-    form = LoginForm()
+    form, auth = LoginForm(), services().get_auth_service()
     if request.method == "POST":
-        auth, old = services().get_auth_service(), signed_in_user()
+        old = signed_in_user()
         credentials = {"email": form.email.data, "password": form.password.data}
         replaces = old.session_token if old else None
         if form.submit(lambda: auth.login(credentials, actor=current_actor(), replaces=replaces)):
             return enter(form.result, target)
-    return render_template("auth/login.html", form=form, next=request.values.get("next", "")), form.status
+    shown = {"next": request.values.get("next", ""), "passkeys": auth.passkeys.possible}
+    return render_template("auth/login.html", form=form, **shown), form.status
 
 
 @blueprint.post("/logout")
