@@ -111,7 +111,7 @@ def test_a_passkey_is_made_logs_in_alone_and_is_the_second_step(
     log_out(page)
 
     page.goto("/login?next=/credits")
-    page.get_by_role("button", name="Log in with a passkey").click()
+    page.get_by_role("button", name="Use a passkey instead").click()
     expect(page).to_have_url(re.compile("/credits$"))
     log_out(page)
 
@@ -141,4 +141,4 @@ def test_an_admin_sets_a_second_factor_up_before_the_admin_pages(visit: Callable
 def test_without_script_the_code_alone_is_asked_for(visit: Callable[..., Person], strict: Product) -> None:
     page = visit(strict, java_script_enabled=False).page
     page.goto("/login")
-    expect(page.get_by_role("button", name="Log in with a passkey")).to_be_hidden()
+    expect(page.get_by_role("button", name="Use a passkey instead")).to_be_hidden()
