@@ -77,9 +77,8 @@ def _read_use(session: Session, change_id: str, start: datetime, end: datetime) 
     for zone, cuts in [(None, []), *odd.items()]:
         moments = [start, *cuts, end]
         for first, last in pairwise(moments):
-            query = _use_query(change_id, first, last)
             condition = INTERVAL.c.time_zone.not_in(odd) if zone is None else INTERVAL.c.time_zone == zone
-            for owner_id, old, new in session.execute(query.where(condition)):
+            for owner_id, old, new in session.execute(_use_query(change_id, condition, first, last)):
                 before, after = found.get(owner_id, (0, 0))
                 found[owner_id] = (before + int(old), after + int(new))
     return found
@@ -94,16 +93,31 @@ def _odd_cuts(zone: str, start: datetime, end: datetime) -> Iterator[datetime]:
         cut = next_month_start(cut, zone)
 
 
-def _use_query(change_id: str, start: datetime, end: datetime) -> Select[Any]:
-    rate = INTERVAL.c.rate_micro_per_hour
-    new = _new_rate()
-    sums: tuple[Any, ...] = (
-        INTERVAL.c.owner_id,
-        func.sum(_charged(rate, start, end)),
-        func.sum(_charged(new, start, end)),
+def _use_query(change_id: str, zone: ColumnElement[bool], start: datetime, end: datetime) -> Select[Any]:
+    """Old and new amounts per owner. Each interval's seconds are worked out once, then both prices put to them."""
+    parts = _with_prices(
+        select(
+            INTERVAL.c.owner_id,
+            INTERVAL.c.rate_micro_per_hour.label("old"),
+            _new_rate().label("new"),
+            *_parts(start, end),
+        ),
+        change_id,
     )
-    query = _with_prices(select(*sums), change_id)
-    return query.where(INTERVAL.c.start_at < end, INTERVAL.c.settled_until >= start).group_by(INTERVAL.c.owner_id)
+    parts = parts.where(zone, INTERVAL.c.start_at < end, INTERVAL.c.settled_until >= start)
+    of = parts.cte("parts").prefix_with("MATERIALIZED").c
+    sums = (func.sum(_amount(of, of.old)), func.sum(_amount(of, of.new)))
+    query: Select[Any] = select(of.owner_id, *sums)
+    return query.group_by(of.owner_id)
+
+
+def _amount(of: Any, rate: Number) -> Number:
+    """SQL: an hour costs the rate, exactly; the other pieces and the minimum are rounded one by one."""
+    rounded: Number = (
+        cost_of(of.first_seconds, rate) + cost_of(of.last_seconds, rate) + cost_of(of.missing_seconds, rate)
+    )
+    whole: Number = rate * of.hours
+    return whole + rounded
 
 
 _SIZE_ITEM, _IMAGE_ITEM = aliased(DbPriceItem), aliased(DbPriceItem)
@@ -131,10 +145,9 @@ def _new_rate() -> Number:
     return case((INTERVAL.c.state == UsageState.RUNNING, running + surcharge), else_=stopped)
 
 
-def _charged(rate: Number, start: datetime, end: datetime) -> Number:
-    """SQL: the charges of an interval that begin in [start, end), at ``rate``.
-
-    Between ``start`` and ``end`` it is cut at whole hours only. An hour costs the rate, exactly.
+def _parts(start: datetime, end: datetime) -> tuple[Any, ...]:
+    """SQL: the charges of an interval that begin in [start, end): seconds to the first whole hour, whole hours, seconds
+    after the last, and seconds of the minimum that were missing. Between the two moments it is cut at whole hours only.
     """
     opened = type_coerce(INTERVAL.c.start_at, BigInteger)
     settled = type_coerce(INTERVAL.c.settled_until, BigInteger)
@@ -144,15 +157,15 @@ def _charged(rate: Number, start: datetime, end: datetime) -> Number:
     until = case((settled > last_second, last_second), else_=settled)
     first = (begin + SECONDS_PER_HOUR - 1) // SECONDS_PER_HOUR
     last = until // SECONDS_PER_HOUR
-    hours = (
-        cost_of(first * SECONDS_PER_HOUR - begin, rate)
-        + rate * (last - first)
-        + cost_of(until - last * SECONDS_PER_HOUR, rate)
-    )
-    used = case((until <= begin, 0), (first > last, cost_of(until - begin, rate)), else_=hours)
     missing = INTERVAL.c.minimum_seconds - (closed - opened)
     is_short = INTERVAL.c.end_at.is_not(None) & (closed >= first_second) & (closed < last_second) & (missing > 0)
-    return used + case((is_short, cost_of(missing, rate)), else_=0)
+    is_used, is_whole = until > begin, first <= last
+    return (
+        case((~is_used, 0), (is_whole, first * SECONDS_PER_HOUR - begin), else_=until - begin).label("first_seconds"),
+        case((is_used & is_whole, last - first), else_=0).label("hours"),
+        case((is_used & is_whole, until - last * SECONDS_PER_HOUR), else_=0).label("last_seconds"),
+        case((is_short, missing), else_=0).label("missing_seconds"),
+    )
 
 
 def _seconds(moment: datetime) -> Number:

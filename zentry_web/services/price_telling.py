@@ -16,7 +16,7 @@ from zentry_web.services.notices import Notices
 from zentry_web.services.price_changes import pending, read_coming
 from zentry_web.services.price_switch import affected_query
 
-OWNERS_PER_TRANSACTION = 20
+OWNERS_PER_TRANSACTION = 10
 PAGE = "/credits/prices"
 
 
@@ -46,11 +46,10 @@ class PriceTelling(BaseService):
 
     def _announce(self, change_id: str) -> int:
         told = 0
-        while True:
-            with self.reading() as session:
-                owners = list(session.scalars(_untold(change_id).limit(OWNERS_PER_TRANSACTION)))
-            if not owners:
-                return told
+        with self.reading() as session:
+            waiting = list(session.scalars(_untold(change_id)))
+        for first in range(0, len(waiting), OWNERS_PER_TRANSACTION):
+            owners = waiting[first : first + OWNERS_PER_TRANSACTION]
             with self.transaction() as session:
                 ledger.lock_accounts(session, owners)
                 change = _standing(session, change_id)
@@ -60,6 +59,7 @@ class PriceTelling(BaseService):
                 self._core.checkpoint("prices.told_written")
             self._core.checkpoint("prices.told_committed")
             self.give_way()
+        return told
 
     def _tell(self, session: Session, change: DbPriceChange, owner_ids: Sequence[str]) -> int:
         now = self.now()  # read under the wallets' locks: nothing of theirs is charged beyond it
