@@ -119,7 +119,9 @@ def test_publishing_tells_the_owner_and_shows_the_coming_price(as_admin, as_alic
     assert "0.0087" in own
     assert "now 0.005" in own
     assert "New prices come on 13 Dec 2026" in as_alice.page("/credits/plan").text()
-    quote = as_alice.page("/vms/new/quote?size_id=size_nano&image_id=img_tiny", htmx=True)
+    quote = as_alice.page(
+        f"/vms/new/quote?project_id={machine.project_id}&size_id=size_nano&image_id=img_tiny", htmx=True
+    )
     assert "From 13 Dec 2026, 10:00 UTC: 0.0087 per hour" in quote.text()
     assert "0.008 from 13 Dec 2026" in as_alice.page("/").text()
     assert as_admin.post(f"/admin/prices/{draft}/publish").status_code == 409
@@ -179,7 +181,7 @@ def test_the_image_s_surcharge_is_in_every_price_shown(as_alice, project, contai
     assert "Launch for 0.006 per hour" in form.text()
     assert "adds 0.001 per hour" in form.text()
     assert "0.051" in form.text()
-    moved = as_alice.get("/vms/new/quote?size_id=size_large&image_id=img_tiny", htmx=True).text
+    moved = as_alice.get(f"/vms/new/quote?project_id={project.id}&size_id=size_large&image_id=img_tiny", htmx=True).text
     assert "Launch for 0.201 per hour" in moved
     assert 'hx-target="#price-size_small"' in moved
     answer = as_alice.post("/credits/what-if", {"launch": "size_nano", "count": "2", "image": "img_tiny"}, htmx=True)
