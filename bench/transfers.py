@@ -65,7 +65,8 @@ def _ours(config: Config, fleet: Fleet) -> float:
         return move
 
     rate = _rate([job(number) for number in range(THREADS)])
-    wrong = [check for check in container.get_billing_service().verify() if not check.ok and check.id != "holds"]
+    checks = container.get_billing_service().verify()
+    wrong = [check for check in checks if not check.ok and check.id != "L14"]  # no holds belong to these moves
     assert not wrong, wrong
     container.close()
     return rate
