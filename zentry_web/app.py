@@ -16,6 +16,7 @@ from zentry_web.blueprints import (
     billing,
     dashboard,
     health,
+    invitations,
     projects,
     public,
     styleguide,
@@ -115,7 +116,8 @@ def _init_web(app: Flask, config: Config, container: ServiceContainer) -> None:
 
 
 def _register_blueprints(app: Flask, config: Config) -> None:
-    for package in (public, auth, dashboard, projects, vms, billing, account, admin, live_pages, health, webhooks):
+    pages = (public, auth, dashboard, projects, invitations, vms, billing, account, admin, live_pages, health, webhooks)
+    for package in pages:
         app.register_blueprint(package.blueprint)
     api.init_api(app)
     if config.environment == "development":

@@ -2,6 +2,11 @@
 
 import pytest
 
+from tests.conftest import sign_up
+from tests.functional.conftest import Browser
+from tests.services.people import join
+from zentry_web.web.services import EXTENSION
+
 pytestmark = pytest.mark.integration
 
 ANYONE, SIGNED_IN, OWNER, ADMIN = "anyone", "signed in", "owner", "admin"
@@ -51,6 +56,15 @@ RULES = {
     "projects.show": (OWNER, "GET"),
     "projects.rename": (OWNER, "GET POST"),
     "projects.delete": (OWNER, "GET POST"),
+    "projects.members": (OWNER, "GET"),
+    "projects.invite": (OWNER, "GET POST"),
+    "projects.revoke_invitation": (OWNER, "POST"),
+    "projects.change_role": (OWNER, "POST"),
+    "projects.remove_member": (OWNER, "POST"),
+    "projects.leave": (OWNER, "POST"),
+    "invitations.show": (ANYONE, "GET"),
+    "invitations.accept": (OWNER, "POST"),
+    "invitations.decline": (OWNER, "POST"),
     "projects.budget": (OWNER, "GET POST"),
     "vms.index": (SIGNED_IN, "GET"),
     "vms.create": (SIGNED_IN, "GET POST"),
@@ -150,6 +164,7 @@ def address(web, endpoint, **ids):
     values = {
         "project_id": ids["project"].id,
         "vm_id": ids["machine"].id,
+        "invitation_id": "inv_none",
         "user_id": ids["alice"].id,
         "size_id": "size_nano",
         "image_id": "img_tiny",
@@ -248,3 +263,94 @@ def test_signed_in_pages_are_never_stored(as_admin, where):
             answer = as_admin.get(where(endpoint))
             assert answer.headers["Cache-Control"] == "no-store", endpoint
             assert "HX-Request" in answer.headers["Vary"], endpoint
+
+
+# -- roles in a project ---------------------------------------------------------------------------
+
+WHO = ("anonymous", "stranger", "viewer", "restricted", "member", "project admin", "owner", "admin")
+# endpoint: the mildest role that may, its status of a GET, and of a POST without any field (None: no such method)
+OF_A_PROJECT = {
+    "projects.show": ("viewer", 200, None),
+    "projects.rename": ("project admin", 200, 400),
+    "projects.delete": ("owner", 200, 400),
+    "projects.budget": ("project admin", 200, 303),
+    "projects.members": ("viewer", 200, None),
+    "projects.invite": ("project admin", 200, 400),
+    "projects.revoke_invitation": ("project admin", None, 404),
+    "projects.change_role": ("project admin", None, 400),
+    "projects.remove_member": ("project admin", None, 404),
+    "projects.leave": ("viewer", None, 303),
+    "vms.show": ("viewer", 200, None),
+    "vms.status": ("viewer", 200, None),
+    "vms.activity": ("viewer", 200, None),
+    "vms.metrics": ("viewer", 200, None),
+    "vms.console": ("restricted", 200, None),
+    "vms.act": ("restricted", None, 303),
+    "vms.resize": ("member", 200, 400),
+    "vms.resize_quote": ("member", 200, None),
+    "vms.delete": ("member", 200, 400),
+}
+# What the table above cannot say: an owner does not leave, nor does one who was never in.
+ODD = {("projects.leave", "owner"): 409, ("projects.leave", "admin"): 404}
+
+
+def expected(endpoint, who, method):
+    """The status of ``endpoint`` for ``who``: 'GET', 'POST', or 'no token' for a POST without one."""
+    mildest, of_get, of_post = OF_A_PROJECT[endpoint]
+    status = of_get if method == "GET" else of_post
+    if status is None:
+        return 405
+    if method == "no token":
+        return 400
+    if who == "anonymous":
+        return 401 if endpoint == "vms.metrics" else 303
+    if who == "stranger":
+        return 404
+    if WHO.index(who) < WHO.index(mildest):
+        return 403
+    return ODD.get((endpoint, who), status)
+
+
+def test_every_rule_with_a_project_or_a_machine_has_its_row(web):
+    taking = {rule.endpoint for rule in web.url_map.iter_rules() if {"project_id", "vm_id"} & rule.arguments}
+    assert taking == set(OF_A_PROJECT)
+
+
+@pytest.fixture
+def person(web, container, project, alice, admin, visitor):
+    """A fresh browser of somebody in that role."""
+
+    def log_in(who):
+        if who == "anonymous":
+            return visitor
+        if who in ("owner", "admin"):
+            return Browser(web).log_in(alice if who == "owner" else admin)
+        user = sign_up(container, who.replace(" ", "-"))
+        if who != "stranger":
+            join(container, project, user, who.removeprefix("project "))
+        return Browser(web).log_in(user)
+
+    return log_in
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_what_each_role_gets(person, who, where, web, project, machine, alice):
+    browser = person(who)
+    for endpoint in sorted(OF_A_PROJECT, key=lambda each: each == "projects.leave"):
+        url = where(endpoint).replace(f"/members/{alice.id}", "/members/usr_none")
+        for method in ("GET", "no token", "POST"):
+            if method == "GET":
+                status = browser.get(url).status_code
+            else:
+                status = browser.post(url, csrf=method == "POST").status_code
+            assert status == expected(endpoint, who, method), (endpoint, who, method)
+        if endpoint == "vms.act":
+            cloud_is_idle(web, machine)
+
+
+def cloud_is_idle(web, machine):
+    """The stop that was ordered is done and undone, for the rules that come after."""
+    vms = web.extensions[EXTENSION].get_vm_service()
+    if (claim := vms.operations.claim("matrix")) is not None:
+        now = web.extensions[EXTENSION].clock.now()
+        assert vms.records.operation_off(claim, now)

@@ -24,6 +24,9 @@ from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError
 from zentry_web.services.fields import Fields, invalid
+from zentry_web.services.invitations import Invitations
+from zentry_web.services.members import Members
+from zentry_web.services.notices import MailSettings
 from zentry_web.services.usage_reports import spend_by_project
 
 
@@ -32,9 +35,11 @@ class ProjectService(BaseService):
 
     name = "project"
 
-    def __init__(self, core: Core, billing: BillingService) -> None:
+    def __init__(self, core: Core, billing: BillingService, *, mail: MailSettings | None = None) -> None:
         super().__init__(core)
         self._billing = billing
+        self.members = Members(core, billing.notices)
+        self.invitations = Invitations(core, billing.notices, mail)
 
     # -- changes --------------------------------------------------------------------------------
 
@@ -96,6 +101,7 @@ class ProjectService(BaseService):
                 raise ConflictError(f"This project still has {machines}. Delete them first.", details={"vms": count})
             self._billing.budgets.remove_budget(project_id, actor=actor)
             row.deleted_at = self.now()
+            self.invitations.end_all(project_id)
             self._log("project.delete", row, actor, {"project": row.name})
 
     # -- looking --------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ class ServiceContainer:
             compute_simulated=settings.compute_simulated,
         )
         vm = VMService(core, billing, monitoring, stop_timeout_seconds=settings.stop_timeout_seconds)
-        project = ProjectService(core, billing)
+        project = ProjectService(core, billing, mail=settings.mail)
         auth = AuthService(
             core,
             billing,

@@ -1,7 +1,6 @@
 """Signed-in browsers: rows whose secret is known to the cookie only. Ending a row ends the session at once."""
 
 import hashlib
-import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import cast
@@ -11,6 +10,8 @@ from sqlalchemy import ColumnElement, CursorResult, and_, delete, exists, or_, s
 from sqlalchemy.exc import OperationalError
 
 from zentry_web.domain.device import device_name
+from zentry_web.domain.secret import new_secret as new_secret
+from zentry_web.domain.secret import secret_hash as secret_hash
 from zentry_web.domain.token import TokenKind
 from zentry_web.domain.user import Actor, CurrentSession, OpenSession, SignedIn, User
 from zentry_web.models import DbApiToken, DbAuthSession, DbFactor, DbPendingLogin, DbUser
@@ -23,16 +24,6 @@ log = structlog.get_logger(__name__)
 TOUCH_EVERY = timedelta(minutes=5)  # a read-only page writes 'last seen' at most this often
 KEEP_ENDED = timedelta(days=30)
 MOST_SHOWN = 100
-
-
-def new_secret() -> str:
-    """A secret of 256 bits for a cookie or a link."""
-    return secrets.token_urlsafe(32)
-
-
-def secret_hash(secret: str) -> str:
-    """What is stored of a secret. It has 256 random bits, so a plain hash cannot be guessed back."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def public_id(token_hash: str) -> str:

@@ -132,6 +132,8 @@ class UserService(BaseService):
             self._auth.erase_access(user_id)
             self._billing.notices.erase(user_id)
             self._billing.payments.erase(user_id)
+            self._project.members.erase(user_id)
+            self._project.invitations.erase(user_id, row.email)
             row.email = row.email_key = f"{user_id}@erased.invalid"
             row.name, row.password_hash, row.time_zone = "Erased account", None, "UTC"
             row.disabled_at = row.disabled_at or self.now()

@@ -98,7 +98,8 @@ class Worker:
         self._driver.subscribe(self._events.hear)
         vms, monitoring, driver = self._vms, self._monitoring, self._driver
         reconciler = Reconciler(vms, monitoring, driver, self._events, self._container.clock)
-        sources = (self._container.get_auth_service().verification, self._billing.notices)
+        invitations = self._container.get_project_service().invitations
+        sources = (self._container.get_auth_service().verification, invitations, self._billing.notices)
         loops: list[tuple[str, Callable[[], None], float]] = [
             ("reconcile", reconciler.run, self._pace.reconcile),
             ("sample", Sampler(vms, monitoring, driver).run, self._pace.sample),
@@ -199,6 +200,7 @@ class Worker:
         for user_id in users.closure.list_due():
             self._quietly(partial(users.close_account, user_id))
         self._billing.notices.prune()
+        self._container.get_project_service().invitations.prune()
         self._billing.books.approvals.expire()
         self._billing.books.totals.close_days()
 

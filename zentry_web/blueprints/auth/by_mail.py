@@ -7,6 +7,7 @@ from zentry_web.blueprints.auth.forms import ForgotForm, NewPasswordForm
 from zentry_web.blueprints.auth.routes import blueprint
 from zentry_web.services.errors import NotFoundError
 from zentry_web.web.actor import begin_session, current_actor, public
+from zentry_web.web.come_back import where_to
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to
 from zentry_web.web.services import services
@@ -31,9 +32,10 @@ def finish_signup(token: str) -> ResponseReturnValue:
     if request.method == "POST" and form.submit(
         lambda: verification.finish_signup(token, form.text("password"), actor=current_actor())
     ):
+        target = where_to(url_for("dashboard.overview"))
         begin_session(form.result)
         success("Welcome to Zentry. Your account is ready.")
-        return go_to(url_for("dashboard.overview"))
+        return go_to(target)
     return _secret_page(render_template("auth/finish_signup.html", form=form, waiting=waiting), form.status)
 
 

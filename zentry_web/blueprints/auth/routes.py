@@ -7,6 +7,7 @@ from zentry_web.blueprints.auth.forms import LoginForm, SignupForm, SignupWithPa
 from zentry_web.services.errors import ConflictError, NotFoundError
 from zentry_web.web import human
 from zentry_web.web.actor import current_actor, end_session, public, signed_in_user
+from zentry_web.web.come_back import where_to
 from zentry_web.web.entering import enter
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to
@@ -34,7 +35,7 @@ def signup() -> ResponseReturnValue:
             if form.submit(lambda: auth.verification.request_signup(data, actor=actor)):
                 return go_to(url_for("auth.check_mail"))
         elif form.submit(lambda: auth.signup(data, actor=actor)):
-            answer = enter(auth.login(data, actor=actor), url_for("dashboard.overview"))
+            answer = enter(auth.login(data, actor=actor), where_to(url_for("dashboard.overview")))
             success("Welcome to Zentry. Your account is ready.")
             return answer
     form.stamp.data = form.stamp.data or human.stamp()

@@ -1,5 +1,6 @@
-"""projects: see routes.py."""
+"""projects: routes.py (the projects themselves), members.py."""
 
+from . import members
 from .routes import blueprint
 
-__all__ = ["blueprint"]
+__all__ = ["blueprint", "members"]

@@ -1,11 +1,13 @@
 """Forms about projects."""
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from wtforms import BooleanField, StringField
+from wtforms import BooleanField, EmailField, RadioField, StringField
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
 from zentry_web.domain.budget import parse_alerts
+from zentry_web.domain.project import ProjectRole
 from zentry_web.web.forms import BaseForm, CreditsField
 
 
@@ -24,6 +26,20 @@ class AlertsField(StringField):
 
 class ProjectForm(BaseForm):
     name = StringField("Name", validators=[InputRequired("Give the project a name."), Length(max=60)])
+
+
+class InviteForm(BaseForm):
+    """Which roles may be given is the service's to say; ``choices`` are those offered."""
+
+    email = EmailField("E-mail", validators=[InputRequired("Enter an e-mail address."), Length(max=254)])
+    role = RadioField("Role", validators=[InputRequired("Choose a role.")], choices=[], validate_choice=False)
+    choices: Sequence[dict[str, str]] = ()
+
+    def offer(self, roles: Sequence[ProjectRole], words: Mapping[ProjectRole, str]) -> None:
+        """Set what can be chosen; the mildest is chosen until the person chooses."""
+        self.choices = [{"value": role, "title": role.capitalize(), "text": words[role]} for role in roles]
+        if not self.role.data and roles:
+            self.role.data = roles[-1]
 
 
 class DeleteForm(BaseForm):

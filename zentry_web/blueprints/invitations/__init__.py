@@ -1,0 +1,5 @@
+"""invitations: see routes.py."""
+
+from .routes import blueprint
+
+__all__ = ["blueprint"]

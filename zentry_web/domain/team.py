@@ -1,0 +1,61 @@
+"""Members of a project and invitations to it, as pages show them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from zentry_web.domain.project import ProjectRole
+
+MAX_MEMBERS = 100
+MAX_INVITATIONS = 50  # open at once
+INVITATION_LASTS = timedelta(days=7)
+KEEP_ENDED = timedelta(days=30)  # they hold addresses of people who may have no account
+ROLE_WORDS = {
+    ProjectRole.OWNER: "may do everything, and pays for all of it",
+    ProjectRole.ADMIN: "runs it: members, budget, name and machines, on the owner's credits",
+    ProjectRole.MEMBER: "launches, resizes and deletes machines, on the owner's credits",
+    ProjectRole.RESTRICTED: "starts, stops and reboots machines, and reads their consoles",
+    ProjectRole.VIEWER: "looks only",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """``email`` is empty for those who need not know it."""
+
+    user_id: str
+    name: str
+    email: str
+    role: ProjectRole
+    since: datetime
+    is_manageable: bool  # by the one who looks
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An open invitation. ``secret`` is there once: for the inviter, where no mail is sent."""
+
+    id: str
+    email: str
+    role: ProjectRole
+    inviter_name: str
+    expires_at: datetime
+    secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationView:
+    """What the one who was invited sees."""
+
+    project_id: str
+    project_name: str
+    role: ProjectRole
+    inviter_name: str
+    expires_at: datetime
+
+
+def parse_role(value: object) -> ProjectRole:
+    """A role as a form sends it. Raises ValueError."""
+    try:
+        return ProjectRole(str(value))
+    except ValueError:
+        raise ValueError("Choose a role.") from None

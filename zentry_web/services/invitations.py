@@ -1,0 +1,303 @@
+"""Invitations to a project: a link that works once, for a week, for whoever has it.
+
+With a mail server the worker makes the secret and only the mail has it; without one the inviter is shown it once.
+Inviting says and does the same whether or not the address has an account.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import CursorResult, Select, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.notice import Mail
+from zentry_web.domain.project import ProjectAction, ProjectRole, may_assign
+from zentry_web.domain.secret import new_secret, secret_hash
+from zentry_web.domain.team import (
+    INVITATION_LASTS,
+    KEEP_ENDED,
+    MAX_INVITATIONS,
+    MAX_MEMBERS,
+    Invitation,
+    InvitationView,
+    parse_role,
+)
+from zentry_web.domain.user import SYSTEM, Actor
+from zentry_web.models import DbProject, DbProjectInvitation, DbProjectMember, DbUser
+from zentry_web.services.access import find_role, require_member
+from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.errors import ConflictError, NotFoundError, PermissionDeniedError
+from zentry_web.services.fields import Fields, email_key, parse_email
+from zentry_web.services.members import TOO_MUCH
+from zentry_web.services.notices import FIRST_RETRY, LEASE, LONGEST_RETRY, MailSettings, Notices
+from zentry_web.services.rate_limit import Limit, RateLimiter
+
+GONE = "This invitation has been used, withdrawn, or is too old. Ask for a new one."
+HOUR, DAY = 3600, 86400
+
+
+class Invitations(BaseService):
+    """A part of ProjectService, and a source of mails for the worker."""
+
+    name = "invitations"
+
+    def __init__(self, core: Core, notices: Notices, mail: MailSettings | None = None) -> None:
+        super().__init__(core)
+        self._notices = notices
+        self._mail = mail or MailSettings()
+        self._limits = RateLimiter(core)
+
+    @property
+    def by_mail(self) -> bool:
+        """Whether links are mailed; else the inviter hands them over."""
+        return self._mail.enabled
+
+    # -- the inviters' side ---------------------------------------------------------------------
+
+    def invite(self, project_id: str, data: Mapping[str, object], *, actor: Actor) -> Invitation:
+        """Invite ``email`` as ``role``; an open invitation of that address is replaced.
+
+        The answer holds the secret where no mail is sent. Raises ValidationError (email, role), NotFoundError,
+        PermissionDeniedError, ConflictError (too many), RateLimitedError.
+        """
+        fields = Fields(data)
+        email = fields.take("email", parse_email, "")
+        role = fields.take("role", parse_role, ProjectRole.VIEWER)
+        with self.reading() as session:
+            require_member(session, actor, project_id, ProjectAction.MEMBERS)
+        fields.check()
+        self._limits.check(
+            Limit("invite", actor.id, 30, HOUR), Limit("invite_address", email_key(email), 10, DAY)
+        )  # fmt: skip
+        with self.transaction() as session:
+            project = self._locked(session, project_id, role, actor)
+            self._end(session, "replaced", DbProjectInvitation.email_key == email_key(email), project_id=project_id)
+            if self._count_open(session, project_id) >= MAX_INVITATIONS:
+                raise ConflictError(f"At most {MAX_INVITATIONS} invitations can be open. Withdraw some first.")
+            secret = "" if self.by_mail else new_secret()
+            row = self._new(project_id, email, role, actor, secret)
+            session.add(row)
+            session.flush()
+            self._log("member.invite", project, row.id, actor, {"role": role}, personal={"email": email})
+            inviter = session.scalars(select(DbUser.name).where(DbUser.id == actor.id)).one_or_none() or ""
+            return Invitation(row.id, email, role, inviter, row.expires_at, secret)
+
+    def list_open(self, project_id: str, *, actor: Actor = SYSTEM) -> list[Invitation]:
+        """Invitations that can still be accepted, newest first. Raises NotFoundError, PermissionDeniedError."""
+        with self.reading() as session:
+            require_member(session, actor, project_id, ProjectAction.MEMBERS)
+            rows = session.execute(
+                self._open()
+                .add_columns(DbUser.name)
+                .join(DbUser, DbUser.id == DbProjectInvitation.invited_by)
+                .where(DbProjectInvitation.project_id == project_id)
+                .order_by(DbProjectInvitation.id.desc())
+            ).all()
+        return [Invitation(row.id, row.email, ProjectRole(row.role), name, row.expires_at) for row, name in rows]
+
+    def revoke(self, project_id: str, invitation_id: str, *, actor: Actor = SYSTEM) -> None:
+        """Withdraw an open invitation. Raises NotFoundError, PermissionDeniedError."""
+        with self.transaction() as session:
+            project = require_member(session, actor, project_id, ProjectAction.MEMBERS)
+            if not self._end(session, "revoked", DbProjectInvitation.id == invitation_id, project_id=project_id):
+                raise NotFoundError("There is no such invitation.")
+            self._log("member.invite_off", project, invitation_id, actor, {})
+
+    # -- the side of who was invited ------------------------------------------------------------
+
+    def peek(self, secret: str) -> InvitationView | None:
+        """What a link stands for, without using it; None when it is used, withdrawn or too old."""
+        with self.reading() as session:
+            found = session.execute(
+                self._open()
+                .add_columns(DbProject.name, DbUser.name)
+                .join(DbProject, DbProject.id == DbProjectInvitation.project_id)
+                .join(DbUser, DbUser.id == DbProjectInvitation.invited_by)
+                .where(DbProjectInvitation.token_hash == secret_hash(secret), DbProject.deleted_at.is_(None))
+            ).one_or_none()
+        if found is None:
+            return None
+        row, project_name, inviter = found
+        return InvitationView(row.project_id, project_name, ProjectRole(row.role), inviter, row.expires_at)
+
+    def accept(self, secret: str, *, actor: Actor) -> str:
+        """Join as the actor's account, whatever its address; returns the project's id.
+
+        Raises NotFoundError when the link is used up, ConflictError for somebody who belongs to the project already
+        (the link stays good), or when it is full.
+        """
+        with self.transaction() as session:
+            row = self._use(session, secret, "accepted", actor)
+            project = session.get(DbProject, row.project_id)
+            members = select(DbProjectMember.user_id).where(DbProjectMember.project_id == row.project_id)
+            there = set(session.scalars(members))
+            if project is None or project.deleted_at is not None:
+                raise NotFoundError(GONE)
+            if actor.id in there:
+                raise ConflictError("You belong to this project already.")
+            if len(there) >= MAX_MEMBERS:
+                raise ConflictError(f"A project can have at most {MAX_MEMBERS} members.")
+            session.add(
+                DbProjectMember(
+                    project_id=project.id, user_id=actor.id, role=row.role, since=self.now(), added_by=row.invited_by
+                )
+            )
+            session.flush()
+            self._log("member.join", project, actor.id, actor, {"role": row.role})
+            name = session.scalars(select(DbUser.name).where(DbUser.id == actor.id)).one()
+            title = f"{name} joined {project.name} as {row.role}"
+            for user_id in {row.invited_by, project.owner_id} & there:
+                self._tell(user_id, row.id, title, "The invitation was accepted.", f"/projects/{project.id}/members")
+            return project.id
+
+    def decline(self, secret: str, *, actor: Actor) -> None:
+        """Say no: the link works no more. Raises NotFoundError."""
+        with self.transaction() as session:
+            row = self._use(session, secret, "declined", actor)
+            project = session.get(DbProject, row.project_id)
+            if project is not None:
+                self._log("member.decline", project, row.id, actor, {})
+                title = f"An invitation to {project.name} was declined"
+                self._tell(row.invited_by, row.id, title, f"It was for {row.email}.", f"/projects/{project.id}/members")
+
+    # -- mail: the worker's side ----------------------------------------------------------------
+
+    def claim_mail(self) -> Mail | None:
+        """Take the next mail that is due, for a minute; None when there is none. Only the mail has its secret."""
+        now = self.now()
+        waiting = DbProjectInvitation.run_at <= now
+        due = self._open().with_only_columns(DbProjectInvitation.id).where(waiting).limit(1)
+        due = due.order_by(DbProjectInvitation.run_at, DbProjectInvitation.id)
+        with self.reading() as session:  # most looks find nothing and cost no write lock
+            if session.scalar(due) is None:
+                return None
+        with self.transaction() as session:
+            found = session.scalar(due.with_for_update(skip_locked=True))
+            row = session.get(DbProjectInvitation, found, populate_existing=True) if found else None
+            if row is None:
+                return None
+            secret = new_secret()
+            row.attempts, row.run_at, row.token_hash = row.attempts + 1, now + LEASE, secret_hash(secret)
+            project = session.scalars(select(DbProject.name).where(DbProject.id == row.project_id)).one()
+            inviter = session.scalars(select(DbUser.name).where(DbUser.id == row.invited_by)).one()
+            body = (
+                f"Hello,\n\n{inviter} invites you to the project “{project}” on Zentry, as {row.role}. Open this link "
+                "to see it and to accept or decline. It works once, for a week, with any account:\n\n"
+                f"{self._mail.base_url}/invitations/{secret}\n\nIf you do not know them, do nothing."
+            )
+            return Mail(row.id, row.email, f"{inviter} invites you to {project}", body, row.attempts)
+
+    def record_sent(self, mail: Mail) -> None:
+        """The mail server took it."""
+        self._record(mail, None)
+
+    def record_failed(self, mail: Mail, error: str) -> None:
+        """It did not: again later, with another secret, until the invitation is too old."""
+        self._record(mail, self.now() + min(FIRST_RETRY * 2 ** min(mail.attempt - 1, 10), LONGEST_RETRY))
+
+    def prune(self) -> int:
+        """Forget invitations that ended or grew too old a month ago; returns how many."""
+        old = DbProjectInvitation.expires_at < self.now() - KEEP_ENDED
+        with self.transaction() as session:
+            return cast(CursorResult[tuple[()]], session.execute(delete(DbProjectInvitation).where(old))).rowcount
+
+    def end_all(self, project_id: str) -> None:
+        """The project is being deleted: no link leads into it; in the caller's transaction."""
+        with self.transaction() as session:
+            self._end(session, "revoked", project_id=project_id)
+
+    def erase(self, user_id: str, email: str) -> None:
+        """Forget what was sent by or to an account that is erased; in the caller's transaction."""
+        table = DbProjectInvitation
+        by_or_to = (table.invited_by == user_id) | (table.user_id == user_id) | (table.email_key == email_key(email))
+        with self.transaction() as session:
+            session.execute(delete(table).where(by_or_to).execution_options(synchronize_session=False))
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _locked(self, session: Session, project_id: str, role: ProjectRole, actor: Actor) -> DbProject:
+        """The project, when the actor may give that role; their row is locked, so that nobody takes it meanwhile."""
+        mine = select(DbProjectMember).where(
+            DbProjectMember.project_id == project_id, DbProjectMember.user_id == actor.id
+        )
+        session.execute(mine.with_for_update())
+        project = require_member(session, actor, project_id, ProjectAction.MEMBERS, fresh=True)
+        if not may_assign(find_role(session, actor, project_id), None, role):
+            raise PermissionDeniedError(TOO_MUCH)
+        return project
+
+    def _new(self, project_id: str, email: str, role: ProjectRole, actor: Actor, secret: str) -> DbProjectInvitation:
+        now = self.now()
+        return DbProjectInvitation(
+            id=self.new_id("inv"),
+            project_id=project_id,
+            role=role,
+            email=email,
+            email_key=email_key(email),
+            invited_by=actor.id,
+            user_id=None,
+            created_at=now,
+            expires_at=now + INVITATION_LASTS,
+            ended_at=None,
+            outcome="",
+            token_hash=secret_hash(secret) if secret else None,
+            run_at=now if self.by_mail else None,
+            attempts=0,
+        )
+
+    def _open(self) -> Select[DbProjectInvitation]:
+        return select(DbProjectInvitation).where(
+            DbProjectInvitation.ended_at.is_(None), DbProjectInvitation.expires_at > self.now()
+        )
+
+    def _count_open(self, session: Session, project_id: str) -> int:
+        query = select(func.count()).select_from(DbProjectInvitation).where(DbProjectInvitation.ended_at.is_(None))
+        live = DbProjectInvitation.expires_at > self.now()
+        return session.scalar(query.where(DbProjectInvitation.project_id == project_id, live)) or 0
+
+    def _use(self, session: Session, secret: str, outcome: str, actor: Actor) -> DbProjectInvitation:
+        """Use a link up, once. Raises NotFoundError."""
+        mine = DbProjectInvitation.token_hash == secret_hash(secret)
+        row = session.scalar(self._open().where(mine).with_for_update())
+        if row is None:
+            raise NotFoundError(GONE)
+        row.ended_at, row.outcome, row.user_id, row.run_at = self.now(), outcome, actor.id, None
+        session.flush()
+        return row
+
+    def _end(self, session: Session, outcome: str, *which: object, project_id: str) -> int:
+        ended = session.execute(
+            update(DbProjectInvitation)
+            .where(
+                DbProjectInvitation.project_id == project_id,
+                DbProjectInvitation.ended_at.is_(None),
+                *which,  # type: ignore[arg-type]
+            )
+            .values(ended_at=self.now(), outcome=outcome, run_at=None)
+            .execution_options(synchronize_session=False)
+        )
+        return cast(CursorResult[tuple[()]], ended).rowcount
+
+    def _record(self, mail: Mail, run_at: datetime | None) -> None:
+        mine = (DbProjectInvitation.id == mail.id) & (DbProjectInvitation.attempts == mail.attempt)
+        with self.transaction() as session:
+            session.execute(update(DbProjectInvitation).where(mine).values(run_at=run_at))
+
+    def _log(
+        self,
+        action: str,
+        project: DbProject,
+        about: str,
+        actor: Actor,
+        details: dict[str, str],
+        *,
+        personal: Mapping[str, str] | None = None,
+    ) -> None:
+        self.log_audit_event(
+            actor.id, action, "member", about, details, actor=actor,
+            owner_id=project.owner_id, project_id=project.id, personal={"project": project.name, **(personal or {})},
+        )  # fmt: skip
+
+    def _tell(self, user_id: str, key: str, title: str, body: str, url: str) -> None:
+        self._notices.tell(user_id, "invitation", key, title, body, url=url, mail=False)
