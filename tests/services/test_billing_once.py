@@ -10,6 +10,7 @@ from sqlalchemy import event
 
 from tests.services.billing_world import World, sqlite_copy
 from zentry_web.adapters.clock import ManualClock
+from zentry_web.domain.billing import AccountKind
 from zentry_web.services.base_service import Core
 
 pytestmark = pytest.mark.integration
@@ -106,4 +107,67 @@ def test_a_crash_at_any_statement_leaves_the_ledger_in_order_and_the_bill_the_sa
     event.remove(world.database.engine, "before_cursor_execute", count)
     assert world.wallet() + world.held() == 5_000_000 - sum(row[4] for row in world.charges())
     assert sum(world.seconds()) == 2 * 9_900
+    world.database.dispose()
+
+
+@pytest.mark.parametrize("times", [1, 2, 100])
+def test_the_biller_run_never_once_twice_or_a_hundred_times_makes_one_bill(fresh, times):
+    never = fresh()
+    expected = live(never, [])
+    never.database.dispose()
+    often = fresh()
+    assert live(often, [END * number // times for number in range(times)]) == expected
+    often.database.dispose()
+
+
+def test_the_order_of_independent_peoples_commands_changes_no_balance(fresh):
+    def days(order):
+        world = fresh()
+        vms = {}
+        for name in sorted(order):
+            world.person(name, credits=1_000_000)
+            vms[name] = world.vm(name)
+        for work in (
+            lambda name: world.start(vms[name]),
+            lambda name: world.billing.add_credits(name, 123_456, "gift"),
+            lambda name: world.billing.deduct_credits(name, 1_000, "taken"),
+            lambda name: world.stop(vms[name]),
+            lambda name: world.start(vms[name]),
+            lambda name: world.delete(vms[name]),
+        ):
+            for name in order:
+                work(name)
+            world.pass_time(minutes=47, seconds=11)
+            world.settle()
+            world.billing.renew_holds()
+        assert world.breaches() == []
+        found = {name: (world.wallet(name), world.held(name), world.charges(vms[name])) for name in sorted(order)}
+        world.database.dispose()
+        return found
+
+    assert days(["alice", "bob", "carol"]) == days(["carol", "alice", "bob"]) == days(["bob", "carol", "alice"])
+
+
+@pytest.mark.parametrize("away", [timedelta(minutes=1), timedelta(hours=1), timedelta(days=7)])
+def test_after_the_worker_was_away_everything_is_paid_and_only_what_nobody_can_pay_is_written_off(fresh, away):
+    world = fresh()
+    world.person("alice", credits=10_000_000)
+    world.person("bob", credits=20_000)
+    rich, poor = world.vm("alice"), world.vm("bob")
+    for vm in (rich, poor):
+        world.start(vm)
+    world.pass_time(seconds=away // timedelta(seconds=1))
+    world.settle()
+    stops = world.billing.renew_holds()
+    assert {stop.vm_id for stop in stops} <= {poor.vm_id}
+    for vm in (rich, poor):
+        world.stop(vm)
+    used = max(60, away // timedelta(seconds=1))
+    for vm, credits in ((rich, 10_000_000), (poor, 20_000)):
+        cost = sum(row[4] for row in world.charges(vm))
+        assert sum(world.seconds(vm)) == used
+        assert world.wallet(vm.owner_id) + world.held(vm.owner_id) == max(0, credits - cost)
+    owed = max(0, sum(row[4] for row in world.charges(poor)) - 20_000)
+    assert -world.account(AccountKind.WRITE_OFF) == owed
+    assert world.breaches() == []
     world.database.dispose()
