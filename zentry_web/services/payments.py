@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 import structlog
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from zentry_web.adapters.payments.base import BadSignature, PaymentError, PaymentProvider, ProviderAway
@@ -196,7 +196,8 @@ class Payments(BaseService):
         deleted. Payments stay, with ids and amounts only."""
         with self.transaction() as session:
             mine = update(DbPaymentMethod).where(DbPaymentMethod.owner_id == user_id)
-            session.execute(mine.values(label="", removed_at=func.coalesce(DbPaymentMethod.removed_at, self.now())))
+            session.execute(mine.where(DbPaymentMethod.removed_at.is_(None)).values(removed_at=self.now()))
+            session.execute(mine.values(label=""))
             session.execute(update(DbPayment).where(DbPayment.owner_id == user_id).values(method_label=""))
             off = update(DbTopUp).where(DbTopUp.user_id == user_id)
             session.execute(off.values(enabled=False, method_id=None, off_reason=""))
