@@ -8,9 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import update
 
 from tests.browser.browser import Person, browser_context
 from tests.browser.product import PASSWORD, Product, wait_until
+from tests.services.people import acting
+from tests.services.second_factors import set_up_app
+from tests.services.soft_key import SoftKey
 from zentry_web.adapters.clock import ManualClock
 from zentry_web.config import Config
 from zentry_web.demo import seed
@@ -20,9 +24,11 @@ from zentry_web.domain.prices import ItemKind, PriceItem
 from zentry_web.domain.user import SYSTEM, Actor, Role, User
 from zentry_web.domain.vm import VM, VMState
 from zentry_web.domain.voucher import VoucherDraft
+from zentry_web.models import DbAuthSession
 from zentry_web.services.statements import Statements
 
 USERS, MACHINES, DAYS = 4, 30, 5
+GUARDED = "gil@example.com"
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
 SETTLED = """() => document.fonts.status === "loaded" && !document.querySelector("[data-chart].loading, .htmx-request")
@@ -62,6 +68,13 @@ def _post(path: str, size: int, page: Page) -> None:
         [path, size],
     )
     page.wait_for_url(f"**{path}")
+
+
+def _give_password(page: Page) -> None:
+    page.get_by_label("E-mail").fill(GUARDED)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/login/factor")
 
 
 def _arrived(page: Page) -> None:
@@ -104,7 +117,7 @@ class Sight:
     """One page as ``who`` sees it. ``path`` has names of Furnished's things in braces; ``act`` comes after loading."""
 
     name: str
-    who: str  # 'visitor', 'newcomer' (has nothing yet), 'owner' or 'admin'
+    who: str  # 'visitor', 'newcomer' (has nothing yet), 'guarded' (has second factors), 'owner' or 'admin'
     path: str
     act: Callable[[Page], None] | None = None
 
@@ -119,6 +132,16 @@ SIGHTS = (
     Sight("forgot", "visitor", "/forgot"),
     Sight("check-mail", "visitor", "/check-mail"),
     Sight("security", "owner", "/account/security"),
+    Sight("security-with-factors", "guarded", "/account/security"),
+    Sight("login-factor", "visitor", "/login", _give_password),
+    Sight("login-factor-none", "visitor", "/login/factor"),
+    Sight("factor-needed", "guarded", "/account/factors/needed"),
+    Sight("factor-app", "guarded", "/account/factors/app"),
+    Sight("factor-app-refused", "guarded", "/account/factors/app", partial(_press, "Set it up")),
+    Sight("passkey-add", "guarded", "/account/passkeys"),
+    Sight("recovery-codes", "guarded", "/account/security", partial(_press, "Make new ones")),
+    Sight("confirm", "newcomer", "/account/confirm"),
+    Sight("confirm-by-factor", "guarded", "/account/confirm"),
     Sight("leave", "owner", "/account/leave"),
     Sight("tokens", "owner", "/account/tokens"),
     Sight("welcome", "visitor", "/welcome/{link}"),
@@ -227,11 +250,12 @@ class Furnished:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.product = Product(folder)
+        self.product = Product(folder, host="localhost")
         config: Config = self.product.config
         seed(config, users=USERS, vms=MACHINES, days=DAYS, seed=7, password=PASSWORD)
         self.product.start()
         self._emails: dict[str, str] = {}
+        self._codes: list[str] = []
         self.things: dict[str, str] = {}
         self._furnish()
 
@@ -246,9 +270,38 @@ class Furnished:
         states: dict[str, dict[str, object]] = {"visitor": {}}
         for who, email in self._emails.items():
             with browser_context(browser, self.product.url) as (context, problems):
-                Person(context, problems, email=email).log_in()
+                person = Person(context, problems, email=email)
+                if who == "guarded":
+                    self._log_in_with_code(person.page)
+                else:
+                    person.log_in()
                 states[who] = dict(context.storage_state())
+        self._prove_all()
         return states
+
+    def _log_in_with_code(self, page: Page) -> None:
+        page.goto("/login")
+        _give_password(page)
+        page.get_by_text("Use a recovery code").click()
+        page.get_by_label("Recovery code").fill(self._codes.pop())
+        page.get_by_role("button", name="Log in").last.click()
+        page.wait_for_url("**/overview")
+
+    def _prove_all(self) -> None:
+        """Looking at every page takes longer than a proof lasts."""
+        core = self.product.container.parts.core
+        with core.database.writing() as session:
+            session.execute(update(DbAuthSession).values(proved_at=core.clock.now() + timedelta(days=1)))
+            session.commit()
+
+    def _guard(self, user: User) -> list[str]:
+        """Give somebody an app and a passkey; returns the recovery codes."""
+        auth, clock = self.product.container.get_auth_service(), self.product.container.clock
+        _, codes = set_up_app(auth, user, clock)
+        key = SoftKey(self.product.url)
+        asked = auth.passkeys.begin_registration(user.id, "session", actor=acting(user))
+        auth.passkeys.register(user.id, "Gil's laptop", key.create(asked), actor=acting(user), session_token="session")
+        return list(codes)
 
     def _furnish(self) -> None:
         services = self.product.container
@@ -256,7 +309,9 @@ class Furnished:
         owner = max((row for row in rows if not row.user.is_admin), key=lambda row: row.vm_count).user
         admin = next(row.user for row in rows if row.user.is_admin)
         newcomer = self.product.make_user("Nora New", "nora@example.com")
-        self._emails = {"newcomer": newcomer.email, "owner": owner.email, "admin": admin.email}
+        guarded = self.product.make_user("Gil Guarded", GUARDED)
+        self._codes = self._guard(guarded)
+        self._emails = {"newcomer": newcomer.email, "owner": owner.email, "admin": admin.email, "guarded": GUARDED}
         vms = services.get_vm_service().list_vms(owner.id).vms
         services.get_billing_service().add_credits(owner.id, 5_000_000, "For the pictures")
         keeper = Actor("keeper", Role.ADMIN)  # somebody else than the admin who looks
