@@ -68,6 +68,14 @@ def test_a_notice_happens_once_and_is_mailed_once(cloud, notices, alice, server,
     assert (notice.title, notice.read_at) == ("Grüße", None)
 
 
+def test_a_line_that_begins_with_from_arrives_as_it_was_written(cloud, notices, alice, server, inbox):
+    notices.tell(alice.id, "test", "1", "New prices", "From Monday on.\n.\nGrüße")
+    postman(cloud, server).run()
+    ((_, text),) = inbox.mails
+    body = text.replace("\r\n", "\n").split("\n\n", 1)[1]
+    assert body.startswith("From Monday on.\n.\n")
+
+
 def test_a_server_that_refuses_is_asked_again_later(cloud, notices, alice, server, inbox):
     inbox.answer = "451 try again later"
     notices.tell(alice.id, "test", "1", "Title", "Body")

@@ -3,6 +3,7 @@
 import smtplib
 import ssl
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import formatdate, parseaddr
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -50,7 +51,7 @@ class SmtpMailer:
             with self._connect() as server:
                 if self._login:
                     server.login(*self._login)
-                server.send_message(self._message(mail))
+                self._hand_over(server, mail)
         except (OSError, smtplib.SMTPException, ValueError) as error:
             raise MailError(f"{type(error).__name__}: {error}") from error
 
@@ -70,6 +71,15 @@ class SmtpMailer:
             server.close()
             raise
         return server
+
+    def _hand_over(self, server: smtplib.SMTP, mail: Mail) -> None:
+        message = self._message(mail)
+        sender = parseaddr(self._sender)[1]
+        if f"{sender}{mail.to_address}".isascii():
+            # smtplib's send_message would write '>From' where a line of the text begins with 'From'.
+            server.sendmail(sender, [mail.to_address], message.as_bytes(policy=SMTP))
+        else:
+            server.send_message(message)
 
     def _message(self, mail: Mail) -> EmailMessage:
         message = EmailMessage()

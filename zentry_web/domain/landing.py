@@ -64,6 +64,11 @@ class LandingPlan:
     lines: tuple[PlanLine, ...]
     order: tuple[Lander, ...]
 
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the owner has chosen an order."""
+        return any(vm.importance for vm in self.order)
+
 
 @dataclass(slots=True)
 class _Fleet:

@@ -66,13 +66,14 @@ class AutoTopUps(BaseService):
         if wanted.ceiling_micro < wanted.amount_micro:
             text = "The month's ceiling must allow at least one top-up."
             raise ValidationError(text, details={"ceiling_micro": text})
-        if wanted.enabled and wanted.method_id not in {m.id for m in self._payments.list_methods(user_id)}:
+        kept = {method.id for method in self._payments.list_methods(user_id)}
+        if wanted.enabled and wanted.method_id not in kept:
             text = "Keep a card first: tick that with your next payment."
             raise ValidationError(text, details={"method_id": text})
         with self.transaction() as session:
             ledger.lock_accounts(session, [user_id])
             row = self._payments.top_up_row(session, user_id)
-            row.enabled, row.method_id = wanted.enabled, wanted.method_id or None
+            row.enabled, row.method_id = wanted.enabled, wanted.method_id if wanted.method_id in kept else None
             row.threshold_micro, row.runway_hours = wanted.threshold_micro, wanted.runway_hours
             row.amount_micro, row.ceiling_micro = wanted.amount_micro, wanted.ceiling_micro
             row.off_reason = ""

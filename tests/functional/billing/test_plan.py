@@ -38,6 +38,14 @@ def test_the_order_by_numbers_and_by_arrows(as_alice, machines):
     assert names(as_alice.page("/credits/plan"))[:2] == ["a", "b"]
 
 
+def test_an_order_says_what_it_does_and_that_none_is_chosen(as_alice, machines):
+    assert "You have not chosen yet" in as_alice.page("/credits/plan").text()
+    as_alice.post("/credits/plan/order", {"vm": [machines["a"].id], "place": ["1"]})
+    text = as_alice.page("/credits/plan").text()
+    assert "You have not chosen yet" not in text
+    assert "the last in this list stops first" in text
+
+
 def test_a_strangers_machine_has_no_place(as_charlie, machines):
     answer = as_charlie.post("/credits/plan/order", {"vm": [machines["a"].id], "place": ["1"]})
     assert answer.status_code == 404
@@ -48,12 +56,15 @@ def test_the_low_balance(as_alice, cloud, alice):
     assert answer.status_code == 303
     assert cloud.billing.landing.get_low_balance(alice.id) == 2_500_000
     assert as_alice.page("/credits/plan").one("//input[@name='low']").get("value").startswith("2.5")
+    as_alice.post("/credits/plan", {"low": "1234,5"})
+    assert cloud.billing.landing.get_low_balance(alice.id) == 1_234_500_000
+    assert as_alice.page("/credits/plan").one("//input[@name='low']").get("value") == "1234.50"
     as_alice.post("/credits/plan", {"low": ""})
     assert cloud.billing.landing.get_low_balance(alice.id) is None
 
 
 @pytest.mark.error
-@pytest.mark.parametrize("typed", ["-1", "0", "much", "0.001", "99999999"])
+@pytest.mark.parametrize("typed", ["-1", "0", "much", "0.001", "99999999", "1,000", "1_000", "1e3", "٣", "NaN"])
 def test_a_low_balance_that_makes_no_sense(as_alice, cloud, alice, typed):
     assert as_alice.post("/credits/plan", {"low": typed}).status_code == 400
     assert cloud.billing.landing.get_low_balance(alice.id) is None

@@ -55,9 +55,18 @@ def test_a_decline_says_so_and_leads_back(as_alice, till):
     assert (answer.status_code, answer.headers["Location"]) == (303, where)
     assert "Waiting for the payment" in as_alice.page(where.removesuffix("/pay")).text()
     press(as_alice, where)
-    assert as_alice.post(where.removesuffix("/pay") + "/again").status_code == 409
     assert till.wallet == STARTING + 10 * CREDIT
-    assert as_alice.get(where).status_code == 409
+
+
+def test_coming_back_to_a_payment_that_is_over_shows_its_receipt(as_alice, till):
+    where = begin(as_alice)
+    receipt = press(as_alice, where)
+    again = [as_alice.get(where), as_alice.post(receipt + "/again")]
+    again += [as_alice.post(receipt + "/test", {"action": action, "card": "4242"}) for action in ("pay", "decline")]
+    assert [(each.status_code, each.headers["Location"]) for each in again] == [(303, receipt)] * 4
+    assert till.wallet == STARTING + 10 * CREDIT
+    unknown = as_alice.post(begin(as_alice).removesuffix("/pay") + "/test", {"action": "give", "card": "4242"})
+    assert unknown.status_code == 409
 
 
 def test_a_payment_under_way_is_looked_at_again(as_alice):
@@ -151,6 +160,17 @@ def test_settings_that_make_no_sense_stay_in_the_form(as_alice, till, wrong):
     assert typed_in(answer, name) == typed
     assert "z-error" in answer.text
     assert not till.billing.auto_top_ups.get_settings(till.user.id).enabled
+
+
+@pytest.mark.error
+def test_somebody_elses_card_is_never_taken_over(as_alice, as_charlie, till):
+    method = till.kept()
+    assert as_charlie.post("/credits/top-up/automatic", settings(method.id)).status_code == 400
+    charlie = as_charlie.user.id
+    for card in (method.id, "pm_none"):
+        answer = as_charlie.post("/credits/top-up/automatic", settings(card, enabled=""))
+        assert answer.status_code == 303, "switching off needs no card, and tells nothing about others'"
+        assert till.billing.auto_top_ups.get_settings(charlie).method_id == ""
 
 
 def test_why_it_was_switched_off(as_alice, till):

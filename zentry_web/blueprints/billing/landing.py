@@ -1,40 +1,35 @@
 """The landing plan: what stops when, in the order the owner chooses, and at which balance to be told."""
 
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import DecimalField
-from wtforms.validators import NumberRange, Optional
+from wtforms.validators import Optional
 
 from zentry_web.blueprints.billing.routes import blueprint
 from zentry_web.domain.landing import LandingPlan
-from zentry_web.domain.money import MICRO
+from zentry_web.domain.money import MICRO, format_credits
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.flash import success
-from zentry_web.web.forms import BaseForm
+from zentry_web.web.forms import BaseForm, CreditsField
 from zentry_web.web.htmx import go_to
 from zentry_web.web.services import services
 
-_LARGEST = 1_000_000
+_LEAST, _MOST = MICRO // 100, 1_000_000 * MICRO
 
 
 class LowBalanceForm(BaseForm):
-    low = DecimalField(
-        "Tell me when my balance is down to",
-        places=None,
-        validators=[
-            Optional(),
-            NumberRange(
-                min=Decimal("0.01"), max=_LARGEST, message="Give a number of credits from 0.01 up, or nothing."
-            ),
-        ],
-    )
-    fields_of_service = {"low_micro": "low"}
+    low = CreditsField("Tell me when my balance is down to", validators=[Optional()])
 
-    def micro(self) -> int | None:
-        """The amount in micro-credits; None: no notice is wanted."""
-        return None if self.low.data is None else int(self.low.data * MICRO)
+    def validate(self, extra_validators: Mapping[str, Sequence[Any]] | None = None) -> bool:
+        """In range, once it is an amount."""
+        if not super().validate(extra_validators):
+            return False
+        if self.low.micro is None or _LEAST <= self.low.micro <= _MOST:
+            return True
+        self.low.errors = ["Give a number of credits from 0.01 to 1000000, or nothing."]
+        return False
 
 
 def _page(plan: LandingPlan, form: LowBalanceForm) -> ResponseReturnValue:
@@ -49,9 +44,9 @@ def plan() -> ResponseReturnValue:
     user, actor = me(), current_actor()
     landing = services().get_billing_service().landing
     low = landing.get_low_balance(user.id, actor=actor)
-    form = LowBalanceForm(data={"low": Decimal(low) / MICRO if low is not None else None})
-    if request.method == "POST" and form.submit(lambda: landing.set_low_balance(user.id, form.micro(), actor=actor)):
-        success("You will be told." if form.micro() else "You will not be told of a low balance.")
+    form = LowBalanceForm(data={"low": format_credits(low).replace(",", "") if low is not None else ""})
+    if request.method == "POST" and form.submit(lambda: landing.set_low_balance(user.id, form.low.micro, actor=actor)):
+        success("You will be told." if form.low.micro else "You will not be told of a low balance.")
         return go_to(url_for("billing.plan"))
     return _page(landing.get_plan(user.id, actor=actor), form)
 
