@@ -168,6 +168,10 @@ SIGHTS = (
     Sight("project-new", "owner", "/projects/new"),
     Sight("project-rename", "owner", "/projects/{project}/rename"),
     Sight("project-rename-dialog", "owner", "/projects/{project}", partial(_open_dialog, "More actions", "Rename")),
+    Sight("project-members", "owner", "/projects/{project}/members"),
+    Sight("project-invite", "owner", "/projects/{project}/members/invite"),
+    Sight("invitation", "visitor", "/invitations/{invitation}"),
+    Sight("invitation-signed-in", "newcomer", "/invitations/{invitation}"),
     Sight("project-budget", "owner", "/projects/{project}/budget"),
     Sight("project-budget-dialog", "owner", "/projects/{project}", _open_budget),
     Sight("project-budget-mistakes", "owner", "/projects/{empty_project}/budget", _mistype_budget),
@@ -320,6 +324,7 @@ class Furnished:
         self.things = {
             "user": owner.id,
             "project": project,
+            "invitation": self._invite(owner, newcomer, project),
             "empty_project": services.get_project_service().create_project({"name": "winter"}, owner).id,
             "running": min((vm for vm in vms if vm.state == VMState.RUNNING), key=lambda vm: vm.started_at).id,
             "stopped": next(vm.id for vm in vms if vm.state == VMState.STOPPED),
@@ -350,6 +355,14 @@ class Furnished:
             "Prices of summer", later, [nano, replace(image, running_micro_per_hour=0)], actor=actor
         )
         return {"announced": announced, "draft": draft}
+
+    def _invite(self, owner: User, guest: User, project_id: str) -> str:
+        """A team: a member, and an open invitation; the secret of its link."""
+        invitations, actor = self.product.container.get_project_service().invitations, Actor(owner.id, owner.role)
+        joined = invitations.invite(project_id, {"email": guest.email, "role": "viewer"}, actor=actor)
+        other = self.product.make_user("Mia Member", "mia@example.com")
+        invitations.accept(joined.secret, actor=Actor(other.id, other.role))
+        return invitations.invite(project_id, {"email": "friend@example.com", "role": "member"}, actor=actor).secret
 
     def _bills(self, owner_id: str, newcomer_id: str) -> dict[str, str]:
         """Something charged, and a closed month: of the person without machines, whose month can end any time."""
