@@ -300,3 +300,18 @@ def test_the_audience_of_events_is_the_membership(container, lab, alice, bob):
     join(container, lab, bob, ProjectRole.VIEWER)
     assert users.audience([lab.id, "prj_none"]) == {lab.id: frozenset({alice.id, bob.id})}
     assert users.audience([]) == {}
+
+
+@pytest.mark.error
+def test_nobody_spends_from_a_disabled_account(container, admin, lab, web, alice, bob):
+    join(container, lab, bob, ProjectRole.ADMIN)
+    off(container, web)
+    container.get_user_service().set_disabled(alice.id, True)
+    vms = container.get_vm_service()
+    for attempt in (
+        lambda: vms.create_vm(CHOICE | {"project_id": lab.id}, bob, actor=acting(bob)),
+        lambda: vms.start_vm(web.id, actor=acting(bob)),
+    ):
+        with pytest.raises(PermissionDeniedError):
+            attempt()
+    assert vms.start_vm(web.id, actor=acting(admin)).vm_id == web.id

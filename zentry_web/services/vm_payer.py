@@ -15,7 +15,7 @@ from zentry_web.models import DbProject, DbUser, DbVM
 from zentry_web.services.access import find_role, require_member
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
-from zentry_web.services.errors import ConflictError, InsufficientCreditsError
+from zentry_web.services.errors import ConflictError, InsufficientCreditsError, PermissionDeniedError
 
 NOT_ENOUGH = "The owner of this project has not enough credits for that."
 
@@ -56,7 +56,14 @@ class Payer(BaseService):
         project = require_member(session, actor, project_id, action, fresh=True)
         if project.owner_id != owner_id:
             raise ConflictError("The project was handed over at this moment. Please try again.")
+        self.require_able(session, actor, owner_id)
         return project
+
+    def require_able(self, session: Session, actor: Actor, owner_id: str) -> None:
+        """Nobody but Zentry's admins spends from a disabled account. Raises PermissionDeniedError."""
+        disabled = session.scalars(select(DbUser.disabled_at).where(DbUser.id == owner_id)).one()
+        if disabled is not None and not actor.is_admin:
+            raise PermissionDeniedError("The account that pays for this project is disabled.")
 
     @contextmanager
     def words(self, actor: Actor, *, project_id: str = "", vm_id: str = "") -> Iterator[None]:

@@ -290,6 +290,7 @@ class VMService(BaseService):
                 self.operations.cancel_open(session, vm.id)
             reason = "admin" if actor.is_admin and actor.id != vm.owner_id else "owner"  # or a member in their place
             if kind == OperationKind.START:
+                self.payer.require_able(session, actor, vm.owner_id)
                 self._billing.budgets.require_room(vm, vm.running_micro_per_hour)
                 self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
             event_id, row = self._accept(session, vm, kind, actor, reason, {})

@@ -165,3 +165,11 @@ def test_open_streams_of_a_removed_member_fall_silent(web, container, cloud, pro
     cloud.vms.force_off_vm(machine.id, actor=acting(alice))
     assert topics() == []
     hub.unsubscribe(subscriber)
+
+
+def test_an_open_page_of_a_removed_member_leads_away(as_bob, container, project, alice, bob):
+    join(container, project, bob, "viewer")
+    container.get_project_service().members.remove(project.id, bob.id, actor=acting(alice))
+    for path in ("", "/members"):
+        answer = as_bob.get(f"/projects/{project.id}{path}", htmx=True)
+        assert (answer.status_code, answer.headers["HX-Redirect"]) == (404, "/projects")

@@ -1,19 +1,29 @@
 """Projects: list, create, one project, rename, delete."""
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.projects.forms import BudgetForm, DeleteForm, ProjectForm
 from zentry_web.domain.budget import Budget
 from zentry_web.domain.money import format_credits
 from zentry_web.domain.project import ProjectAction
+from zentry_web.services.errors import NotFoundError
 from zentry_web.web.actor import current_actor, me
+from zentry_web.web.errors import on_service_error
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to, is_htmx
 from zentry_web.web.paging import PAGE_SIZE, pages, text_argument
 from zentry_web.web.services import services
 
 blueprint = Blueprint("projects", __name__, url_prefix="/projects")
+
+
+@blueprint.errorhandler(NotFoundError)
+def gone(error: NotFoundError) -> ResponseReturnValue:
+    """A page that is open on a project that was deleted or that one was removed from leads to the list."""
+    if is_htmx() and request.endpoint in ("projects.show", "projects.members"):
+        return Response(status=404, headers={"HX-Redirect": url_for("projects.index")})
+    return on_service_error(error)
 
 
 def _template(name: str) -> str:
