@@ -15,7 +15,7 @@ EMAIL_TAKEN = "There is an account with this e-mail address already."
 UNKNOWN_ACCOUNT = "unknown"  # the resource of a refused log-in for an address without an account
 
 # What proves who it is: whoever the browser was signed in as before did not do it.
-_PROOFS = frozenset({"auth.login", "auth.link_redeemed", "auth.password_reset"})
+_PROOFS = frozenset({"auth.login", "auth.link_redeemed", "auth.password_reset", "auth.code_used"})
 # What a visitor or the command line does in a person's name.
 _IN_ONES_NAME = frozenset({"auth.signup", "auth.logout"})
 

@@ -335,9 +335,10 @@ class AuthService(BaseService):
     def confirm_password(self, user_id: str, password: str, *, actor: Actor = SYSTEM) -> None:
         """Make sure that it is the owner who asks for something grave. Counted like a change of the password.
 
-        Raises ValidationError on ``password``, RateLimitedError, NotFoundError.
+        Raises ValidationError on ``password``, RateLimitedError, NotFoundError, ProofRequiredError.
         """
         require_self(actor, user_id)
+        require_recent_proof(actor, self.now())
         limit = Limit("password", user_id, 10, QUARTER_HOUR)
         self._limits.check(limit)
         with self.reading() as session:
