@@ -1,0 +1,46 @@
+"""Passwords that would be guessed are refused with a reason, in bounded time; good ones are taken as they are."""
+
+import time
+
+import pytest
+
+from zentry_web.services.password_strength import strong_password, weakness
+
+pytestmark = pytest.mark.unit
+PERSONAL = ("Alice Miller", "alice@example.com")
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["correct horse battery", "another horse battery", "blue-river-lamp", "Tr0ub4dor&3", "ünd dann kam föhn"],
+)
+def test_good_ones_pass_unchanged(password):
+    assert strong_password(*PERSONAL)(password) == password
+
+
+@pytest.mark.parametrize(
+    ("password", "why"),
+    [
+        ("password1", "most common"),
+        ("QWERTYUIOP", "most common"),
+        ("alice12345", "your name or address"),
+        ("alice@example.com", "your name or address"),
+        ("zentry2026", "your name or address"),
+        ("aaaaaaaaaaaaaaaa", "guessed quickly"),
+        ("p4$$w0rd1", "guessed quickly"),
+        ("short", "at least 8"),
+        ("x" * 129, "at most 128"),
+        ("", "Choose a password"),
+    ],
+)
+def test_weak_ones_are_refused_with_a_reason(password, why):
+    with pytest.raises(ValueError, match=why):
+        strong_password(*PERSONAL)(password)
+
+
+def test_what_is_made_to_take_long_does_not():
+    signs = "4@8({[<369&!1/|0$5+7%2"
+    started = time.perf_counter()
+    for nasty in (signs * 5, (signs[:16] * 8)[:128], "".join(f"{sign}a" for sign in signs) * 2):
+        weakness(nasty[:128], PERSONAL)
+    assert time.perf_counter() - started < 5
