@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DatabaseError
 
 from tests.services.billing_world import World
-from tests.services.people import events_of
+from tests.services.people import ALWAYS, events_of
 from zentry_web.domain.billing import Transaction, TransferKind
 from zentry_web.domain.books import Approval, ApprovalOutcome
 from zentry_web.domain.user import Actor, Role
@@ -19,13 +20,14 @@ from zentry_web.services.errors import (
     InsufficientCreditsError,
     NotFoundError,
     PermissionDeniedError,
+    ProofRequiredError,
     ServiceError,
     ValidationError,
 )
 
 pytestmark = pytest.mark.integration
 
-GRACE, ADA = Actor("grace", Role.ADMIN), Actor("ada", Role.ADMIN)
+GRACE, ADA = (Actor(name, Role.ADMIN, proved_at=ALWAYS) for name in ("grace", "ada"))
 CREDIT = 1_000_000
 
 
@@ -92,6 +94,18 @@ def test_zentry_itself_is_not_subject(world):
     assert isinstance(world.billing.add_credits("alice", 10**12, "Migration"), Transaction)
 
 
+def test_large_amounts_need_a_recent_proof_to_ask_and_to_agree(world):
+    grace, ada = replace(GRACE, proved_at=None), replace(ADA, proved_at=world.clock.now() - timedelta(minutes=5))
+    assert isinstance(ask(world, 1000 * CREDIT, "k0", grace), Transaction), "small ones do not"
+    with pytest.raises(ProofRequiredError):
+        ask(world, actor=grace)
+    asked, approvals = ask(world), world.billing.books.approvals
+    with pytest.raises(ProofRequiredError):
+        approvals.decide(asked.id, True, actor=ada)
+    assert approvals.get_approval(asked.id).is_open
+    assert approvals.decide(asked.id, False, actor=ada).outcome == "refused", "nothing moves by refusing"
+
+
 def test_the_same_form_sent_twice_asks_once(world):
     assert ask(world).id == ask(world).id
     with pytest.raises(ConflictError):
@@ -137,7 +151,9 @@ def test_many_admins_at_once_post_once(world):
     def decide(number):
         try:
             outcomes.append(
-                approvals.decide(asked.id, number % 3 > 0, actor=Actor(f"admin{number}", Role.ADMIN)).outcome
+                approvals.decide(
+                    asked.id, number % 3 > 0, actor=Actor(f"admin{number}", Role.ADMIN, proved_at=ALWAYS)
+                ).outcome
             )
         except ConflictError:
             outcomes.append("conflict")

@@ -299,3 +299,20 @@ def test_a_crash_before_the_commit_leaves_nothing(container, alice):
     with core.database.reading() as session:
         assert session.scalars(select(DbVoucherRedemption)).all() == []
         assert session.scalars(select(DbVoucher.used)).one() == 0
+
+
+def test_vouchers_are_no_way_around_the_second_admin(container, clock, alice, bob):
+    vouchers = container.get_billing_service().vouchers
+    thousand = 1_000_000_000  # what an admin may give one person in a day without another
+    with pytest.raises(ValidationError) as refused:
+        make(vouchers, thousand + 1)
+    assert "second admin" in refused.value.details["value_micro"]
+    small, large, third = (make(vouchers, value, uses=2)[0] for value in (1, thousand, thousand))
+    vouchers.redeem(alice.id, small.code, actor=acting(alice))
+    assert "24 hours" in refusal(vouchers, alice, large.code), "split below it"
+    vouchers.redeem(bob.id, large.code, actor=acting(bob))
+    clock.advance(24 * 3600 + 1)
+    vouchers.redeem(alice.id, large.code, actor=acting(alice))
+    assert "24 hours" in refusal(vouchers, alice, third.code)
+    (own,) = vouchers.create(VoucherDraft(value_micro=2 * thousand))  # the command line, and Zentry itself
+    vouchers.redeem(alice.id, own.code, actor=acting(alice))

@@ -75,7 +75,7 @@ class BillingService(BillingRuns):
         self.bills = Bills(core)
         self.spending = Spending(core, self.bills, window=self._window)
         self.statements = Statements(core, self.notices)
-        self.vouchers = Vouchers(core, self.notices)
+        self.vouchers = Vouchers(core, self.notices, threshold_micro=approval_micro)
         self.price_changes = PriceChanges(core, notice_days=price_notice_days)
         self.price_rehearsal = PriceRehearsal(core)
         self.price_telling = PriceTelling(core, self.notices)

@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Table, insert, or_, select, update
+from sqlalchemy import ColumnElement, Table, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.bill_csv import csv_text, iso
@@ -40,6 +40,7 @@ COLUMNS = ("code", "value", "uses", "used", "state", "expires", "note", "batch",
 MOST_EXPORTED = 100_000
 _LONGEST_KEY = 100
 _QUARTER_HOUR = 15 * 60
+LATELY = timedelta(hours=24)
 _TRIES = 20  # wrong codes of one person in a quarter of an hour
 
 
@@ -48,9 +49,14 @@ class Vouchers(BaseService):
 
     name = "vouchers"
 
-    def __init__(self, core: Core, notices: Notices) -> None:
+    def __init__(self, core: Core, notices: Notices, *, threshold_micro: int | None = None) -> None:
+        """``threshold_micro``: what one admin's vouchers may give one person within a day (None: anything).
+
+        Otherwise a voucher would be the way around the second admin that a large grant needs.
+        """
         super().__init__(core)
         self._notices = notices
+        self._threshold = threshold_micro
         self._limits = RateLimiter(core)
 
     # -- for admins -----------------------------------------------------------------------------
@@ -64,7 +70,7 @@ class Vouchers(BaseService):
         """
         require_admin(actor)
         now = self.now()
-        note = _check_draft(draft, now)
+        note = _check_draft(draft, now, None if actor.id == SYSTEM.id else self._threshold)
         batch_id = _batch_id(actor, idempotency_key) if idempotency_key else self.new_id("vb")
         shared = {
             "value": draft.value_micro, "uses": draft.uses, "used": 0, "expires_at": draft.expires_at, "note": note,
@@ -174,6 +180,7 @@ class Vouchers(BaseService):
                 return before[0]
             raise invalid({"code": "You have redeemed this voucher already. It works once for each person."})
         _refuse_unless_open(voucher, now)
+        self._refuse_too_much(session, voucher, user_id, now)
         transfer_id = self._post(session, voucher, user_id, actor)
         session.execute(update(VOUCHER).where(VOUCHER.c.id == voucher.id).values(used=VOUCHER.c.used + 1))
         values = {"voucher_id": voucher.id, "user_id": user_id, "transfer_id": transfer_id, "at": now}
@@ -191,6 +198,22 @@ class Vouchers(BaseService):
         )  # fmt: skip
         return Redemption(voucher.id, user_id, transfer_id, voucher.value_micro, now)
 
+    def _refuse_too_much(self, session: Session, voucher: Voucher, user_id: str, now: datetime) -> None:
+        if self._threshold is None or voucher.created_by == SYSTEM.id:
+            return
+        lately = session.scalar(
+            select(func.coalesce(func.sum(VOUCHER.c.value), 0))
+            .join(REDEMPTION, REDEMPTION.c.voucher_id == VOUCHER.c.id)
+            .where(
+                REDEMPTION.c.user_id == user_id,
+                REDEMPTION.c.at > now - LATELY,
+                VOUCHER.c.created_by == voucher.created_by,
+            )
+        )
+        if int(lately or 0) + voucher.value_micro > self._threshold:
+            most = format_credits(self._threshold)
+            raise invalid({"code": f"Vouchers give at most {most} credits within 24 hours. Redeem this one later."})
+
     def _post(self, session: Session, voucher: Voucher, user_id: str, actor: Actor) -> str:
         amounts = {
             ledger.account_id(AccountKind.WALLET, user_id): voucher.value_micro,
@@ -203,13 +226,16 @@ class Vouchers(BaseService):
         return transfer_id
 
 
-def _check_draft(draft: VoucherDraft, now: datetime) -> str:
+def _check_draft(draft: VoucherDraft, now: datetime, most_micro: int | None) -> str:
     """The note, trimmed. Raises ValidationError with all that is wrong."""
     errors: dict[str, str] = {}
     try:
         check_micro("value_micro", draft.value_micro, least=1)
     except ValidationError as error:
         errors |= error.details
+    if most_micro is not None and draft.value_micro > most_micro and not errors:
+        most = format_credits(most_micro)
+        errors["value_micro"] = f"At most {most} credits. Grant more on the person's page: a second admin approves it."
     if not 1 <= draft.count <= MAX_BATCH:
         errors["count"] = f"Make 1 to {MAX_BATCH} vouchers at a time."
     if not 1 <= draft.uses <= MAX_USES:

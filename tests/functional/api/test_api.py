@@ -135,6 +135,16 @@ def test_bad_bodies_are_told_by_field(client):
 
 
 @pytest.mark.error
+@pytest.mark.parametrize("field", ["email", "password", "code"])
+def test_halves_of_characters_are_refused_on_their_field(client, alice, field):
+    body = {"email": alice.email, "password": PASSWORD, field: "\ud800"}
+    answer = client.post("/api/v1/auth/token", json=body)
+    assert answer.status_code == 400
+    assert field in answer.json["details"]
+    for path, name in (("refresh", "refresh_token"), ("revoke", "token")):
+        assert client.post(f"/api/v1/auth/{path}", json={name: "\udfff"}).status_code == 400
+
+
 def test_a_personal_token_does_what_it_was_made_for_and_no_more(client, container, alice):
     tokens = container.get_auth_service().tokens
     secret = tokens.create_personal(alice.id, "backup", ["vms:read"], 30, actor=acting(alice))

@@ -1,8 +1,23 @@
 """The shapes of the JSON API, as its OpenAPI document shows them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from marshmallow import RAISE, Schema, fields, validate
 
 LONGEST_ID = 40
+
+
+class Text(fields.String):
+    """Text that can be written as UTF-8: JSON also spells halves of characters, which no page could send."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            str(text).encode()
+        except UnicodeEncodeError:
+            raise self.make_error("invalid_utf8") from None
+        return text
 
 
 class Strict(Schema):
@@ -13,9 +28,9 @@ class Strict(Schema):
 
 
 class LoginSchema(Strict):
-    email = fields.String(required=True, validate=validate.Length(min=1, max=254))
-    password = fields.String(required=True, validate=validate.Length(min=1, max=256), load_only=True)
-    code = fields.String(
+    email = Text(required=True, validate=validate.Length(min=1, max=254))
+    password = Text(required=True, validate=validate.Length(min=1, max=256), load_only=True)
+    code = Text(
         validate=validate.Length(max=60),
         load_only=True,
         metadata={"description": "of an authenticator app or for recovery, where the account has a second factor"},
@@ -23,11 +38,11 @@ class LoginSchema(Strict):
 
 
 class RefreshSchema(Strict):
-    refresh_token = fields.String(required=True, validate=validate.Length(min=1, max=200))
+    refresh_token = Text(required=True, validate=validate.Length(min=1, max=200))
 
 
 class RevokeSchema(Strict):
-    token = fields.String(required=True, validate=validate.Length(min=1, max=200))
+    token = Text(required=True, validate=validate.Length(min=1, max=200))
 
 
 class PageSchema(Strict):

@@ -15,7 +15,7 @@ from zentry_web.domain.money import format_credits
 from zentry_web.domain.user import SYSTEM, Actor, Role
 from zentry_web.models import DbApproval, DbUser
 from zentry_web.services import ledger
-from zentry_web.services.access import require_admin
+from zentry_web.services.access import require_admin, require_recent_proof
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.books.refunds import Refunds
 from zentry_web.services.by_hand import ByHand, ByHandPosting, check_request
@@ -50,6 +50,7 @@ class Approvals(BaseService):
 
         What the same admin moved the same way for the same person in the last 24 hours counts too. The same ``key``
         gives the same answer and one effect. Raises as posting does; what cannot be posted now is not asked for.
+        Asking for a large amount raises ProofRequiredError, too.
         """
         require_admin(actor)
         with self.transaction() as session:
@@ -63,6 +64,7 @@ class Approvals(BaseService):
                 if actor.id != SYSTEM.id and needs_second(
                     asked.amount, self._lately(session, asked, actor), self.threshold_micro
                 ):
+                    require_recent_proof(actor, self.now())
                     needed = asked.amount if asked.kind == TransferKind.DEDUCTION else 0
                     ledger.require_funds(wallet, needed, "There are not enough credits in the wallet for that.")
                     if asked.kind == TransferKind.REFUND:
@@ -85,10 +87,13 @@ class Approvals(BaseService):
     def decide(self, approval_id: str, agree: bool, *, actor: Actor) -> Approval:
         """Approve (post it, once) or refuse a request. Whoever asked may take it back, but not approve it.
 
-        Deciding again the same way changes nothing. Raises NotFoundError, PermissionDeniedError, ConflictError (own
-        request, decided otherwise, too late) and what posting raises: then the request goes on waiting.
+        Deciding again the same way changes nothing. Raises NotFoundError, PermissionDeniedError, ProofRequiredError (to
+        agree), ConflictError (own request, decided otherwise, too late) and what posting raises: then the request goes
+        on waiting.
         """
         require_admin(actor)
+        if agree:
+            require_recent_proof(actor, self.now())
         with self.reading() as session:
             user_id = self._get(session, approval_id).user_id
         with self.transaction() as session:
