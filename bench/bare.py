@@ -37,7 +37,7 @@ class Bare:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
             lite = sqlite3.connect(str(parsed.database), isolation_level=None, check_same_thread=not threads)
-            for pragma in ("foreign_keys=ON", "journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000"):
+            for pragma in ("foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
                 lite.execute(f"PRAGMA {pragma}")
             self._connection: Any = lite
         else:

@@ -66,7 +66,10 @@ def stores(folder: Path, kinds: tuple[str, ...] = KINDS) -> Iterator[list[Store]
 
 def _start(home: Path) -> str:
     command = [ROOT / "scripts" / "postgres-up", home]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1]
+    url = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1]
+    durable = [f"ALTER SYSTEM SET {name} = on" for name in ("fsync", "synchronous_commit", "full_page_writes")]
+    _execute(url, *durable, "SELECT pg_reload_conf()")  # tests do without it; what people run does not
+    return url
 
 
 def _execute(url: str, *statements: str) -> None:

@@ -21,7 +21,7 @@ def make_parts(
     config.prepare_data()
     return Parts(
         core=Core(Database(make_engine(config.business_url)), clock or SystemClock(), checkpoint),
-        metrics_database=Database(make_engine(config.metrics_database_url, schema=METRICS_SCHEMA)),
+        metrics_database=Database(make_engine(config.metrics_database_url, schema=METRICS_SCHEMA, durable=False)),
         settings=ServiceSettings(
             starting_micro=config.starting_micro,
             approval_micro=config.approval_micro,

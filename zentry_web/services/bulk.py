@@ -9,7 +9,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Connection, Dialect, String, Table
+from sqlalchemy import Boolean, Column, Connection, CursorResult, Dialect, String, Table
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
@@ -25,16 +25,23 @@ def insert_rows(session: Session, table: Table, rows: Rows, *, on_conflict: str 
         _execute(connection, f"{statement} {on_conflict}", table, names, rows)
 
 
-def update_rows(session: Session, table: Table, rows: Rows, *, add: Sequence[str] = ()) -> None:
+def update_rows(
+    session: Session, table: Table, rows: Rows, *, add: Sequence[str] = (), returning: Sequence[str] = ()
+) -> Sequence[Any]:
     """Set the given columns of the rows with these ``id``; to those named in ``add`` the values are added.
 
     All rows have the same keys. The caller holds their locks: the order in which they are changed is not fixed.
+    ``returning`` (PostgreSQL only): columns of the changed rows to return.
     """
-    if rows:
-        names = (*(name for name in rows[0] if name != "id"), "id")
-        connection = session.connection()
-        statement = _update(table, names, tuple(add), connection.dialect.name)
-        _execute(connection, statement, table, names, rows)
+    if not rows:
+        return ()
+    names = (*(name for name in rows[0] if name != "id"), "id")
+    connection = session.connection()
+    statement = _update(table, names, tuple(add), connection.dialect.name)
+    if returning:
+        statement += " RETURNING " + ", ".join(f"{table.name}.{name}" for name in returning)
+    result = _execute(connection, statement, table, names, rows)
+    return result.all() if returning else ()
 
 
 def read_rows(session: Session, statement: str, values: Collection[str]) -> Sequence[Any]:
@@ -50,16 +57,17 @@ def read_rows(session: Session, statement: str, values: Collection[str]) -> Sequ
     return connection.exec_driver_sql(text, (list(values),)).all()
 
 
-def _execute(connection: Connection, statement: str, table: Table, names: tuple[str, ...], rows: Rows) -> None:
+def _execute(
+    connection: Connection, statement: str, table: Table, names: tuple[str, ...], rows: Rows
+) -> CursorResult[Any]:
     values: list[tuple[Any, ...]] = list(map(itemgetter(*names), rows))
     columns: list[Sequence[Any]] = list(zip(*values, strict=True))
     converters = _converters(table, names, connection.dialect)
     for index, convert in converters:
         columns[index] = list(map(convert, columns[index]))
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(statement, list(zip(*columns, strict=True)) if converters else values)
-    else:
-        connection.exec_driver_sql(statement, tuple(list(column) for column in columns))
+        return connection.exec_driver_sql(statement, list(zip(*columns, strict=True)) if converters else values)
+    return connection.exec_driver_sql(statement, tuple(list(column) for column in columns))
 
 
 @lru_cache
