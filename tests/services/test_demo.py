@@ -129,7 +129,7 @@ def test_the_machines_number_and_variety_are_as_asked_for(demo: ServiceContainer
 
 
 def _attention(demo: ServiceContainer, user_id: str) -> list:
-    return demo.get_vm_service().list_attention(user_id)
+    return list(demo.get_user_service().get_dashboard(user_id).attention)
 
 
 def test_the_ledger_is_right_and_everybody_can_pay_for_days(demo: ServiceContainer) -> None:

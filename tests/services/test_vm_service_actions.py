@@ -249,7 +249,7 @@ def test_strangers_see_nothing_and_can_do_nothing(cloud, alice, charlie, project
     with pytest.raises(PermissionDeniedError):
         cloud.vms.list_vms(actor=stranger)
     with pytest.raises(NotFoundError):
-        cloud.vms.list_attention(alice.id, actor=stranger)
+        cloud.container.get_user_service().get_dashboard(alice.id, actor=stranger)
     with pytest.raises(NotFoundError):
         cloud.vms.count_by_state(alice.id, actor=stranger)
     with pytest.raises(PermissionDeniedError):
@@ -348,7 +348,7 @@ def test_what_needs_a_look_is_listed_with_its_reason(cloud, alice, project, flee
     cloud.control.fault("create", "refuse", fleet[2].id)
     cloud.worker.work()
     cloud.round()
-    found = cloud.vms.list_attention(alice.id, actor=acting(alice))
+    found = cloud.container.get_user_service().get_dashboard(alice.id, actor=acting(alice)).attention
     assert [vm.name for vm in found] == ["web-2", "web-1"]
     assert all(vm.state_reason for vm in found)
 
