@@ -39,6 +39,7 @@ def bring_to(cloud, alice, project, state):
         VMState.REBOOTING: (cloud.vms.reboot_vm,),
         VMState.STOPPED: (cloud.vms.stop_vm, cloud.worker.work),
         VMState.STARTING: (cloud.vms.stop_vm, cloud.worker.work, cloud.vms.start_vm),
+        VMState.RESIZING: (lambda *_, **__: ask_for(cloud, alice, vm, OperationKind.RESIZE),),
         VMState.DELETING: (lambda *_, **__: cloud.vms.delete_vm(vm.id, vm.name, actor=acting(alice)),),
     }
     for step in do.get(state, ()):
@@ -50,6 +51,8 @@ def bring_to(cloud, alice, project, state):
 def ask_for(cloud, alice, vm, kind):
     if kind == OperationKind.DELETE:
         return cloud.vms.delete_vm(vm.id, vm.name, actor=acting(alice))
+    if kind == OperationKind.RESIZE:
+        return cloud.vms.resize_vm(vm.id, "size_small", actor=acting(alice))
     return getattr(cloud.vms, f"{kind}_vm")(vm.id, actor=acting(alice))
 
 
@@ -85,6 +88,7 @@ def test_what_is_allowed_is_done_to_its_end(cloud, core, alice, project, state, 
         OperationKind.STOP: VMState.STOPPED,
         OperationKind.FORCE_OFF: VMState.STOPPED,
         OperationKind.DELETE: VMState.DELETED,
+        OperationKind.RESIZE: state,
     }
     assert cloud.row(vm).state == ends[kind]
     ended = [one for one in events_of(core, f"vm.{kind}") if one.operation_id == operation.id]
@@ -328,11 +332,13 @@ def test_lists_filter_page_and_count(cloud, alice, admin, project, fleet):
     assert cloud.vms.count_by_state(None)[VMState.CREATING] == 4
 
 
-def test_a_list_takes_two_statements_whatever_its_length(cloud, alice, fleet):
+def test_a_list_takes_three_statements_whatever_its_length(cloud, alice, fleet):
     for limit in (1, 50):
         with Statements(cloud.container.database) as counted:
             cloud.vms.list_vms(alice.id, actor=acting(alice), limit=limit)
-        assert len([text for text in counted.texts if text.startswith("SELECT")]) == 2, counted.texts
+        assert len([text for text in counted.texts if text.startswith("SELECT")]) == 3, (
+            counted.texts
+        )  # total, rows, rights
 
 
 def test_deleted_machines_are_in_no_list(cloud, alice, fleet):
