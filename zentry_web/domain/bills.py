@@ -50,6 +50,13 @@ class BillInterval:
     image_name: str = ""
     image_price_version: int | None = None  # None: the image adds nothing
     surcharge_micro_per_hour: int = 0
+    accrued_seconds: int = 0
+    minimum_seconds: int = 0  # charged beyond what was used, to the minimum
+
+    @property
+    def total_seconds(self) -> int:
+        """The seconds that ``total_micro`` is for; minimum lines not counted."""
+        return self.charged_seconds + self.accrued_seconds
 
     @property
     def total_micro(self) -> int:
@@ -173,3 +180,4 @@ class SpendGroup:
     amount_micro: int
     running_seconds: int = 0
     stopped_seconds: int = 0
+    note: str = ""  # a VM's project: names are unique within one only

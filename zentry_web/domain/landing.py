@@ -46,6 +46,7 @@ class Lander:
     hold: OpenHold | None = None
     disk_micro_per_hour: int = 0
     disk_until: datetime | None = None
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class PlanLine:
     step: LandingStep
     vm_id: str
     name: str
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def make_plan(vms: Iterable[Lander], wallet: int, now: datetime, policy: Policy)
     that is faster leaves its last seconds to the others.
     """
     order = sorted(vms, key=lambda vm: (-vm.importance, vm.name, vm.vm_id))
-    names = {vm.vm_id: vm.name for vm in order}
+    named = {vm.vm_id: (vm.vm_id, vm.name, vm.project) for vm in order}
     start = whole_second(now)
     disks = [vm for vm in order if vm.hold is None and vm.disk_until is None and vm.disk_micro_per_hour]
     fleet = _Fleet(
@@ -108,12 +110,12 @@ def make_plan(vms: Iterable[Lander], wallet: int, now: datetime, policy: Policy)
     ends, disks_end = _run_dry(fleet, start, policy)
     lines = []
     for vm_id, end in ends.items():
-        lines.append(PlanLine(max(start, end - policy.stop_timeout), LandingStep.STOP, vm_id, names[vm_id]))
-        lines.append(PlanLine(end + policy.grace, LandingStep.DELETE, vm_id, names[vm_id]))
+        lines.append(PlanLine(max(start, end - policy.stop_timeout), LandingStep.STOP, *named[vm_id]))
+        lines.append(PlanLine(end + policy.grace, LandingStep.DELETE, *named[vm_id]))
     if disks_end is not None:
-        lines += [PlanLine(disks_end, LandingStep.KEEP, vm.vm_id, vm.name) for vm in disks]
-        lines += [PlanLine(disks_end + policy.grace, LandingStep.DELETE, vm.vm_id, vm.name) for vm in disks]
-    lines += [PlanLine(vm.disk_until, LandingStep.DELETE, vm.vm_id, vm.name) for vm in order if vm.disk_until]
+        lines += [PlanLine(disks_end, LandingStep.KEEP, *named[vm.vm_id]) for vm in disks]
+        lines += [PlanLine(disks_end + policy.grace, LandingStep.DELETE, *named[vm.vm_id]) for vm in disks]
+    lines += [PlanLine(vm.disk_until, LandingStep.DELETE, *named[vm.vm_id]) for vm in order if vm.disk_until]
     lines.sort(key=lambda line: (line.at, line.step != LandingStep.STOP, line.name))
     return LandingPlan(now, tuple(lines), tuple(order))
 

@@ -1,6 +1,7 @@
 """Bills opened down to the second: intervals, their charges and events, and the same as CSV. Only reads."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -59,7 +60,14 @@ class Bills(BaseService):
         require_self(actor, user_id)
         with self.reading() as session:
             rows = session.execute(_bill_query(user_id, start, end, self.now(), vm_id).limit(limit + 1)).all()
-        lines = tuple(_bill_interval(row, row.seconds, row.amount, row.accrued) for row in rows[:limit])
+        lines = tuple(
+            replace(
+                _bill_interval(row, row.seconds, row.amount, row.accrued),
+                accrued_seconds=int(row.accrued_seconds),
+                minimum_seconds=int(row.minimum),
+            )
+            for row in rows[:limit]
+        )
         return Bill(start, end, lines, len(rows) > limit)
 
     def get_interval(
@@ -149,17 +157,25 @@ def _bill_query(owner_id: str, start: datetime, end: datetime, now: datetime, vm
     """Intervals with the sums of their charges in the period: first the sums, then the names."""
     used = case((CHARGE.c.kind == ChargeKind.USAGE, CHARGE.c.seconds), else_=0)
     sums = (
-        select(CHARGE.c.interval_id, func.sum(used).label("seconds"), func.sum(CHARGE.c.amount).label("amount"))
+        select(
+            CHARGE.c.interval_id,
+            func.sum(used).label("seconds"),
+            func.sum(CHARGE.c.seconds - used).label("minimum"),
+            func.sum(CHARGE.c.amount).label("amount"),
+        )
         .where(CHARGE.c.owner_id == owner_id, CHARGE.c.from_at >= start, CHARGE.c.from_at < end)
         .group_by(CHARGE.c.interval_id)
         .subquery()
     )
-    accrued = case((UNSETTLED, cost_of(unsettled_seconds(min(now, end), start))), else_=0)
+    since = unsettled_seconds(min(now, end), start)
+    parts = {"accrued": cost_of(since), "accrued_seconds": since}
+    accrued = [case((UNSETTLED, part), else_=0).label(name) for name, part in parts.items()]
     query: Select[Any] = select(
         *_FACTS,
         func.coalesce(sums.c.seconds, 0).label("seconds"),
+        func.coalesce(sums.c.minimum, 0).label("minimum"),
         func.coalesce(sums.c.amount, 0).label("amount"),
-        accrued.label("accrued"),
+        *accrued,
     ).select_from(INTERVAL)
     open_now = UNSETTLED & (INTERVAL.c.settled_until < min(now, end))
     query = _with_names(query.outerjoin(sums, sums.c.interval_id == INTERVAL.c.id)).where(
@@ -170,7 +186,9 @@ def _bill_query(owner_id: str, start: datetime, end: datetime, now: datetime, vm
     return query.order_by(INTERVAL.c.start_at.desc(), INTERVAL.c.id.desc())
 
 
-def _bill_interval(row: Row[Any], seconds: int = 0, amount: int = 0, accrued: int = 0) -> BillInterval:
+def _bill_interval(
+    row: Row[Any], seconds: int = 0, amount: int = 0, accrued: int = 0, accrued_seconds: int = 0
+) -> BillInterval:
     facts = list(row[:_FOR_INTERVAL])
     facts[4] = UsageState(facts[4])
     vm_name, project_name, size_name, version, opened_by, closed_by, *surcharge = list(row)[_FOR_INTERVAL : len(_FACTS)]

@@ -29,7 +29,7 @@ from zentry_web.domain.landing import (
 )
 from zentry_web.domain.usage import EPOCH, OpenHold, whole_second
 from zentry_web.domain.user import SYSTEM, Actor
-from zentry_web.models import DbLanding, DbUser, DbVM
+from zentry_web.models import DbLanding, DbProject, DbUser, DbVM
 from zentry_web.services import holds, ledger
 from zentry_web.services.access import require_self
 from zentry_web.services.base_service import BaseService, Core
@@ -305,7 +305,8 @@ class Landing(BaseService):
     def _plan(self, session: Session, user_id: str) -> LandingPlan:
         wallet = self.get_user_credits(user_id)
         query = (
-            select(DbVM, HOLD, INTERVAL.c.state, INTERVAL.c.settled_until, INTERVAL.c.time_zone)
+            select(DbVM, DbProject.name, HOLD, INTERVAL.c.state, INTERVAL.c.settled_until, INTERVAL.c.time_zone)
+            .join(DbProject, DbProject.id == DbVM.project_id)
             .outerjoin(INTERVAL, (INTERVAL.c.vm_id == DbVM.id) & INTERVAL.c.end_at.is_(None))
             .outerjoin(HOLD, (HOLD.c.interval_id == INTERVAL.c.id) & HOLD.c.closed_at.is_(None))
             .where(DbVM.owner_id == user_id, DbVM.deleted_at.is_(None))
@@ -317,7 +318,7 @@ class Landing(BaseService):
         """The next lines of the plan, as text in the reader's time zone."""
         zone = _zone(session, user_id)
         lines = [
-            f"- {_moment(line.at, zone)}: {_STEPS[line.step].format(name=line.name)}"
+            f"- {_moment(line.at, zone)}: {_STEPS[line.step].format(name=f'{line.name} ({line.project})')}"
             for line in self._plan(session, user_id).lines[:_LINES_IN_MAIL]
         ]
         return "\n".join([opening, *lines, "", "Any credit that comes in undoes this."])
@@ -337,7 +338,7 @@ def _lander(row: Any) -> Lander:
             row[HOLD.c.paid_until], row[INTERVAL.c.settled_until], row[INTERVAL.c.time_zone],
         )  # fmt: skip
     disk = vm.stopped_micro_per_hour if row[INTERVAL.c.state] == UsageState.STOPPED else 0
-    return Lander(vm.id, vm.name, vm.importance, hold, disk, vm.disk_until)
+    return Lander(vm.id, vm.name, vm.importance, hold, disk, vm.disk_until, row[DbProject.name])
 
 
 def _waiting(condition: Any) -> Any:

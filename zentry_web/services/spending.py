@@ -67,9 +67,9 @@ class Spending(BaseService):
         return Spend(
             start,
             end,
-            _grouped(bill.lines, lambda line: (line.interval.vm_id, line.vm_name)),
-            _grouped(bill.lines, lambda line: (line.interval.project_id, line.project_name)),
-            _grouped(bill.lines, lambda line: (line.size_name, line.size_name)),
+            _grouped(bill.lines, lambda line: (line.interval.vm_id, line.vm_name, line.project_name)),
+            _grouped(bill.lines, lambda line: (line.interval.project_id, line.project_name, "")),
+            _grouped(bill.lines, lambda line: (line.size_name, line.size_name, "")),
             tuple(SpendGroup(f"{day}", f"{day:%-d %b %Y}", amount) for day, amount in sorted(days.items())),
         )
 
@@ -139,15 +139,15 @@ def _read_fleet(session: Session, owner_id: str) -> list[FleetVM]:
 
 
 def _grouped(
-    lines: Sequence[BillInterval], key_of: Callable[[BillInterval], tuple[str, str]]
+    lines: Sequence[BillInterval], key_of: Callable[[BillInterval], tuple[str, str, str]]
 ) -> tuple[SpendGroup, ...]:
-    """Lines added up by a key, the dearest first."""
-    sums: dict[tuple[str, str], list[int]] = {}
+    """Lines added up by a key (id, name, note), the dearest first."""
+    sums: dict[tuple[str, str, str], list[int]] = {}
     for line in lines:
         found = sums.setdefault(key_of(line), [0, 0, 0])
         found[0] += line.total_micro
-        found[1 if line.interval.state == UsageState.RUNNING else 2] += line.charged_seconds
-    groups = [SpendGroup(key, name, *values) for (key, name), values in sums.items()]
+        found[1 if line.interval.state == UsageState.RUNNING else 2] += line.total_seconds
+    groups = [SpendGroup(key, name, *values, note=note) for (key, name, note), values in sums.items()]
     return tuple(sorted(groups, key=lambda group: (-group.amount_micro, group.name, group.key)))
 
 

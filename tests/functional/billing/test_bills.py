@@ -38,6 +38,28 @@ def test_lines_add_up_to_the_total(as_alice, billed):
     assert sum(shown) == round(float(total_of(page)) * 1e6)
 
 
+def test_seconds_of_a_line_come_to_its_credits_before_they_are_charged_too(as_alice, cloud, billed):
+    cloud.clock.advance(600)
+    page = as_alice.page("/credits/bill")
+    assert "not charged yet" in page.text()
+    rows = zip(cells(page, "Seconds"), cells(page, "Price per hour"), cells(page, "Credits"), strict=True)
+    for seconds, rate, credits in rows:
+        assert abs(int(seconds) * float(rate) / 3600 - float(credits)) < 5e-6
+
+
+def test_a_line_says_what_it_paid_to_the_minimum(as_alice, cloud, machine):
+    cloud.clock.advance(20)
+    as_alice.post(f"/vms/{machine.id}/stop")
+    cloud.worker.work()
+    cloud.round(3)
+    cloud.clock.advance(3600)
+    cloud.round(3)
+    page = as_alice.page("/credits/bill")
+    seconds = int(cells(page, "Seconds")[-1])
+    assert 0 < seconds < 60
+    assert f"and {60 - seconds} to the minimum" in page.text()
+
+
 def test_recompute_in_place_and_as_a_page(as_alice, billed):
     page = as_alice.page("/credits/bill")
     address = page.find("//tbody//a")[0].get("href")
@@ -58,7 +80,7 @@ def test_recompute_a_payment(as_alice, billed):
 
 def test_the_csv(as_alice, billed):
     answer = as_alice.get("/credits/bill.csv")
-    assert answer.mimetype == "text/csv"
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert "attachment" in answer.headers["Content-Disposition"]
     assert answer.text.startswith("record,kind,vm_id")
     assert "charge,usage," in answer.text

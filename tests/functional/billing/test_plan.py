@@ -6,7 +6,7 @@ pytestmark = pytest.mark.integration
 
 
 def names(page):
-    return ["".join(cell.itertext()).strip() for cell in page.find("//*[@id='order']//tr[@data-order-row]/td[2]")]
+    return [cell.text.strip() for cell in page.find("//*[@id='order']//tr[@data-order-row]/td[2]")]
 
 
 @pytest.fixture
@@ -18,6 +18,12 @@ def test_the_plan_says_what_stops_when(as_alice, machines):
     text = as_alice.page("/credits/plan").text()
     assert "is stopped; its disk is kept" in text
     assert "its disk is deleted" in text
+
+
+def test_machines_of_one_name_are_told_apart_by_their_project(as_alice, machines, project):
+    page = as_alice.page("/credits/plan")
+    assert {cell.text for cell in page.find("//td[@data-label='Machine']/div")} == {project.name}
+    assert page.one(f"//input[@aria-label='Place of a in {project.name}']") is not None
 
 
 def test_an_empty_plan(as_alice):
