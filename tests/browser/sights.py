@@ -24,7 +24,10 @@ from zentry_web.domain.prices import ItemKind, PriceItem
 from zentry_web.domain.user import SYSTEM, Actor, Role, User
 from zentry_web.domain.vm import VM, VMState
 from zentry_web.domain.voucher import VoucherDraft
-from zentry_web.models import DbAuthSession
+from zentry_web.models import DbAuthSession, DbMailRequest
+from zentry_web.services.base_service import BaseService
+from zentry_web.services.one_time_links import LinkPurpose, OneTimeLinks
+from zentry_web.services.sessions import new_secret, secret_hash
 from zentry_web.services.statements import Statements
 
 USERS, MACHINES, DAYS = 4, 30, 5
@@ -130,6 +133,8 @@ SIGHTS = (
     Sight("login-needed", "visitor", "/login?next=/vms"),
     Sight("login-refused", "visitor", "/login", partial(_press, "Log in")),
     Sight("forgot", "visitor", "/forgot"),
+    Sight("finish-signup", "visitor", "/signup/{signup}"),
+    Sight("reset-password", "visitor", "/reset/{reset}"),
     Sight("check-mail", "visitor", "/check-mail"),
     Sight("security", "owner", "/account/security"),
     Sight("security-with-factors", "guarded", "/account/security"),
@@ -318,7 +323,7 @@ class Furnished:
         self._emails = {"newcomer": newcomer.email, "owner": owner.email, "admin": admin.email, "guarded": GUARDED}
         vms = services.get_vm_service().list_vms(owner.id).vms
         services.get_billing_service().add_credits(owner.id, 5_000_000, "For the pictures")
-        keeper = Actor("keeper", Role.ADMIN)  # somebody else than the admin who looks
+        keeper = Actor("keeper", Role.ADMIN, proved_at=services.clock.now())  # somebody else than the admin who looks
         services.get_billing_service().add_credits(owner.id, 2_000_000_000, "A course in autumn", actor=keeper)
         project = next(vm for vm in vms if vm.state == VMState.RUNNING).project_id
         self.things = {
@@ -328,6 +333,8 @@ class Furnished:
             "empty_project": services.get_project_service().create_project({"name": "winter"}, owner).id,
             "running": min((vm for vm in vms if vm.state == VMState.RUNNING), key=lambda vm: vm.started_at).id,
             "stopped": next(vm.id for vm in vms if vm.state == VMState.STOPPED),
+            "signup": self._signup(),
+            "reset": OneTimeLinks(services.parts.core).make(owner.id, LinkPurpose.RESET_PASSWORD),
             "link": services.get_auth_service().create_admin("keeper@example.com", "Kit Keeper"),
             **self._bills(owner.id, newcomer.id),
             **self._payments(owner),
@@ -338,6 +345,18 @@ class Furnished:
             "fresh": self._launch(owner, project, "fresh", ("delay", "boot", "7200"), is_running).id,
         }
         self.product.zentry("simulator", "clear")
+
+    def _signup(self) -> str:
+        """The secret of a sign-up's link as it was mailed."""
+        core, secret = self.product.container.parts.core, new_secret()
+        now = core.clock.now()
+        row = DbMailRequest(
+            id="mrq_pictured", purpose="signup", email="olga@example.com", name="Olga", created_at=now, run_at=now,
+            attempts=1, done_at=now, token_hash=secret_hash(secret), expires_at=now + timedelta(days=1),
+        )  # fmt: skip
+        with BaseService(core).transaction() as session:
+            session.add(row)
+        return secret
 
     def _prices(self, admin: User) -> dict[str, str]:
         """A draft, and an announced change that everybody concerned was told of."""

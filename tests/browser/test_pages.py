@@ -29,6 +29,7 @@ NO_PAGES = {
     "static", "live.events", "health.alive", "health.ready", "health.metrics", "billing.balance_chip", "vms.metrics",
     "vms.status", "vms.quote", "billing.bill_file", "billing.spend_series", "billing.history_series",
     "billing.statement_pdf", "billing.statement_csv", "styleguide.fragment", "styleguide.metrics", "styleguide.spend",
+    "vms.resize_quote", "admin.rehearsal_file", "api.openapi", "api.me", "api.vms",
     "admin.voucher_file", "admin.ledger_file", "admin.books_file", "admin.books_series", "admin.write_offs_file",
 }  # fmt: skip
 
