@@ -7,6 +7,7 @@ from zentry_web.domain.user import Actor
 from zentry_web.services import ledger, prices
 from zentry_web.services.base_service import BaseService, body_hash
 from zentry_web.services.errors import ValidationError
+from zentry_web.services.fields import storable
 
 # What each kind gains the wallet, times the amount; from where; how it is called in the trail.
 _KINDS = {
@@ -40,7 +41,7 @@ def check_request(asked: ByHand, key: str | None) -> ByHand:
     if asked.kind not in _KINDS or (asked.kind == TransferKind.REFUND) != bool(asked.target):
         raise ValidationError("Only grants and deductions are recorded by hand.", details={"kind": "Not possible."})
     prices.check_micro("amount", asked.amount, least=1)
-    reason = asked.reason.strip()
+    reason = storable(asked.reason).strip()
     if not reason or len(reason) > _LONGEST_REASON:
         raise ValidationError(
             "Give a reason.", details={"description": f"Give a reason of at most {_LONGEST_REASON} characters."}

@@ -9,6 +9,7 @@ from zentry_web.models import DbPayment, DbPaymentEvent, DbPaymentRefund, DbUser
 from zentry_web.services.access import require_admin
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import ConflictError, NotFoundError, ValidationError
+from zentry_web.services.fields import storable
 from zentry_web.services.payment_rows import event_of, payment_of, refund_of
 from zentry_web.services.payments import Payments
 
@@ -77,7 +78,7 @@ class PaymentDesk(BaseService):
         ProviderUnavailableError (the worker goes on asking).
         """
         require_admin(actor)
-        refund_id = self._insert(payment_id, minor, reason.strip(), actor)
+        refund_id = self._insert(payment_id, minor, storable(reason).strip(), actor)
         self._core.checkpoint("payments.refund_written")
         self.finish(refund_id)
         with self.reading() as session:
