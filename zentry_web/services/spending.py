@@ -147,7 +147,10 @@ def _grouped(
         found = sums.setdefault(key_of(line), [0, 0, 0])
         found[0] += line.total_micro
         found[1 if line.interval.state == UsageState.RUNNING else 2] += line.total_seconds
-    groups = [SpendGroup(key, name, *values, note=note) for (key, name, note), values in sums.items()]
+    groups = [
+        SpendGroup(key, name, micro, running, stopped, note)
+        for (key, name, note), (micro, running, stopped) in sums.items()
+    ]
     return tuple(sorted(groups, key=lambda group: (-group.amount_micro, group.name, group.key)))
 
 
