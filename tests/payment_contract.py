@@ -1,7 +1,7 @@
 """What every payment provider must do: one suite for the built-in test provider and for Stripe.
 
 Stripe is tried on localstripe, which has intents, methods and refunds, but neither idempotency keys, nor
-``setup_future_usage``, nor disputes: those are tried elsewhere (docs/adr/0008 says where).
+``setup_future_usage``, nor disputes: those are tried elsewhere (docs/adr/0012 says where).
 """
 
 import pytest

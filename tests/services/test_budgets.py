@@ -167,6 +167,18 @@ def test_a_resize_that_would_pass_the_cap_is_refused(cloud, budgets, alice, proj
     cloud.vms.resize_vm(vm.id, "size_small", actor=acting(alice))
 
 
+def test_a_larger_disk_of_a_stopped_machine_asks_the_cap_too(cloud, budgets, alice, project):
+    vm = cloud.launch(alice, project)
+    cloud.vms.force_off_vm(vm.id, actor=acting(alice))
+    cloud.worker.work()
+    spent = cloud.billing.project_month_spend(project.id)
+    put(budgets, project, spent, cap=True)
+    with pytest.raises(BudgetExceededError):
+        cloud.vms.resize_vm(vm.id, "size_small", actor=acting(alice))
+    put(budgets, project, 2 * SMALL, cap=True)
+    cloud.vms.resize_vm(vm.id, "size_small", actor=acting(alice))
+
+
 def test_what_runs_goes_on_past_the_cap(cloud, budgets, alice, project):
     vm = cloud.launch(alice, project)
     put(budgets, project, NANO, cap=True)

@@ -286,7 +286,7 @@ def test_projects_made_before_there_were_teams_get_their_owner_as_a_member(confi
     project = container.get_project_service().create_project({"name": "Old"}, alice)
     with container.database.writing() as session, session.begin():
         session.execute(delete(DbProjectMember))
-    step = importlib.util.spec_from_file_location("teams", ROOT / "migrations" / "business" / "0014_teams.py")
+    step = importlib.util.spec_from_file_location("teams", ROOT / "migrations" / "business" / "0013_teams.py")
     teams = importlib.util.module_from_spec(step)
     step.loader.exec_module(teams)
     with container.database.engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):

@@ -123,7 +123,7 @@ class Budgets(BaseService):
     # -- starts, inside the caller's transaction ------------------------------------------------
 
     def require_room(self, vm: DbVM, rate_micro_per_hour: int) -> None:
-        """Refuse a launch, a start, or a running VM's new size at that rate when it would pass a hard cap.
+        """Refuse a launch, a start or a dearer size at that rate (of its disk, when off) when it would pass a hard cap.
 
         The owner's wallet is locked. Spent this month, and one hold window of everything in the project that runs or
         is about to, this VM at its new rate included, must fit the budget. One statement for a project without a

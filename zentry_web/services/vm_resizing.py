@@ -68,8 +68,11 @@ class VMResizing(BaseService):
             shown = read_vm(session, vm_id)
             size = self._check(session, shown, size_id)
             runs = vm.state == VMState.RUNNING
-            if runs and size.running_micro_per_hour > vm.running_micro_per_hour:
-                self._billing.budgets.require_room(vm, size.running_micro_per_hour)
+            now, then = vm.stopped_micro_per_hour, size.stopped_micro_per_hour
+            if runs:
+                now, then = vm.running_micro_per_hour, size.running_micro_per_hour
+            if then > now:
+                self._billing.budgets.require_room(vm, then)
             self._billing.resizes.accept(billed_vm(vm), size, runs=runs)
             details = _details(shown, size, vm.run_id, idempotency_key)
             reason = "admin" if actor.is_admin and actor.id != vm.owner_id else "owner"

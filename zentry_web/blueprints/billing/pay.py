@@ -25,7 +25,7 @@ def payment(payment_id: str) -> ResponseReturnValue:
 def pay(payment_id: str) -> ResponseReturnValue:
     """Where it is paid: the test provider's buttons, or the real provider's card form.
 
-    This page alone may load the provider's script; every other keeps the strict policy (docs/adr/0008).
+    This page alone may load the provider's script; every other keeps the strict policy (docs/adr/0012).
     """
     try:
         page = services().get_billing_service().payments.get_pay_page(me().id, payment_id, actor=current_actor())
