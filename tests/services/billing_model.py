@@ -99,5 +99,25 @@ class Machine:
         return sorted(found)
 
 
+@dataclass
+class Payment:
+    """What a payment is worth by what has been told of it, in whatever order."""
+
+    owner: str
+    amount: int
+    minor: int
+    paid: bool = False
+    refunded: int = 0
+    disputed: int = 0
+    won: bool = False
+
+    @property
+    def worth(self):
+        if not self.paid:
+            return 0
+        left = self.amount - self.amount * self.refunded // self.minor
+        return left - (0 if self.won else min(left, self.amount * self.disputed // self.minor))
+
+
 def seconds(moment):
     return int(moment.astimezone(UTC).timestamp())

@@ -4,16 +4,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
+from types import SimpleNamespace
 
 from sqlalchemy import select, text, update
 
 from zentry_web.adapters.database import Database, make_engine
 from zentry_web.domain.billing import AccountKind, BilledVM, UsageState
+from zentry_web.domain.payments import ProviderEvent
 from zentry_web.domain.usage import EPOCH
-from zentry_web.models import DbAccount, DbCharge, DbHold, DbProject, DbUsageInterval, DbUser, DbVM
+from zentry_web.domain.user import SYSTEM
+from zentry_web.models import DbAccount, DbCharge, DbHold, DbPriceVersion, DbProject, DbUsageInterval, DbUser, DbVM
 from zentry_web.services.billing_service import BillingService
 
 HOUR = 3600
+DISK = 100  # micro-credits per GiB and hour that the sizes begin with
 RUNNING, STOPPED = UsageState.RUNNING, UsageState.STOPPED
 SIZES = {"nano": (5_000, 100), "micro": (15_000, 500), "small": (50_000, 2_000), "large": (200_000, 8_000)}
 
@@ -25,6 +29,7 @@ class World:
         self.core, self.clock, self.database = core, core.clock, core.database
         self.billing = BillingService(core, starting_micro=starting, hold_window_seconds=window)
         self._numbers = count(1)
+        self.prices = {size: (f"price_{size}_1", *rates) for size, rates in SIZES.items()}
 
     # -- making ---------------------------------------------------------------------------------
 
@@ -56,19 +61,41 @@ class World:
     def vm(self, owner="alice", *, size="nano", project=None):
         """A VM that has never run; returns what billing needs to know of it."""
         number = next(self._numbers)
-        running, stopped = SIZES[size]
-        billed = BilledVM(f"vm_{number}", owner, project or f"p_{owner}", f"price_{size}_1", running, stopped)
+        version, running, stopped = self.prices[size]
+        billed = BilledVM(f"vm_{number}", owner, project or f"p_{owner}", version, running, stopped)
         with self.billing.transaction() as session:
             session.add(
                 DbVM(
                     id=billed.vm_id, project_id=billed.project_id, owner_id=owner, name=f"web-{number}",
                     state="stopped", size_id=f"size_{size}", image_id="img_tiny",
-                    price_version_id=billed.price_version_id, vcpus=1, memory_mib=128, disk_gib=stopped // 100,
+                    price_version_id=billed.price_version_id, vcpus=1, memory_mib=128, disk_gib=SIZES[size][1] // DISK,
                     running_micro_per_hour=running,
                     stopped_micro_per_hour=stopped, ssh_key="", user_data="", created_at=self.clock.now(), version=1,
                 )
             )  # fmt: skip
         return billed
+
+    def publish(self, size, running, disk):
+        """A price for what is launched or resized from now on; what there is keeps its own."""
+        self.billing.publish_price(f"size_{size}", running, disk, actor=SYSTEM)
+        newest = select(DbPriceVersion.id).where(DbPriceVersion.size_id == f"size_{size}")
+        (version,) = self.rows(newest.order_by(DbPriceVersion.number.desc()).limit(1))[0]
+        self.prices[size] = (version, running, disk * (SIZES[size][1] // DISK))
+
+    def payment(self, owner, amount, minor):
+        """A payment that the provider knows and nobody has heard of yet; returns its id."""
+        self.billing.payments.provider = SimpleNamespace(name="test")
+        with self.billing.transaction() as session:
+            row = self.billing.payments.new_payment(
+                session, owner_id=owner, idempotency_key=self.event(), is_automatic=False, amount_micro=amount,
+                minor=minor, save_method=False, method_id=None, method_label="",
+            )  # fmt: skip
+            return row.id
+
+    def hear(self, news, event_id):
+        """A webhook is taken in."""
+        told = ProviderEvent(event_id, "told", self.clock.now(), news, {})
+        self.billing.payments.book.take_in("test", news, told)
 
     # -- what VMService does --------------------------------------------------------------------
 
@@ -107,10 +134,8 @@ class World:
 
     def resize(self, vm, size, at=None):
         """Another size; a run goes on in another interval. Returns what billing needs to know of the VM now."""
-        running, stopped = SIZES[size]
-        bigger = replace(
-            vm, price_version_id=f"price_{size}_1", running_micro_per_hour=running, stopped_micro_per_hour=stopped
-        )
+        version, running, stopped = self.prices[size]
+        bigger = replace(vm, price_version_id=version, running_micro_per_hour=running, stopped_micro_per_hour=stopped)
         at = at or self.clock.now()
         with self.billing.transaction() as session:
             self.billing.lock_wallet(vm.owner_id)
@@ -119,6 +144,7 @@ class World:
                 .where(DbVM.id == vm.vm_id)
                 .values(
                     size_id=f"size_{size}",
+                    disk_gib=SIZES[size][1] // DISK,
                     price_version_id=bigger.price_version_id,
                     running_micro_per_hour=running,
                     stopped_micro_per_hour=stopped,

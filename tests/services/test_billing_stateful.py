@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import event, select
 
-from tests.services.billing_model import Machine, month_starts, price, seconds
+from tests.services.billing_model import Machine, Payment, month_starts, price, seconds
 from tests.services.billing_world import World, sqlite_copy
 from zentry_web.adapters.clock import ManualClock
 from zentry_web.domain.billing import AccountKind
+from zentry_web.domain.payments import Dispute, DisputeState, PaymentNews, PaymentState
 from zentry_web.domain.voucher import VoucherDraft
 from zentry_web.models import DbCharge, DbUsageInterval
 from zentry_web.services.base_service import Core
@@ -41,11 +42,13 @@ class Billing(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="zentry-model-"))
         self.world = World(Core(sqlite_copy(self.template, self.folder), ManualClock(START)))
         self.vms, self.machines, self.vouchers = [], [], []
+        self.payments = []
         self.given = {"alice": 0, "bob": 0}
         for owner, zone in ZONES.items():
             self.world.person(owner, credits=0, zone=zone)
             self.give(owner, 40_000)
             self.launch(owner, "micro" if owner == "alice" else "nano")
+            self.order(owner, 30_000, 3)
         for number in range(2):
             self.start(number, timedelta(0), True)
 
@@ -134,6 +137,35 @@ class Billing(RuleBasedStateMachine):
         voucher[3].add(owner)
         self.given[owner] += value
 
+    @rule(size=st.sampled_from(["nano", "micro", "large"]), running=st.integers(1, 300_000), disk=st.integers(0, 300))
+    def publish(self, size, running, disk):
+        with contextlib.suppress(ServiceError):  # a clock that was set back: not before the price before it
+            self.world.publish(size, running, disk)
+
+    @rule(owner=st.sampled_from(sorted(ZONES)), amount=st.integers(1, 90_000), minor=st.integers(1, 7))
+    def order(self, owner, amount, minor):
+        payment = self.world.payment(owner, amount, minor)
+        self.payments.append((payment, Payment(owner, amount, minor)))
+
+    @rule(number=PICK, told=st.sampled_from(["paid", "refund", "dispute", "won"]), minor=st.integers(1, 7))
+    def hear(self, number, told, minor):
+        """News of a payment, as often and in whatever order."""
+        if not self.payments:
+            return
+        payment, model = self.payments[number % len(self.payments)]
+        facts, minor = {}, min(minor, model.minor)
+        if told == "paid":
+            facts["state"], model.paid = PaymentState.SUCCEEDED, True
+        elif told == "refund":
+            facts["refunded_minor"] = minor
+            model.refunded = max(model.refunded, minor)
+        else:
+            state = DisputeState.WON if told == "won" else DisputeState.OPEN
+            model.disputed = model.disputed or minor
+            model.won = model.won or told == "won"
+            facts["dispute"] = Dispute(f"dp_{payment}", minor, state)
+        self.world.hear(PaymentNews(f"ref_{payment}", payment, **facts), f"{payment}:{told}:{minor}")
+
     # -- time and the worker --------------------------------------------------------------------
 
     @rule(step=st.sampled_from([7_201, 1, 17, 600, 1_800, 3_600, 90_000, -1, -4_000]))
@@ -197,7 +229,8 @@ class Billing(RuleBasedStateMachine):
         owed = sum(amount for machine in self.machines for *_, amount in machine.charged())
         lost = -self.world.account(AccountKind.WRITE_OFF)
         have = sum(self.world.wallet(owner) + self.world.held(owner) for owner in ZONES)
-        assert have == sum(self.given.values()) - owed + lost
+        paid = sum(model.worth for _, model in self.payments)
+        assert have == sum(self.given.values()) + paid - owed + lost
         assert self.world.account(AccountKind.REVENUE) == owed
 
     @invariant()
@@ -222,7 +255,7 @@ def test_any_life_of_people_and_vms(migrated_sqlite):
     run_state_machine_as_test(
         Billing,
         settings=settings(
-            max_examples=12,
+            max_examples=24,
             stateful_step_count=25,
             deadline=None,
             derandomize=True,
