@@ -1,4 +1,4 @@
-"""Clocks that people set: summer time, leap days, months that end in the account's zone, a clock that goes backwards."""
+"""Clocks that people set: summer time, leap days, months that end in the account's zone, a clock set back."""
 
 from datetime import UTC, datetime, timedelta
 
