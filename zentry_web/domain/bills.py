@@ -54,7 +54,7 @@ class BillInterval:
     minimum_seconds: int = 0  # charged beyond what was used, to the minimum
 
     @property
-    def total_seconds(self) -> int:
+    def used_seconds(self) -> int:
         """The seconds that ``total_micro`` is for; minimum lines not counted."""
         return self.charged_seconds + self.accrued_seconds
 

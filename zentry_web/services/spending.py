@@ -146,7 +146,7 @@ def _grouped(
     for line in lines:
         found = sums.setdefault(key_of(line), [0, 0, 0])
         found[0] += line.total_micro
-        found[1 if line.interval.state == UsageState.RUNNING else 2] += line.total_seconds
+        found[1 if line.interval.state == UsageState.RUNNING else 2] += line.used_seconds
     groups = [
         SpendGroup(key, name, micro, running, stopped, note)
         for (key, name, note), (micro, running, stopped) in sums.items()
