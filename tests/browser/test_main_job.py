@@ -213,7 +213,8 @@ def check_the_bill(product: Product, page: Page, vm_id: str) -> None:
     assert [check for check in billing.verify() if not check.ok] == []
 
     page.goto("/credits")
-    expect(page.locator("#credits-balance")).to_contain_text(format_credits(balance.total_micro, decimals=6))
+    expect(page.locator("#credits-balance")).to_contain_text(format_credits(balance.total_micro, decimals=4))
+    expect(page.locator("#main")).to_contain_text(format_credits(balance.total_micro, decimals=6))
     row = page.get_by_role("region", name="Usage this month").locator("tbody tr")
     expect(row).to_have_count(1)
     expect(row).to_contain_text("first")
