@@ -11,7 +11,8 @@ from tests.services.people import acting
 from zentry_web.adapters.mailer import MailError, NullMailer, SmtpMailer, make_mailer
 from zentry_web.domain.notice import Mail
 from zentry_web.services.errors import NotFoundError
-from zentry_web.services.notices import GIVE_UP, LEASE, MailSettings, Notices
+from zentry_web.services.mail_queue import LEASE
+from zentry_web.services.notices import GIVE_UP, MailSettings, Notices
 from zentry_web.worker.telling import Postman
 
 pytestmark = pytest.mark.integration

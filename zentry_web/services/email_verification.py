@@ -5,7 +5,7 @@ finds out which mail to send, makes the secret, and keeps no more of it than a h
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import cast
 
 from sqlalchemy import CursorResult, Select, delete, func, select, update
@@ -17,10 +17,11 @@ from zentry_web.domain.user import SYSTEM, Actor, PendingSignup, Role, SignedIn,
 from zentry_web.models import DbMailRequest, DbUser
 from zentry_web.services.account_rows import to_user
 from zentry_web.services.accounts import Accounts
-from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.base_service import Core
 from zentry_web.services.errors import ConflictError, NotFoundError
 from zentry_web.services.fields import Fields, email_key, parse_email, parse_person
-from zentry_web.services.notices import FIRST_RETRY, LEASE, LONGEST_RETRY, MailSettings
+from zentry_web.services.mail_queue import MailQueue
+from zentry_web.services.notices import MailSettings
 from zentry_web.services.one_time_links import GONE, LinkPurpose, OneTimeLinks
 from zentry_web.services.password_strength import strong_password
 from zentry_web.services.passwords import Passwords
@@ -35,7 +36,7 @@ KEEP = timedelta(days=7)  # they hold addresses of people who may have no accoun
 RESETTING = (LinkPurpose.RESET_PASSWORD,)
 
 
-class EmailVerification(BaseService):
+class EmailVerification(MailQueue):
     """Sign-up and forgotten passwords by mail; a part of AuthService."""
 
     name = "email_verification"
@@ -146,20 +147,21 @@ class EmailVerification(BaseService):
 
     def claim_mail(self) -> Mail | None:
         """Take the next mail that is due, for a minute; None when there is none. Only the mail has its secret."""
-        while (row := self._claim()) is not None:
-            mail = self._compose(row)
+        while True:
+            with self._claimed(DbMailRequest, DbMailRequest.done_at.is_(None)) as row:
+                if row is None:
+                    return None
+                mail = self._compose(row)
             if mail is not None:
                 return mail
-        return None
 
     def record_sent(self, mail: Mail) -> None:
         """The mail server took it."""
-        self._record(mail, done_at=self.now())
+        self._note_attempt(DbMailRequest, mail, done_at=self.now())
 
     def record_failed(self, mail: Mail, error: str) -> None:
         """It did not: again later, with another secret, for a day."""
-        wait = min(FIRST_RETRY * 2 ** min(mail.attempt - 1, 10), LONGEST_RETRY)
-        self._record(mail, run_at=self.now() + wait)
+        self._note_attempt(DbMailRequest, mail, run_at=self._retry_at(mail))
 
     def prune(self) -> int:
         """Delete requests a week old, and count them."""
@@ -185,25 +187,6 @@ class EmailVerification(BaseService):
         )
         with self.transaction() as session:
             session.add(row)
-
-    def _claim(self) -> DbMailRequest | None:
-        now = self.now()
-        due = (
-            select(DbMailRequest.id)
-            .where(DbMailRequest.done_at.is_(None), DbMailRequest.run_at <= now)
-            .order_by(DbMailRequest.run_at, DbMailRequest.id)
-            .limit(1)
-        )
-        with self.reading() as session:  # most looks find nothing and cost no write lock
-            if session.scalar(due) is None:
-                return None
-        with self.transaction() as session:
-            found = session.scalar(due.with_for_update(skip_locked=True))
-            row = session.get(DbMailRequest, found, populate_existing=True) if found else None
-            if row is not None:
-                row.attempts += 1
-                row.run_at = now + LEASE
-            return row
 
     def _compose(self, row: DbMailRequest) -> Mail | None:
         """The mail that a request comes to; None (and done) when it comes to none."""
@@ -274,8 +257,3 @@ class EmailVerification(BaseService):
             .execution_options(synchronize_session=False)
         )
         return cast(CursorResult[tuple[()]], used).rowcount == 1
-
-    def _record(self, mail: Mail, **values: datetime) -> None:
-        mine = (DbMailRequest.id == mail.id) & (DbMailRequest.attempts == mail.attempt)
-        with self.transaction() as session:
-            session.execute(update(DbMailRequest).where(mine).values(**values))

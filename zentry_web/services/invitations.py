@@ -5,10 +5,9 @@ Inviting says and does the same whether or not the address has an account.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import cast
 
-from sqlalchemy import CursorResult, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.notice import Mail
@@ -26,18 +25,19 @@ from zentry_web.domain.team import (
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.models import DbProject, DbProjectInvitation, DbProjectMember, DbUser
 from zentry_web.services.access import find_role, require_member
-from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.base_service import Core
 from zentry_web.services.errors import ConflictError, NotFoundError, PermissionDeniedError
 from zentry_web.services.fields import Fields, email_key, parse_email
+from zentry_web.services.mail_queue import MailQueue
 from zentry_web.services.members import TOO_MUCH
-from zentry_web.services.notices import FIRST_RETRY, LEASE, LONGEST_RETRY, MailSettings, Notices
+from zentry_web.services.notices import MailSettings, Notices
 from zentry_web.services.rate_limit import Limit, RateLimiter
 
 GONE = "This invitation has been used, withdrawn, or is too old. Ask for a new one."
 HOUR, DAY = 3600, 86400
 
 
-class Invitations(BaseService):
+class Invitations(MailQueue):
     """A part of ProjectService, and a source of mails for the worker."""
 
     name = "invitations"
@@ -165,22 +165,14 @@ class Invitations(BaseService):
 
     def claim_mail(self) -> Mail | None:
         """Take the next mail that is due, for a minute; None when there is none. Only the mail has its secret."""
-        now = self.now()
-        waiting = DbProjectInvitation.run_at <= now
-        due = self._open().with_only_columns(DbProjectInvitation.id).where(waiting).limit(1)
-        due = due.order_by(DbProjectInvitation.run_at, DbProjectInvitation.id)
-        with self.reading() as session:  # most looks find nothing and cost no write lock
-            if session.scalar(due) is None:
-                return None
-        with self.transaction() as session:
-            found = session.scalar(due.with_for_update(skip_locked=True))
-            row = session.get(DbProjectInvitation, found, populate_existing=True) if found else None
+        with self._claimed(DbProjectInvitation, self._is_open()) as row:
             if row is None:
                 return None
             secret = new_secret()
-            row.attempts, row.run_at, row.token_hash = row.attempts + 1, now + LEASE, secret_hash(secret)
-            project = session.scalars(select(DbProject.name).where(DbProject.id == row.project_id)).one()
-            inviter = session.scalars(select(DbUser.name).where(DbUser.id == row.invited_by)).one()
+            row.token_hash = secret_hash(secret)
+            with self.transaction() as session:
+                project = session.scalars(select(DbProject.name).where(DbProject.id == row.project_id)).one()
+                inviter = session.scalars(select(DbUser.name).where(DbUser.id == row.invited_by)).one()
             body = (
                 f"Hello,\n\n{inviter} invites you to the project “{project}” on Zentry, as {row.role}. Open this link "
                 "to see it and to accept or decline. It works once, for a week, with any account:\n\n"
@@ -190,11 +182,11 @@ class Invitations(BaseService):
 
     def record_sent(self, mail: Mail) -> None:
         """The mail server took it."""
-        self._record(mail, None)
+        self._note_attempt(DbProjectInvitation, mail, run_at=None)
 
     def record_failed(self, mail: Mail, error: str) -> None:
         """It did not: again later, with another secret, until the invitation is too old."""
-        self._record(mail, self.now() + min(FIRST_RETRY * 2 ** min(mail.attempt - 1, 10), LONGEST_RETRY))
+        self._note_attempt(DbProjectInvitation, mail, run_at=self._retry_at(mail))
 
     def prune(self) -> int:
         """Forget invitations that ended or grew too old a month ago; returns how many."""
@@ -247,14 +239,14 @@ class Invitations(BaseService):
         )
 
     def _open(self) -> Select[DbProjectInvitation]:
-        return select(DbProjectInvitation).where(
-            DbProjectInvitation.ended_at.is_(None), DbProjectInvitation.expires_at > self.now()
-        )
+        return select(DbProjectInvitation).where(self._is_open())
+
+    def _is_open(self) -> ColumnElement[bool]:
+        return DbProjectInvitation.ended_at.is_(None) & (DbProjectInvitation.expires_at > self.now())
 
     def _count_open(self, session: Session, project_id: str) -> int:
-        query = select(func.count()).select_from(DbProjectInvitation).where(DbProjectInvitation.ended_at.is_(None))
-        live = DbProjectInvitation.expires_at > self.now()
-        return session.scalar(query.where(DbProjectInvitation.project_id == project_id, live)) or 0
+        query = select(func.count()).select_from(DbProjectInvitation)
+        return session.scalar(query.where(DbProjectInvitation.project_id == project_id, self._is_open())) or 0
 
     def _use(self, session: Session, secret: str, outcome: str, actor: Actor) -> DbProjectInvitation:
         """Use a link up, once. Raises NotFoundError."""
@@ -278,11 +270,6 @@ class Invitations(BaseService):
             .execution_options(synchronize_session=False)
         )
         return cast(CursorResult[tuple[()]], ended).rowcount
-
-    def _record(self, mail: Mail, run_at: datetime | None) -> None:
-        mine = (DbProjectInvitation.id == mail.id) & (DbProjectInvitation.attempts == mail.attempt)
-        with self.transaction() as session:
-            session.execute(update(DbProjectInvitation).where(mine).values(run_at=run_at))
 
     def _log(
         self,

@@ -9,13 +9,11 @@ from zentry_web.domain.notice import Mail, Notice
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.models import DbNotice, DbOutbox, DbUser
 from zentry_web.services.access import require_self
-from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.base_service import Core
 from zentry_web.services.errors import NotFoundError
 from zentry_web.services.ledger import upsert
+from zentry_web.services.mail_queue import MailQueue
 
-LEASE = timedelta(seconds=60)  # how long a claimed mail is left to the worker that took it
-FIRST_RETRY = timedelta(seconds=30)
-LONGEST_RETRY = timedelta(hours=1)
 GIVE_UP = timedelta(days=3)
 KEEP_MAIL = timedelta(days=30)
 _TITLE = 200
@@ -29,7 +27,7 @@ class MailSettings:
     base_url: str = ""
 
 
-class Notices(BaseService):
+class Notices(MailQueue):
     """Writes notices in the caller's transaction; the worker hands the mails over afterwards."""
 
     name = "notices"
@@ -115,33 +113,16 @@ class Notices(BaseService):
 
     def claim_mail(self) -> Mail | None:
         """Take the next mail that is due, for a minute; None when there is none."""
-        now = self.now()
-        due = (
-            select(DbOutbox.id)
-            .where(DbOutbox.sent_at.is_(None), DbOutbox.run_at <= now)
-            .order_by(DbOutbox.run_at, DbOutbox.id)
-            .limit(1)
-        )
-        with self.reading() as session:  # most looks find nothing and cost no write lock
-            if session.scalar(due) is None:
-                return None
-        with self.transaction() as session:
-            mail_id = session.scalar(due.with_for_update(skip_locked=True))
-            row = session.get(DbOutbox, mail_id, populate_existing=True) if mail_id else None
-            if row is None:
-                return None
-            row.attempts += 1
-            row.run_at = now + LEASE
-            return Mail(row.id, row.to_address, row.subject, row.body, row.attempts)
+        with self._claimed(DbOutbox, DbOutbox.sent_at.is_(None)) as row:
+            return Mail(row.id, row.to_address, row.subject, row.body, row.attempts) if row else None
 
     def record_sent(self, mail: Mail) -> None:
         """The mail server took it."""
-        self._record(mail, sent_at=self.now(), error="")
+        self._note_attempt(DbOutbox, mail, sent_at=self.now(), error="")
 
     def record_failed(self, mail: Mail, error: str) -> None:
         """It did not: again later (30 s, doubling to an hour), for three days; the list in the app counts meanwhile."""
-        wait = min(FIRST_RETRY * 2 ** min(mail.attempt - 1, 10), LONGEST_RETRY)
-        self._record(mail, run_at=self.now() + wait, error=error[:500])
+        self._note_attempt(DbOutbox, mail, run_at=self._retry_at(mail), error=error[:500])
 
     def prune(self) -> None:
         """Forget mails sent a month ago, and those that nobody took for three days."""
@@ -155,11 +136,6 @@ class Notices(BaseService):
         with self.transaction() as session:
             session.execute(delete(DbNotice).where(DbNotice.user_id == user_id))
             session.execute(delete(DbOutbox).where(DbOutbox.user_id == user_id))
-
-    def _record(self, mail: Mail, **values: object) -> None:
-        query = update(DbOutbox).where(DbOutbox.id == mail.id, DbOutbox.attempts == mail.attempt)
-        with self.transaction() as session:
-            session.execute(query.values(**values))
 
     def _enqueue(self, user_id: str, address: str, title: str, body: str, url: str) -> None:
         now = self.now()
