@@ -71,6 +71,12 @@ def signed_in_user() -> WebUser | None:
     return cast(WebUser, current_user) if current_user.is_authenticated else None
 
 
+def session_token() -> str | None:
+    """The secret of this browser's session; None when nobody is signed in."""
+    found = signed_in_user()
+    return found.session_token if found else None
+
+
 def known_user() -> WebUser | None:
     """The user if this request has already looked: never asks the database (answers on their way out use this)."""
     found = g.get("_login_user")

@@ -38,6 +38,11 @@ FIXED = {
 }
 
 
+def secret_page(page: str, status: int = 200) -> Response:
+    """A page whose address is a secret: no other site is told where one came from, and no cache keeps it."""
+    return Response(page, status, {"Referrer-Policy": "origin", "Cache-Control": "no-store"}, mimetype="text/html")
+
+
 def init_headers(app: Flask, *, is_https: bool) -> None:
     """Add the headers; ``is_https`` also pins the browser to https for a year."""
 

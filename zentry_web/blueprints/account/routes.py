@@ -4,7 +4,7 @@ from flask import Blueprint, Response, current_app, redirect, render_template, r
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.account.forms import PasswordForm, ProfileForm
-from zentry_web.web.actor import current_actor, me, public, signed_in_user
+from zentry_web.web.actor import current_actor, me, public, session_token
 from zentry_web.web.context import THEMES
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to, is_htmx
@@ -40,9 +40,8 @@ def change_password() -> ResponseReturnValue:
     """A new password; all other sessions end."""
     user, form, actor = me(), PasswordForm(), current_actor()
     auth = services().get_auth_service()
-    passwords, here = (form.text("current"), form.text("new")), signed_in_user()
-    token = here.session_token if here else None
-    if form.submit(lambda: auth.change_password(user.id, *passwords, actor=actor, session_token=token)):
+    passwords, here = (form.text("current"), form.text("new")), session_token()
+    if form.submit(lambda: auth.change_password(user.id, *passwords, actor=actor, session_token=here)):
         success("Your password is changed. Every other session has been ended.")
         return go_to(url_for("account.profile"))
     return _page(ProfileForm(formdata=None, data={"name": user.name, "time_zone": user.time_zone}), form)

@@ -5,16 +5,11 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.account.routes import blueprint
 from zentry_web.web.activity import activity_lines
-from zentry_web.web.actor import current_actor, me, signed_in_user
+from zentry_web.web.actor import current_actor, me, session_token
 from zentry_web.web.flash import success
 from zentry_web.web.services import services
 
 SIGN_INS = 30
-
-
-def _token() -> str | None:
-    here = signed_in_user()
-    return here.session_token if here else None
 
 
 @blueprint.get("/security")
@@ -27,7 +22,7 @@ def security() -> ResponseReturnValue:
         "account/security.html",
         factors=auth.factors.list_factors(user.id, actor=actor),
         passkeys=auth.passkeys.possible,
-        sessions=auth.list_sessions(user.id, actor=actor, session_token=_token()),
+        sessions=auth.list_sessions(user.id, actor=actor, session_token=session_token()),
         lines=activity_lines(events, viewer_id=user.id, with_address=True),
     )
 
@@ -43,6 +38,6 @@ def end_session(session_id: str) -> ResponseReturnValue:
 @blueprint.post("/sessions/end-others")
 def end_other_sessions() -> ResponseReturnValue:
     """Sign every other browser out."""
-    ended = services().get_auth_service().end_sessions(me().id, actor=current_actor(), keep=_token())
+    ended = services().get_auth_service().end_sessions(me().id, actor=current_actor(), keep=session_token())
     success("There were no others." if not ended else f"Ended {ended} other session{'' if ended == 1 else 's'}.")
     return redirect(url_for("account.security"), 303)

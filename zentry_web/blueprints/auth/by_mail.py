@@ -1,6 +1,6 @@
 """Links that arrive by mail: finishing a sign-up, and choosing a new password."""
 
-from flask import Response, current_app, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.auth.forms import ForgotForm, NewPasswordForm
@@ -9,6 +9,7 @@ from zentry_web.services.errors import NotFoundError
 from zentry_web.web.actor import begin_session, current_actor, public
 from zentry_web.web.come_back import where_to
 from zentry_web.web.flash import success
+from zentry_web.web.headers import secret_page
 from zentry_web.web.htmx import go_to
 from zentry_web.web.services import services
 
@@ -36,7 +37,7 @@ def finish_signup(token: str) -> ResponseReturnValue:
         begin_session(form.result)
         success("Welcome to Zentry. Your account is ready.")
         return go_to(target)
-    return _secret_page(render_template("auth/finish_signup.html", form=form, waiting=waiting), form.status)
+    return secret_page(render_template("auth/finish_signup.html", form=form, waiting=waiting), form.status)
 
 
 @blueprint.route("/forgot", methods=["GET", "POST"])
@@ -66,12 +67,4 @@ def reset_password(token: str) -> ResponseReturnValue:
     ):
         success("Your password is changed. Log in with it.")
         return redirect(url_for("auth.login"), 303)
-    return _secret_page(render_template("auth/reset.html", form=form, email=user.email), form.status)
-
-
-def _secret_page(page: str, status: int) -> Response:
-    """A page whose address is a secret: no other site is told where one came from, and no cache keeps it."""
-    answer = current_app.make_response((page, status))
-    answer.headers["Referrer-Policy"] = "origin"
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return secret_page(render_template("auth/reset.html", form=form, email=user.email), form.status)

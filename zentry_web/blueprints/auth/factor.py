@@ -7,19 +7,13 @@ from zentry_web.blueprints.auth.forms import LoginForm, PasskeyLoginForm
 from zentry_web.blueprints.auth.routes import blueprint
 from zentry_web.domain.user import SignedIn
 from zentry_web.services.errors import AuthenticationRequiredError
-from zentry_web.web.actor import current_actor, public, signed_in_user
+from zentry_web.web.actor import current_actor, public, session_token
 from zentry_web.web.entering import browser_secret, enter, forget_waiting, waiting
 from zentry_web.web.flash import warning
 from zentry_web.web.forms import CodeOrPasskeyForm
 from zentry_web.web.htmx import go_to
 from zentry_web.web.safe_next import safe_next
 from zentry_web.web.services import services
-
-
-def session_here() -> str | None:
-    """The session that this browser has, for the log-in to end it."""
-    old = signed_in_user()
-    return old.session_token if old else None
 
 
 @blueprint.route("/login/factor", methods=["GET", "POST"])
@@ -46,8 +40,8 @@ def finish(secret: str, code: str, credential: str) -> SignedIn:
     """Bring what was given: a passkey's answer or a code."""
     auth, actor = services().get_auth_service(), current_actor()
     if credential:
-        return auth.passkeys.finish_factor(secret, credential, actor=actor, replaces=session_here())
-    return auth.pending.finish_with_code(secret, code, actor=actor, replaces=session_here())
+        return auth.passkeys.finish_factor(secret, credential, actor=actor, replaces=session_token())
+    return auth.pending.finish_with_code(secret, code, actor=actor, replaces=session_token())
 
 
 @blueprint.post("/login/factor.json")
@@ -69,7 +63,7 @@ def passkey_options() -> ResponseReturnValue:
 def passkey_login() -> ResponseReturnValue:
     """Sign in by a passkey, without a password."""
     wanted, passkeys = request.form.get("next", ""), services().get_auth_service().passkeys
-    form, old = PasskeyLoginForm(), session_here()
+    form, old = PasskeyLoginForm(), session_token()
     if form.submit(
         lambda: passkeys.login(browser_secret(), form.text("credential"), actor=current_actor(), replaces=old)
     ):

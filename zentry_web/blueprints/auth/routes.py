@@ -6,10 +6,11 @@ from flask.typing import ResponseReturnValue
 from zentry_web.blueprints.auth.forms import LoginForm, SignupForm, SignupWithPasswordForm, WelcomeForm
 from zentry_web.services.errors import ConflictError, NotFoundError
 from zentry_web.web import human
-from zentry_web.web.actor import current_actor, end_session, public, signed_in_user
+from zentry_web.web.actor import current_actor, end_session, public, session_token, signed_in_user
 from zentry_web.web.come_back import where_to
 from zentry_web.web.entering import enter
 from zentry_web.web.flash import success
+from zentry_web.web.headers import secret_page
 from zentry_web.web.htmx import go_to
 from zentry_web.web.safe_next import safe_next
 from zentry_web.web.services import services
@@ -52,9 +53,8 @@ def login() -> ResponseReturnValue:
         return redirect(target, 303)
     form, auth = LoginForm(), services().get_auth_service()
     if request.method == "POST":
-        old = signed_in_user()
         credentials = {"email": form.email.data, "password": form.password.data}
-        replaces = old.session_token if old else None
+        replaces = session_token()
         if form.submit(lambda: auth.login(credentials, actor=current_actor(), replaces=replaces)):
             return enter(form.result, target)
     shown = {"next": request.values.get("next", ""), "passkeys": auth.passkeys.possible}
@@ -86,7 +86,4 @@ def welcome(token: str) -> ResponseReturnValue:
             answer = enter(form.result, url_for("account.factor_needed" if led else "dashboard.overview"))
             success("Welcome. You are an admin." if user.is_admin else "Welcome back. Your password is set.")
             return answer
-    answer = current_app.make_response((render_template("auth/welcome.html", form=form, user=user), form.status))
-    answer.headers["Referrer-Policy"] = "origin"  # the address is a secret
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return secret_page(render_template("auth/welcome.html", form=form, user=user), form.status)

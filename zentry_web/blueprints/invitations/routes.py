@@ -1,6 +1,6 @@
 """The link of an invitation: what it is to, and yes or no. Its address is a secret."""
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from zentry_web.domain.team import ROLE_WORDS
@@ -8,6 +8,7 @@ from zentry_web.services.errors import NotFoundError
 from zentry_web.web.actor import current_actor, public, signed_in_user
 from zentry_web.web.come_back import come_back_to
 from zentry_web.web.flash import success
+from zentry_web.web.headers import secret_page
 from zentry_web.web.services import services
 
 blueprint = Blueprint("invitations", __name__, url_prefix="/invitations")
@@ -23,10 +24,7 @@ def show(token: str) -> Response:
     if signed_in_user() is None:
         come_back_to(request.path)
     page = render_template("invitations/show.html", invitation=found, token=token, words=ROLE_WORDS[found.role])
-    answer = current_app.make_response(page)
-    answer.headers["Referrer-Policy"] = "origin"  # the address is a secret
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return secret_page(page)
 
 
 @blueprint.post("/<token>/accept")
