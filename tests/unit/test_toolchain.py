@@ -13,7 +13,7 @@ pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "scripts").glob("requirements*.lock"))
-PIN = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
+PIN = re.compile(r"^([\w.-]+)(?:\[[\w,-]+\])?==([^\s;]+)", re.MULTILINE)
 
 
 def pins(name: str) -> dict[str, str]:
@@ -35,7 +35,7 @@ def wanted(*extras: str) -> list[Requirement]:
 def test_lock_names_no_place_and_hashes_everything(lock: Path) -> None:
     text = lock.read_text()
     assert not re.search(r"^\s*-|://|^/|@ ", re.sub(r"--hash=sha256:[0-9a-f]{64}", "", text), re.MULTILINE)
-    blocks = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
+    blocks = re.split(r"^(?=[\w.-]+(?:\[[\w,-]+\])?==)", text, flags=re.MULTILINE)[1:]
     assert blocks
     assert all("--hash=sha256:" in block for block in blocks)
 
