@@ -28,21 +28,20 @@ from zentry_web.domain.vm import (
 )
 from zentry_web.models import DbEvent, DbVM
 from zentry_web.services.access import member_projects, require_admin, require_member, require_self, require_vm
-from zentry_web.services.base_service import BaseService, Core, body_hash
+from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, ValidationError
 from zentry_web.services.event_log import for_viewer, read_events
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_landing import VMLanding
+from zentry_web.services.vm_launching import VMLaunching
 from zentry_web.services.vm_operations import OperationQueue, as_operation
 from zentry_web.services.vm_payer import Payer
 from zentry_web.services.vm_queries import VMList, matching, read_page, read_vm, with_rights
 from zentry_web.services.vm_records import VMRecords, is_billed_as_running
-from zentry_web.services.vm_requests import LaunchRequest, parse_launch
 from zentry_web.services.vm_resizing import VMResizing
 
-_LONGEST_KEY = 100
 _CREDIT_STOP_MARGIN = timedelta(seconds=15)  # before the end of a hold, whatever else is under way
 _LATE = timedelta(seconds=60)  # without a word from the hypervisor for so long, nothing is charged up to now
 
@@ -74,6 +73,7 @@ class VMService(BaseService):
         self.operations = OperationQueue(core)
         self.records = VMRecords(core, billing, self.operations)
         self.landing = VMLanding(core, billing, self.operations, self._accept)
+        self.launching = VMLaunching(core, billing, self.catalogue, self.payer, self.get_compute_status, self._accept)
         self.resizing = VMResizing(
             core, billing, self.catalogue, lambda: self.get_compute_status().capacity, self._accept
         )
@@ -114,23 +114,7 @@ class VMService(BaseService):
         """
         if actor is SYSTEM:
             actor = Actor(current_user.id, current_user.role)
-        request = parse_launch(vm_data)
-        if idempotency_key is not None and not 0 < len(idempotency_key) <= _LONGEST_KEY:
-            raise ValidationError("That request key is not usable.", details={"idempotency_key": "Not usable."})
-        fingerprint = body_hash(current_user.id, *(getattr(request, name) for name in LaunchRequest.__slots__))
-        with self.payer.words(actor, project_id=request.project_id), self.transaction() as session:
-            project = self.payer.lock(session, actor, request.project_id, ProjectAction.LAUNCH)
-            if idempotency_key and (made := self._made_before(session, idempotency_key, fingerprint)):
-                return read_vm(session, made)
-            size, image = self._check_choice(session, request)
-            vm = self._new_vm(request, size, image, project.owner_id)
-            vm.idempotency_key, vm.body_hash = idempotency_key, fingerprint
-            session.add(vm)
-            session.flush()
-            self._billing.budgets.require_room(vm, vm.running_micro_per_hour)
-            self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
-            self._accept(session, vm, OperationKind.CREATE, actor, "owner", {"size": size.name, "image": image.name})
-            return read_vm(session, vm.id)
+        return self.launching.request(vm_data, current_user, actor=actor, idempotency_key=idempotency_key)
 
     def start_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
         """Accept a start and hold its first hour. Raises ConflictError (the state), BudgetExceededError."""
@@ -327,70 +311,3 @@ class VMService(BaseService):
             operation_id=row.id,
         )
         return event_id, row
-
-    def _made_before(self, session: Session, key: str, fingerprint: str) -> str | None:
-        made = session.scalar(select(DbVM).where(DbVM.idempotency_key == key))
-        if made is None:
-            return None
-        if made.body_hash != fingerprint:
-            raise ConflictError("This form was already used to launch another machine. Open a new one.")
-        return made.id
-
-    def _check_choice(self, session: Session, request: LaunchRequest) -> tuple[Size, Image]:
-        size = self.catalogue.find_size(session, request.size_id)
-        image = self.catalogue.find_image(session, request.image_id)
-        errors: dict[str, str] = {}
-        if size is None or not size.active:
-            errors["size_id"] = "This size is no longer on offer. Choose another."
-        if image is None or not image.active:
-            errors["image_id"] = "This image is no longer on offer. Choose another."
-        elif not self._is_on_host(image):
-            errors["image_id"] = "This image is not on the host at present. Choose another."
-        elif size is not None and size.memory_mib < image.min_memory_mib:
-            errors["size_id"] = f"This image needs at least {image.min_memory_mib} MiB of memory."
-        elif size is not None and not self._fits_host(size):
-            errors["size_id"] = "No host here is large enough for this size. Choose a smaller one."
-        taken = select(DbVM.id).where(
-            DbVM.project_id == request.project_id, DbVM.name == request.name, DbVM.deleted_at.is_(None)
-        )
-        if session.scalar(taken):
-            errors["name"] = f"This project already has a machine named “{request.name}”."
-        if errors or size is None or image is None:
-            raise ValidationError("Please check the marked fields.", details=errors)
-        return size, image
-
-    def _is_on_host(self, image: Image) -> bool:
-        status = self.get_compute_status()
-        return not status.ok or image.driver_name in status.images
-
-    def _fits_host(self, size: Size) -> bool:
-        """Whether the host could hold it if it were empty; what is free now is the worker's to find out."""
-        capacity = self.get_compute_status().capacity
-        return size.vcpus <= capacity.get("vcpus", size.vcpus) and size.memory_mib <= capacity.get(
-            "memory_mib", size.memory_mib
-        )
-
-    def _new_vm(self, request: LaunchRequest, size: Size, image: Image, owner_id: str) -> DbVM:
-        return DbVM(
-            id=self.new_id("vm"),
-            project_id=request.project_id,
-            owner_id=owner_id,
-            name=request.name,
-            state=VMState.CREATING,
-            size_id=size.id,
-            image_id=image.id,
-            price_version_id=size.price_version_id,
-            image_price_version_id=image.price_version_id,
-            vcpus=size.vcpus,
-            memory_mib=size.memory_mib,
-            disk_gib=size.disk_gib,
-            running_micro_per_hour=size.running_micro_per_hour + image.surcharge_micro_per_hour,
-            stopped_micro_per_hour=size.stopped_micro_per_hour,
-            ssh_key=request.ssh_key,
-            user_data=request.user_data,
-            address="",
-            reach="",
-            state_reason="",
-            made=False,
-            created_at=self.now(),
-        )
