@@ -222,6 +222,8 @@ SIGHTS = (
     Sight("account", "owner", "/account"),
     Sight("admin-overview", "admin", "/admin"),
     Sight("admin-users", "admin", "/admin/users"),
+    Sight("admin-users-filtered", "admin", "/admin/users?role=user&mark=vms&sort=least"),
+    Sight("admin-users-nothing-found", "admin", "/admin/users?q=nobody-is-called-this"),
     Sight("admin-user", "admin", "/admin/users/{user}"),
     Sight("admin-vms", "admin", "/admin/vms"),
     Sight("admin-sizes", "admin", "/admin/sizes"),

@@ -107,6 +107,7 @@ RULES = {
     "billing.redeem": (SIGNED_IN, "GET POST"),
     "admin.overview": (ADMIN, "GET"),
     "admin.users": (ADMIN, "GET"),
+    "admin.users_file": (ADMIN, "GET"),
     "admin.user": (ADMIN, "GET POST"),
     "admin.disable_user": (ADMIN, "POST"),
     "admin.enable_user": (ADMIN, "POST"),

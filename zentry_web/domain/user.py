@@ -103,6 +103,9 @@ class UserRow:
     held_micro: int
     vm_count: int
     running_count: int
+    last_seen_at: datetime | None = None  # None: in no session that is still kept
+    has_factor: bool = False
+    deletion_at: datetime | None = None  # its owner asked for it
 
 
 @lru_cache(maxsize=1)

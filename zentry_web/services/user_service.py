@@ -5,14 +5,12 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from zentry_web.domain.billing import AccountKind
+from zentry_web.domain.directory import PeopleFilter
 from zentry_web.domain.event import Event
 from zentry_web.domain.overview import AdminOverview, BusyVM, Dashboard
-from zentry_web.domain.text import folded
 from zentry_web.domain.user import SYSTEM, Actor, User, UserRow
 from zentry_web.domain.vm import VM, VMState
 from zentry_web.models import (
-    DbAccount,
     DbEvent,
     DbEventPersonal,
     DbProject,
@@ -35,6 +33,7 @@ from zentry_web.services.fields import email_key, storable
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.project_service import ProjectService, as_project
 from zentry_web.services.usage_reports import month_spend, spend_by_project
+from zentry_web.services.user_directory import UserDirectory
 from zentry_web.services.vm_queries import as_vm, vm_query
 from zentry_web.services.vm_service import VMService
 
@@ -72,6 +71,7 @@ class UserService(BaseService):
         self._monitoring = monitoring
         self.closure = AccountClosure(core, auth, billing, project, vm)
         self.export = DataExport(core)
+        self.directory = UserDirectory(core)
 
     # -- accounts -------------------------------------------------------------------------------
 
@@ -86,18 +86,10 @@ class UserService(BaseService):
     ) -> list[UserRow]:
         """Accounts, newest first, with their credits (micro) and VMs; for admins.
 
-        ``search`` is part of an e-mail address or name, or an id; ``before`` the id of the last row seen. Three
-        statements whatever the number. Raises PermissionDeniedError.
+        ``search`` is part of an e-mail address or name, or an id; ``before`` the id of the last row seen. More filters
+        and orders: ``directory.list_people``. Raises PermissionDeniedError.
         """
-        require_admin(actor)
-        query = select(DbUser).order_by(DbUser.id.desc()).limit(limit)
-        if before is not None:
-            query = query.where(DbUser.id < before)
-        if search := storable(search).strip():
-            query = query.where(_matches(search))
-        with self.reading() as session:
-            users = [to_user(row) for row in session.scalars(query)]
-            return _user_rows(session, users)
+        return self.directory.list_people(PeopleFilter(search=search), actor=actor, before=before, limit=limit)
 
     def set_disabled(self, user_id: str, disabled: bool, *, actor: Actor = SYSTEM) -> User:
         """Shut an account out (its sessions end at once) or let it in again; for admins, not on themselves.
@@ -307,35 +299,6 @@ def _striking_vms(session: Session, user_id: str, busy_ids: list[str]) -> tuple[
     vms = [as_vm(row) for row in session.execute(query)]
     attention = tuple(vm for vm in vms if vm.state_reason)[:ATTENTION_VMS]
     return attention, {vm.id: vm for vm in vms if vm.id in busy_ids and vm.state == VMState.RUNNING}
-
-
-def _matches(search: str) -> ColumnElement[bool]:
-    return or_(
-        DbUser.email_key.contains(folded(search), autoescape=True),
-        DbUser.name.contains(search, autoescape=True),
-        func.lower(DbUser.name).contains(folded(search), autoescape=True),
-        DbUser.id == search,
-    )
-
-
-def _user_rows(session: Session, users: list[User]) -> list[UserRow]:
-    ids = [user.id for user in users]
-    accounts = select(DbAccount.owner_id, DbAccount.kind, DbAccount.balance).where(DbAccount.owner_id.in_(ids))
-    balances = {(owner_id, kind): balance for owner_id, kind, balance in session.execute(accounts)}
-    vms = select(DbVM.owner_id, DbVM.state, func.count()).where(DbVM.owner_id.in_(ids), DbVM.deleted_at.is_(None))
-    counts: dict[str, dict[str, int]] = {}
-    for owner_id, state, count in session.execute(vms.group_by(DbVM.owner_id, DbVM.state)):
-        counts.setdefault(owner_id, {})[state] = count
-    return [
-        UserRow(
-            user=user,
-            wallet_micro=balances.get((user.id, AccountKind.WALLET), 0),
-            held_micro=balances.get((user.id, AccountKind.HELD), 0),
-            vm_count=sum(counts.get(user.id, {}).values()),
-            running_count=counts.get(user.id, {}).get(VMState.RUNNING, 0),
-        )
-        for user in users
-    ]
 
 
 def _erase_event_fields(session: Session, row: DbUser) -> None:

@@ -20,6 +20,45 @@ def test_searching(as_admin, alice, bob, query, found):
     assert [link.text for link in page.find("//tbody//a")] == found
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("role=admin", {"Admin"}), ("role=user&state=disabled", {"Bob"}), ("mark=vms", {"Alice"}),
+        ("state=leaving", set()), ("mark=low", set()),
+        ("state=nonsense&role=system&mark=x&sort=y", {"Alice", "Bob", "Admin"}),
+    ],
+)  # fmt: skip
+def test_filters_are_in_the_address(as_admin, alice, bob, machine, query, found):
+    as_admin.post(f"/admin/users/{bob.id}/disable")
+    for htmx in (False, True):
+        page = as_admin.page(f"/admin/users?{query}", htmx=htmx)
+        assert {link.text for link in page.find("//tbody//a")} == found
+
+
+def test_orders_and_pages_keep_the_filter(as_admin, alice, bob, monkeypatch):
+    monkeypatch.setattr("zentry_web.blueprints.admin.people.PAGE_SIZE", 1)
+    monkeypatch.setattr("zentry_web.web.paging.last_key.__defaults__", (1,))
+    page = as_admin.page("/admin/users?role=user&sort=name")
+    assert [link.text for link in page.find("//tbody//a")] == ["Alice"]
+    assert page.find("//th[@aria-sort='ascending']/a[contains(., 'Person')]")
+    following = page.one("//a[@rel='next']").get("href")
+    assert "role=user" in following
+    assert "alice" not in following.lower()
+    second = as_admin.page(following)
+    assert [link.text for link in second.find("//tbody//a")] == ["Bob"]
+
+
+def test_the_file_is_safe_in_a_spreadsheet(as_admin, as_alice, alice, bob):
+    as_alice.post("/account", {"name": "=HYPERLINK(1)", "time_zone": "UTC"})
+    answer = as_admin.get("/admin/users.csv?role=user&sort=email")
+    assert answer.mimetype == "text/csv"
+    lines = answer.text.splitlines()
+    assert lines[0].startswith("id,email,name,role,")
+    assert [line.split(",")[1] for line in lines[1:]] == [alice.email, bob.email]
+    assert "'=HYPERLINK(1)" in lines[1]
+    assert "zentry-users.csv" in answer.headers["Content-Disposition"]
+
+
 @pytest.mark.parametrize(("direction", "left"), [("add", "7.5000"), ("deduct", "2.5000")])
 @pytest.mark.parametrize("htmx", [False, True])
 def test_credits_change_with_a_reason(as_admin, as_alice, alice, direction, left, htmx):

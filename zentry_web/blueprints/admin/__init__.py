@@ -1,8 +1,19 @@
-"""admin: routes.py (overview, machines, images, trail, health), people.py (accounts), prices.py (sizes), ledger.py,
-price_changes.py (new prices from a date on), payments.py, vouchers.py, approvals.py (and refunds),
-books.py (revenue, liability, write-offs)."""
+"""admin: routes.py (overview, machines, images, trail, health), people.py (accounts), person.py (one of them),
+prices.py (sizes), ledger.py, price_changes.py (new prices from a date on), payments.py, vouchers.py,
+approvals.py (and refunds), books.py (revenue, liability, write-offs)."""
 
-from . import approvals, books, ledger, payments, people, price_changes, prices, vouchers
+from . import approvals, books, ledger, payments, people, person, price_changes, prices, vouchers
 from .routes import blueprint
 
-__all__ = ["approvals", "blueprint", "books", "ledger", "payments", "people", "price_changes", "prices", "vouchers"]
+__all__ = [
+    "approvals",
+    "blueprint",
+    "books",
+    "ledger",
+    "payments",
+    "people",
+    "person",
+    "price_changes",
+    "prices",
+    "vouchers",
+]

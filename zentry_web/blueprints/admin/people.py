@@ -1,85 +1,91 @@
-"""For admins: accounts, their credits, and whether they may log in."""
+"""For admins: the list of accounts, filtered and sorted in the address, and the same as a file."""
 
-import secrets
+from enum import StrEnum
+from typing import Any, TypeVar
 
-from flask import redirect, render_template, request, url_for
+from flask import Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
-from zentry_web.blueprints.admin.forms import CreditForm
 from zentry_web.blueprints.admin.routes import blueprint
-from zentry_web.domain.books import Approval
-from zentry_web.web.activity import activity_lines
+from zentry_web.domain.bill_csv import iso
+from zentry_web.domain.directory import PeopleFilter, PeopleMark, PeopleSort, PeopleState
+from zentry_web.domain.user import Role
 from zentry_web.web.actor import current_actor
-from zentry_web.web.flash import success
-from zentry_web.web.htmx import go_to, is_htmx
-from zentry_web.web.paging import PAGE_SIZE, last_key, pages, text_argument
+from zentry_web.web.files import csv_file
+from zentry_web.web.htmx import is_htmx
+from zentry_web.web.paging import PAGE_SIZE, here, last_key, pages, text_argument
 from zentry_web.web.services import services
 
-RECENT = 10
+COLUMNS = (
+    "id", "email", "name", "role", "disabled_at", "deletion_at", "can_use_micro", "set_aside_micro", "machines",
+    "running", "second_factor", "last_seen_at", "created_at",
+)  # fmt: skip
+Choice = TypeVar("Choice", bound=StrEnum)
+ROLES = (Role.USER, Role.ADMIN)
+
+
+def wanted_people(values: MultiDict[str, str]) -> PeopleFilter:
+    """The filter that an address or a form names; what it cannot mean is left out."""
+    return PeopleFilter(
+        search=values.get("q", "").replace("\x00", "").strip()[:100],
+        role=_choice(Role, values.get("role", "")) if values.get("role") in ROLES else None,
+        state=_choice(PeopleState, values.get("state", "")),
+        mark=_choice(PeopleMark, values.get("mark", "")),
+    )
+
+
+def filter_fields(wanted: PeopleFilter) -> dict[str, Any]:
+    """The filter as the arguments of an address."""
+    fields = {"q": wanted.search, "role": wanted.role, "state": wanted.state, "mark": wanted.mark}
+    return {name: str(value) for name, value in fields.items() if value}
+
+
+def _choice(kind: type[Choice], value: str) -> Choice | None:
+    return kind(value) if value in {each.value for each in kind} else None
 
 
 @blueprint.get("/users")
 def users() -> ResponseReturnValue:
-    """All accounts."""
-    search = text_argument("q")
-    rows = (
-        services()
-        .get_user_service()
-        .list_users(actor=current_actor(), search=search, before=text_argument("before") or None, limit=PAGE_SIZE)
-    )
+    """Accounts that fit the address."""
+    wanted, sort = wanted_people(request.args), _choice(PeopleSort, text_argument("sort")) or PeopleSort.NEWEST
+    rows = services().get_user_service().directory.list_people(
+        wanted, actor=current_actor(), sort=sort, before=text_argument("before") or None, limit=PAGE_SIZE
+    )  # fmt: skip
     template = "admin/_users.html" if is_htmx() else "admin/users.html"
-    return render_template(template, rows=rows, search=search, **pages(last_key([row.user for row in rows], "id")))
-
-
-@blueprint.route("/users/<user_id>", methods=["GET", "POST"])
-def user(user_id: str) -> ResponseReturnValue:
-    """One account. A POST adds or deducts credits, with a reason."""
-    actor, billing, people = current_actor(), services().get_billing_service(), services().get_user_service()
-    form = CreditForm(data={"idempotency_key": secrets.token_hex(16)})
-    person = people.get_user(user_id, actor=actor)
-    if request.method == "POST":
-        change = billing.deduct_credits if form.direction.data == "deduct" else billing.add_credits
-        key = form.idempotency_key.data or None
-        if form.submit(
-            lambda: change(user_id, form.amount.micro or 0, form.text("description"), actor=actor, idempotency_key=key)
-        ):
-            if isinstance(form.result, Approval):
-                success("That is a large amount: it waits for a second admin, who has been told.")
-                return go_to(url_for("admin.approvals"))
-            success(f"The credits of {person.name} are changed.")
-            return go_to(url_for("admin.user", user_id=user_id))
+    shown = {"rows": rows, "wanted": wanted, "sort": sort, "roles": ROLES, "heads": _heads(sort)}
+    file_url = url_for("admin.users_file", **filter_fields(wanted), sort=sort)
     return render_template(
-        "admin/user.html",
-        form=form,
-        person=person,
-        wallet=billing.get_balance(user_id, actor=actor),
-        transactions=billing.list_transactions(user_id, actor=actor, limit=RECENT),
-        vms=services().get_vm_service().list_vms(user_id, actor=actor, limit=RECENT),
-        lines=activity_lines(people.list_activity(user_id, actor=actor, limit=RECENT), with_address=True),
-    ), form.status
+        template, **shown, file_url=file_url, **pages(last_key([row.user for row in rows], "id"))
+    )  # fmt: skip
 
 
-@blueprint.post("/users/<user_id>/disable")
-def disable_user(user_id: str) -> ResponseReturnValue:
-    """Let an account log in no more, and end its sessions."""
-    services().get_user_service().set_disabled(user_id, True, actor=current_actor())
-    success("The account is disabled: it cannot log in any more.")
-    return redirect(url_for("admin.user", user_id=user_id), 303)
+@blueprint.get("/users.csv")
+def users_file() -> Response:
+    """The same accounts as a file."""
+    wanted, sort = wanted_people(request.args), _choice(PeopleSort, text_argument("sort")) or PeopleSort.NEWEST
+    found = services().get_user_service().directory.export(wanted, actor=current_actor(), sort=sort)
+    rows = (
+        (
+            row.user.id, row.user.email, row.user.name, str(row.user.role), iso(row.user.disabled_at),
+            iso(row.deletion_at), row.wallet_micro, row.held_micro, row.vm_count, row.running_count,
+            "yes" if row.has_factor else "no", iso(row.last_seen_at), iso(row.user.created_at),
+        )
+        for row in found
+    )  # fmt: skip
+    return csv_file("zentry-users", COLUMNS, rows)
 
 
-@blueprint.post("/users/<user_id>/password-link")
-def password_link(user_id: str) -> ResponseReturnValue:
-    """A link by which the person chooses a new password, shown this once: it is in no address and no log."""
-    actor = current_actor()
-    person = services().get_user_service().get_user(user_id, actor=actor)
-    token = services().get_auth_service().make_password_link(user_id, actor=actor)
-    link = url_for("auth.welcome", token=token, _external=True)
-    return render_template("admin/password_link.html", person=person, link=link)
+def _heads(sort: PeopleSort) -> dict[str, dict[str, str]]:
+    """What the table's heads lead to, and which of them it is sorted by."""
 
+    def head(up: PeopleSort, down: PeopleSort | None = None) -> dict[str, str]:
+        following = down if sort == up and down else up
+        shown = {up: "asc", down: "desc"}.get(sort, "")
+        return {"sort": here(sort=following, before=None), "sorted": shown}
 
-@blueprint.post("/users/<user_id>/enable")
-def enable_user(user_id: str) -> ResponseReturnValue:
-    """Let an account log in again."""
-    services().get_user_service().set_disabled(user_id, False, actor=current_actor())
-    success("The account is enabled again.")
-    return redirect(url_for("admin.user", user_id=user_id), 303)
+    return {
+        "person": head(PeopleSort.NAME),
+        "credits": head(PeopleSort.LEAST, PeopleSort.MOST),
+        "since": head(PeopleSort.OLDEST, PeopleSort.NEWEST),
+    }
