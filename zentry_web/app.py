@@ -16,6 +16,7 @@ from zentry_web.blueprints import (
     billing,
     dashboard,
     health,
+    internal,
     invitations,
     projects,
     public,
@@ -104,6 +105,7 @@ def _init_web(app: Flask, config: Config, container: ServiceContainer) -> None:
     access_log.init_access_log(app)
     csrf = CSRFProtect(app)
     csrf.exempt(webhooks.receive)  # its own signature says who sends it
+    csrf.exempt(internal.blueprint)  # other processes, with their tokens
     csrf.exempt(api.blueprint)  # it takes tokens, never the cookie
     actor.init_login(app)
     flash.init_flash(app)
@@ -116,8 +118,8 @@ def _init_web(app: Flask, config: Config, container: ServiceContainer) -> None:
 
 
 def _register_blueprints(app: Flask, config: Config) -> None:
-    pages = (public, auth, dashboard, projects, invitations, vms, billing, account, admin, live_pages, health, webhooks)
-    for package in pages:
+    pages = (public, auth, dashboard, projects, invitations, vms, billing, account, admin, live_pages)
+    for package in (*pages, health, webhooks, internal):
         app.register_blueprint(package.blueprint)
     api.init_api(app)
     if config.environment == "development":

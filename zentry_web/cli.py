@@ -74,6 +74,7 @@ def worker() -> None:
         checkpoint=checkpoint,
         folder=config.data,
         mailer=make_mailer(config.smtp_url, config.mail_sender),
+        port=config.worker_port,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.stop.set())
@@ -211,6 +212,39 @@ def compute() -> None:
         click.echo(f"  {name}: {value}")
     driver.close()
     sys.exit(0 if health.ok else 1)
+
+
+@main.command("service-token")
+@click.argument("audience", type=click.Choice(["worker", "web"]))
+@click.option("--caller", default="operator", show_default=True, type=click.Choice(["operator", "agent"]))
+def service_token(audience: str, caller: str) -> None:
+    """Print a token with which to call AUDIENCE over HTTP for five minutes (Authorization: Bearer TOKEN)."""
+    from zentry_web.domain.token import Party
+
+    container = _container(_config())
+    click.echo(container.service_tokens.issue(Party(caller), Party(audience)))
+    container.close()
+
+
+@main.command("worker-ready")
+@click.option("--seconds", default=3.0, show_default=True, help="How long to wait for an answer.")
+def worker_ready(seconds: float) -> None:
+    """Ask the worker on this machine whether its loops go round; exit 1 when not (ZENTRY_WORKER_PORT)."""
+    from zentry_web.domain.token import Party
+
+    config = _config()
+    if not config.worker_port:
+        raise click.ClickException("The worker has no port: set ZENTRY_WORKER_PORT.")
+    container = _container(config)
+    token = container.service_tokens.issue(Party.OPERATOR, Party.WORKER)
+    container.close()
+    address = f"http://127.0.0.1:{config.worker_port}/readyz"
+    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310 (our own address)
+            click.echo(answer.read().decode())
+    except OSError as error:  # refused, too late, or an answer that says not ready
+        raise click.ClickException(f"The worker is not ready: {error}") from None
 
 
 @main.command("seed-demo")

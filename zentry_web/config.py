@@ -33,6 +33,7 @@ class Config(BaseSettings):
     smtp_url: str = ""  # smtp://host:port or smtps://user:password@host:port; without it nothing is mailed
     mail_from: str = ""  # Zentry <zentry@HOST>
     metrics_token: str = ""  # bearer token for /metrics; without it /metrics does not exist
+    worker_port: int = Field(0, ge=0, le=65535)  # the worker's health and figures, on loopback; 0: not served
     environment: Literal["production", "development", "test"] = "production"
 
     payments: Literal["", "none", "stripe", "test"] = ""  # none in production, else test

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.integration
 
 ANYONE, SIGNED_IN, OWNER, ADMIN = "anyone", "signed in", "owner", "admin"
 SIGNED = "a provider with its signature"
+PROCESS = "another process with its service token"  # tests/functional/internal
 PROGRAM = "program"  # takes tokens, never the cookie: tests/functional/api
 
 # endpoint: (who may call it, its methods)
@@ -152,12 +153,14 @@ RULES = {
     "admin.interval": (ADMIN, "GET"),
     "admin.refund": (ADMIN, "GET POST"),
     "live.events": (SIGNED_IN, "GET"),
+    "internal.take_metrics": (PROCESS, "POST"),
     "health.alive": (ANYONE, "GET"),
     "health.ready": (ANYONE, "GET"),
     "health.metrics": (ANYONE, "GET"),
 }
 CALLS = [(endpoint, method) for endpoint, (_, methods) in RULES.items() for method in methods.split()]
-GUARDED = [(endpoint, method) for endpoint, method in CALLS if RULES[endpoint][0] not in (ANYONE, SIGNED, PROGRAM)]
+OPEN = (ANYONE, SIGNED, PROGRAM, PROCESS)
+GUARDED = [(endpoint, method) for endpoint, method in CALLS if RULES[endpoint][0] not in OPEN]
 
 
 def address(web, endpoint, **ids):
@@ -245,7 +248,7 @@ def test_people_who_are_no_admins_are_refused(as_alice, where):
 
 def test_no_post_works_without_its_token(as_admin, where):
     for endpoint, method in CALLS:
-        if method == "POST" and RULES[endpoint][0] not in (SIGNED, PROGRAM):
+        if method == "POST" and RULES[endpoint][0] not in (SIGNED, PROGRAM, PROCESS):
             answer = as_admin.post(where(endpoint), csrf=False)
             assert answer.status_code == 400, endpoint
             assert "reload it" in answer.text, endpoint

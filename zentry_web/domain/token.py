@@ -11,6 +11,15 @@ class TokenKind(StrEnum):
     PERSONAL = "personal"  # made by hand, with scopes and an end
 
 
+class Party(StrEnum):
+    """Who takes part in calls between processes."""
+
+    WEB = "web"
+    WORKER = "worker"
+    AGENT = "agent"  # something beside Zentry that hands samples in
+    OPERATOR = "operator"  # whoever runs the machine, by hand or by a scraper
+
+
 class Scope(StrEnum):
     ACCOUNT_READ = "account:read"
     VMS_READ = "vms:read"

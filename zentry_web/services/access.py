@@ -100,6 +100,12 @@ def require_vm(
     return found[0]
 
 
+def find_vm_owners(session: Session, vm_ids: Collection[str]) -> dict[str, str]:
+    """Who pays for each of these VMs; deleted and unknown ones are left out. One statement, for Zentry itself."""
+    query = select(DbVM.id, DbVM.owner_id).where(DbVM.id.in_(vm_ids), DbVM.deleted_at.is_(None))
+    return {row.id: row.owner_id for row in session.execute(query)}
+
+
 def as_role(actor: Actor, role: str | None) -> ProjectRole | None:
     """As what ``actor`` acts in a project in which they have ``role``: Zentry's admins act as owners."""
     if actor.is_admin:

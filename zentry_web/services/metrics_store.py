@@ -37,7 +37,7 @@ class MetricsStore(BaseService):
             if latest:
                 statement = self._insert(DbLatest)
                 changed = {name: statement.excluded[name] for name in (*heads[1:], "owner_id")}
-                newer = statement.excluded.at >= DbLatest.at
+                newer = statement.excluded.at > DbLatest.at  # the first of a moment stays, here too
                 session.execute(
                     statement.on_conflict_do_update(index_elements=["vm_id"], set_=changed, where=newer),
                     [{name: getattr(sample, name) for name in heads} | {"owner_id": owner} for owner, sample in pairs],

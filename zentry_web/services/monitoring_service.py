@@ -1,6 +1,8 @@
 """MonitoringService: metrics of VMs in a store of their own, console logs, and the health of Zentry's parts."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,13 +13,14 @@ from zentry_web.domain.monitoring import ComputeStatus, ConsoleTail, Heartbeat, 
 from zentry_web.domain.project import ProjectAction
 from zentry_web.domain.user import SYSTEM, Actor, Role
 from zentry_web.models import DbLatest
-from zentry_web.services.access import require_vm
+from zentry_web.services.access import find_vm_owners, require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import ValidationError
 from zentry_web.services.metrics_store import BASE_STEP_SECONDS, COLUMNS, MetricsStore
 from zentry_web.services.processes import Processes
 
 WORKER_LATE_SECONDS = 30
+_VM_ID = re.compile(r"vm_[a-z0-9]{1,36}")
 _AHEAD = timedelta(seconds=60)  # how far a sender's clock may be ahead of ours
 _CHUNK = 250  # samples per transaction: a short one, and few enough parameters for every database
 
@@ -49,6 +52,25 @@ class MonitoringService(BaseService):
         sample = _parse_sample(vm_id, metrics_data, self.now())
         self.record_samples([(owner_id, sample)])
         return sample
+
+    def ingest_metrics(self, samples: object) -> int:
+        """Store what another process hands in: up to 250 samples, each a dict with ``vm_id``, ``at`` (ISO 8601 with
+        its zone; default: now) and the figures of ``record_vm_metrics``. All or none. Raises ValidationError."""
+        if not isinstance(samples, list) or not 0 < len(samples) <= _CHUNK:
+            raise ValidationError("These metrics cannot be stored.", details={"samples": f"Must be 1 to {_CHUNK}."})
+        now, parsed, errors = self.now(), list[Sample](), dict[str, str]()
+        for number, data in enumerate(samples):
+            try:
+                parsed.append(_parse_handed_in(data, now))
+            except ValidationError as error:
+                errors |= {f"samples.{number}.{field}": text for field, text in error.details.items()}
+        with self.reading() as session:
+            owners = find_vm_owners(session, {sample.vm_id for sample in parsed})
+        errors |= {f"vm.{each.vm_id}": "There is no such machine." for each in parsed if each.vm_id not in owners}
+        if errors:
+            raise ValidationError("These metrics cannot be stored.", details=errors)
+        self.record_samples([(owners[sample.vm_id], sample) for sample in parsed])
+        return len(parsed)
 
     def record_samples(self, samples: Iterable[tuple[str, Sample]], *, latest: bool = True) -> None:
         """Store many (owner id, sample) pairs at once; a sample that is there already stays as it is.
@@ -188,6 +210,17 @@ class MonitoringService(BaseService):
 def _step_seconds(start: datetime, end: datetime, max_points: int) -> int:
     wanted = (end - start).total_seconds() / max(1, max_points)
     return max(BASE_STEP_SECONDS, -int(-wanted // BASE_STEP_SECONDS) * BASE_STEP_SECONDS)
+
+
+def _parse_handed_in(data: object, now: datetime) -> Sample:
+    vm_id = data.get("vm_id") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(vm_id, str) or not _VM_ID.fullmatch(vm_id):
+        raise ValidationError("These metrics cannot be stored.", details={"vm_id": "Must be a machine's id."})
+    at = data.get("at")
+    if isinstance(at, str):
+        with suppress(ValueError):  # text that is no time is refused below, with the other fields
+            data = data | {"at": datetime.fromisoformat(at)}
+    return _parse_sample(vm_id, data, now)
 
 
 def _parse_sample(vm_id: str, data: dict[str, Any], now: datetime) -> Sample:

@@ -52,11 +52,12 @@ class SecretBox:
 
     def keyed_hash(self, text: str, *, use: str) -> str:
         """A hash that nobody can search back without the secret key."""
-        return hmac.new(self._key(use), text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.key_for(use), text.encode(), hashlib.sha256).hexdigest()
 
     def _fernet(self, use: str) -> Fernet:
-        return Fernet(base64.urlsafe_b64encode(self._key(use)))
+        return Fernet(base64.urlsafe_b64encode(self.key_for(use)))
 
-    def _key(self, use: str) -> bytes:
+    def key_for(self, use: str) -> bytes:
+        """32 bytes derived for this use alone: whoever learns them knows neither the secret key nor other uses'."""
         derivation = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"zentry:{use}".encode())
         return derivation.derive(self._secret_key)

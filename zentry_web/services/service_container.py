@@ -18,6 +18,7 @@ from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.notices import MailSettings
 from zentry_web.services.project_service import ProjectService
 from zentry_web.services.secret_box import FactorSettings
+from zentry_web.services.service_tokens import ServiceTokens
 from zentry_web.services.user_service import UserService
 from zentry_web.services.vm_service import VMService
 
@@ -147,6 +148,11 @@ class ServiceContainer:
     @property
     def database(self) -> Database:
         return self.parts.core.database
+
+    @property
+    def service_tokens(self) -> ServiceTokens:
+        """What processes show each other, under this Zentry's secret key."""
+        return ServiceTokens(self.parts.settings.factors.secret_key, self.clock)
 
     @property
     def metrics_database(self) -> Database:

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, SecurityError
 from zentry_web.domain.money import format_credits
 from zentry_web.services.errors import ServiceError
 from zentry_web.web.context import bare_context
-from zentry_web.web.htmx import is_htmx, wants_json
+from zentry_web.web.htmx import is_for_programs, is_htmx, wants_json
 from zentry_web.web.proof import keep_form, page_of_request
 from zentry_web.web.request_id import request_id
 
@@ -112,7 +112,7 @@ def respond(problem: Problem) -> Response:
     else:
         response = make_response(_page(problem))
     response.status_code = problem.status
-    if problem.status == 401 and request.path.startswith("/api/"):
+    if problem.status == 401 and is_for_programs():
         response.headers["WWW-Authenticate"] = "Bearer"
     if problem.details.get("retry_after"):
         response.headers["Retry-After"] = str(int(problem.details["retry_after"]))
@@ -189,7 +189,7 @@ def proof_needed(error: ServiceError) -> Response:
 
 def on_service_error(error: ServiceError) -> Response:
     """Answer a refusal by a service."""
-    if error.error_code == "AUTHENTICATION_REQUIRED" and not request.path.startswith("/api/"):
+    if error.error_code == "AUTHENTICATION_REQUIRED" and not is_for_programs():
         return login_needed()
     if error.error_code == "PROOF_REQUIRED":
         return proof_needed(error)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from flask import Flask, Response, request
 
 from zentry_web.web.actor import known_user
+from zentry_web.web.htmx import is_for_programs
 
 _DIRECTIVES = {
     "default-src": "'none'",
@@ -60,7 +61,7 @@ def init_headers(app: Flask, *, is_https: bool) -> None:
 
 def _add_caching(response: Response) -> None:
     response.vary.update(["HX-Request", "HX-Boosted", "Cookie"])
-    if known_user() is not None or response.status_code >= 400 or request.path.startswith("/api/"):
+    if known_user() is not None or response.status_code >= 400 or is_for_programs():
         response.headers["Cache-Control"] = "no-store"
     else:
         response.headers.setdefault("Cache-Control", "no-cache")

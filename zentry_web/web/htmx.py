@@ -16,9 +16,14 @@ def go_to(url: str) -> BaseResponse:
     return redirect(url, 303)
 
 
+def is_for_programs() -> bool:
+    """Whether the address is one that only programs call: the API, and what processes tell each other."""
+    return request.path.startswith(("/api/", "/internal/"))
+
+
 def wants_json() -> bool:
     """Whether the caller asked for JSON rather than a page."""
     best = request.accept_mimetypes.best_match(["text/html", "application/json", "application/problem+json"])
-    if request.path.startswith("/api/") or request.path.endswith(".json"):
+    if is_for_programs() or request.path.endswith(".json"):
         return True
     return (best or "text/html").endswith("json")

@@ -18,6 +18,7 @@ from zentry_web.adapters.compute.base import ComputeDriver, ComputeError
 from zentry_web.adapters.mailer import Mailer, NullMailer
 from zentry_web.services.service_container import ServiceContainer
 from zentry_web.services.vm_operations import Claim
+from zentry_web.worker.door import Door
 from zentry_web.worker.lifeline import Lifeline
 from zentry_web.worker.machine_events import MachineEvents
 from zentry_web.worker.operations import OperationRunner
@@ -32,6 +33,7 @@ CLAIM_SECONDS = 0.2
 OPERATION_THREADS = 16  # they wait more than they work
 HEARTBEAT_SECONDS = 5
 MIN_LEASE_SECONDS = 15
+LATE_SECONDS = 30  # beyond three rounds, before a loop counts as stuck
 
 _rounds = Counter("zentry_worker_rounds_total", "Rounds of a worker's loop", ["loop", "outcome"])
 _round_seconds = Histogram("zentry_worker_round_seconds", "Time of one round of a worker's loop", ["loop"])
@@ -67,8 +69,10 @@ class Worker:
         checkpoint: Callable[[str], None],
         folder: Path,
         mailer: Mailer | None = None,
+        port: int = 0,
     ) -> None:
-        """``folder`` is the data folder, where workers tell each other that they live."""
+        """``folder`` is the data folder, where workers tell each other that they live; ``port`` that of the door on
+        loopback (0: none)."""
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"[:60]
         self.stop = threading.Event()
         self._container = container
@@ -80,6 +84,8 @@ class Worker:
         self._pace = pace
         self._folder = folder
         self._mailer = mailer or NullMailer()
+        self._due: dict[str, float] = {}  # by when each loop has to have gone round
+        self._door = Door(port, container.service_tokens, self._late) if port else None
         self._runner = OperationRunner(
             self._vms,
             driver,
@@ -113,8 +119,11 @@ class Worker:
             ("housekeeping", self._keep_house, self._pace.housekeeping),
         ]
         threads = [threading.Thread(target=self._loop, args=loop, name=loop[0]) for loop in loops]
+        self._due = {job: time.monotonic() + LATE_SECONDS + 3 * seconds for job, _, seconds in loops}
         for thread in threads:
             thread.start()
+        if self._door is not None:
+            self._door.open()
         try:
             self._do_operations()
         finally:
@@ -122,6 +131,8 @@ class Worker:
             self._events.something.set()
             for thread in threads:
                 thread.join()
+            if self._door is not None:
+                self._door.close()
             self._quietly(lambda: monitoring.processes.step_down(self.name))
             driver.close()
             lifeline.cut()
@@ -142,6 +153,7 @@ class Worker:
             started = time.monotonic()
             error = self._round(job, round_once, seconds)
             took = time.monotonic() - started
+            self._due[job] = time.monotonic() + LATE_SECONDS + 3 * seconds
             if error or started - beaten >= HEARTBEAT_SECONDS:
                 self._beat(job, took, error)
                 beaten = started
@@ -165,6 +177,10 @@ class Worker:
     def _beat(self, job: str, took: float, error: str) -> None:
         processes = self._monitoring.processes
         self._quietly(lambda: processes.record_heartbeat(self.name, job, round(took * 1000), error))
+
+    def _late(self) -> dict[str, int]:
+        now = time.monotonic()
+        return {job: int(now - due) for job, due in list(self._due.items()) if due < now}
 
     def _rest(self, job: str, seconds: float) -> None:
         """Wait for the next round; the reconciler also wakes on the hypervisor's events."""
