@@ -18,6 +18,7 @@ from tests.services.soft_key import SoftKey
 from zentry_web.adapters.clock import ManualClock
 from zentry_web.config import Config
 from zentry_web.demo import seed
+from zentry_web.domain.announcement import AnnouncementDraft
 from zentry_web.domain.money import MICRO
 from zentry_web.domain.payments import AutoTopUp
 from zentry_web.domain.prices import ItemKind, PriceItem
@@ -241,6 +242,9 @@ SIGHTS = (
     Sight("admin-payments", "admin", "/admin/payments"),
     Sight("admin-payments-nothing-found", "admin", "/admin/payments?q=nobody"),
     Sight("admin-payment", "admin", "/admin/payments/{paid}"),
+    Sight("admin-announcements", "admin", "/admin/announcements"),
+    Sight("admin-announcement", "admin", "/admin/announcements/{announcement}", partial(_press, "Preview")),
+    Sight("admin-announcement-mistakes", "admin", "/admin/announcements/new", partial(_press, "Announce")),
     Sight("admin-audit", "admin", "/admin/audit"),
     Sight("admin-system", "admin", "/admin/system"),
     Sight("admin-ledger", "admin", "/admin/ledger"),
@@ -341,6 +345,7 @@ class Furnished:
             **self._bills(owner.id, newcomer.id),
             **self._payments(owner),
             "voucher": self._vouchers(owner.id),
+            "announcement": self._announce(admin),
             "capped_project": self._budgets(owner, project),
             **self._prices(admin),
             "failed": self._launch(owner, project, "unlucky", ("fault", "create", "refuse"), is_failed).id,
@@ -421,6 +426,19 @@ class Furnished:
         capped = projects.create_project({"name": "trial"}, owner).id
         billing.budgets.set_budget(capped, 1_000, (100,), hard_cap=True)
         return capped
+
+    def _announce(self, admin: User) -> str:
+        """One of each level, on every page from now on; returns the id of one that can be changed."""
+        told, actor = self.product.container.get_user_service().announcements, Actor(admin.id, admin.role)
+        now = self.product.container.clock.now()
+        end = now + timedelta(days=2)
+        warning = (
+            "On Saturday from 9 to 10 the host is restarted. Machines that run are off meanwhile and started again."
+        )
+        told.create(AnnouncementDraft("info", "There are new sizes.", now, link="/credits/prices"), actor=actor)
+        told.create(AnnouncementDraft("critical", "No machine can be launched at present.", now, end), actor=actor)
+        public = AnnouncementDraft("warning", warning, now, end, "https://example.com/status", "Status", True)
+        return told.create(public, actor=actor).id
 
     def _vouchers(self, owner_id: str) -> str:
         """One of each state that comes without waiting; returns the id of one that works."""

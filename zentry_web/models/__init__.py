@@ -1,5 +1,6 @@
 """Tables only. Importing this package registers all of them."""
 
+from zentry_web.models.announcement import DbAnnouncement, DbAnnouncementDismissal
 from zentry_web.models.billing import (
     DbAccount,
     DbCharge,
@@ -34,6 +35,8 @@ from zentry_web.models.voucher import DbVoucher, DbVoucherRedemption
 
 __all__ = [
     "DbAccount",
+    "DbAnnouncement",
+    "DbAnnouncementDismissal",
     "DbApiToken",
     "DbApproval",
     "DbAuthSession",

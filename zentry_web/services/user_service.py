@@ -23,6 +23,7 @@ from zentry_web.services.access import member_projects, read_audience, require_a
 from zentry_web.services.account_closure import AccountClosure
 from zentry_web.services.account_rows import require_user_row, to_user
 from zentry_web.services.accounts import UNKNOWN_ACCOUNT
+from zentry_web.services.announcements import Announcements
 from zentry_web.services.auth_service import AuthService
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
@@ -72,6 +73,7 @@ class UserService(BaseService):
         self.closure = AccountClosure(core, auth, billing, project, vm)
         self.export = DataExport(core)
         self.directory = UserDirectory(core)
+        self.announcements = Announcements(core)
 
     # -- accounts -------------------------------------------------------------------------------
 
@@ -125,6 +127,7 @@ class UserService(BaseService):
             self._billing.notices.erase(user_id)
             self._billing.payments.erase(user_id)
             self._project.members.erase(user_id)
+            self.announcements.erase(user_id)
             self._project.invitations.erase(user_id, row.email)
             row.email = row.email_key = f"{user_id}@erased.invalid"
             row.name, row.password_hash, row.time_zone = "Erased account", None, "UTC"

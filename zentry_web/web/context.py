@@ -5,6 +5,7 @@ from typing import Any
 from flask import Flask, current_app, g, request
 from werkzeug.local import LocalProxy
 
+from zentry_web.domain.announcement import Announcement
 from zentry_web.domain.billing import Balance
 from zentry_web.domain.monitoring import ComputeStatus
 from zentry_web.domain.user import MIN_PASSWORD
@@ -53,6 +54,14 @@ def count_approvals() -> int:
     return services().get_billing_service().books.approvals.count_pending()
 
 
+def list_announcements() -> list[Announcement]:
+    """What admins tell whoever looks at this page; one look per request."""
+    if "announcements" not in g:
+        user = signed_in_user()
+        g.announcements = services().get_user_service().announcements.list_shown(user.id if user else None)
+    return g.announcements  # type: ignore[no-any-return]
+
+
 def bare_context() -> dict[str, Any]:
     """The layouts' variables without any look into the database: for error pages."""
     return {
@@ -64,6 +73,7 @@ def bare_context() -> dict[str, Any]:
         "balance": None,
         "unread_notices": 0,
         "pending_approvals": 0,
+        "announcements": (),
     }
 
 
@@ -76,6 +86,7 @@ def page_context() -> dict[str, Any]:
         "unread_notices": LocalProxy(count_unread) if user else 0,
         "pending_approvals": LocalProxy(count_approvals) if user and user.is_admin else 0,
         "compute": LocalProxy(get_compute),
+        "announcements": LocalProxy(list_announcements),
     }
 
 

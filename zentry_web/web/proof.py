@@ -44,13 +44,13 @@ def take_kept_form() -> KeptForm | None:
     return KeptForm(kept["path"], tuple((name, value) for name, value in kept["fields"]))
 
 
-def page_of_request() -> str:
-    """The page the person is on: this one, or the one whose form was sent."""
+def page_of_request(otherwise: str = "account.security") -> str:
+    """The page the person is on: this one, or the one whose form was sent; the endpoint ``otherwise`` if unknown."""
     if request.method == "GET" and not is_htmx():
         return request.full_path.rstrip("?")
     source = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "")
     path = source.path + (f"?{source.query}" if source.query else "")
-    return path if source.netloc == request.host else url_for("account.security")
+    return path if source.netloc == request.host else url_for(otherwise)
 
 
 def _now() -> int:

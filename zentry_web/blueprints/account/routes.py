@@ -9,6 +9,7 @@ from zentry_web.web.context import THEMES
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to, is_htmx
 from zentry_web.web.paging import PAGE_SIZE, last_key, pages, text_argument
+from zentry_web.web.proof import page_of_request
 from zentry_web.web.safe_next import safe_next
 from zentry_web.web.services import services
 
@@ -81,3 +82,10 @@ def read_notices() -> ResponseReturnValue:
     user = me()
     services().get_billing_service().notices.mark_read(user.id, actor=current_actor())
     return redirect(url_for("account.notices"), 303)
+
+
+@blueprint.post("/announcements/<announcement_id>/dismiss")
+def dismiss(announcement_id: str) -> ResponseReturnValue:
+    """Put an announcement away; the page the person is on is shown without it."""
+    services().get_user_service().announcements.dismiss(announcement_id, actor=current_actor())
+    return "" if is_htmx() else redirect(page_of_request("dashboard.overview"), 303)

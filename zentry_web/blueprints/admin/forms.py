@@ -2,9 +2,21 @@
 
 from typing import Any, ClassVar
 
-from wtforms import BooleanField, DateField, DateTimeLocalField, HiddenField, IntegerField, RadioField, StringField
+from wtforms import (
+    BooleanField,
+    DateField,
+    DateTimeLocalField,
+    HiddenField,
+    IntegerField,
+    RadioField,
+    SelectField,
+    StringField,
+    SubmitField,
+    TextAreaField,
+)
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
+from zentry_web.domain.announcement import MAX_LINK, MAX_LINK_TEXT, MAX_TEXT, Level
 from zentry_web.domain.vm import Image, Size
 from zentry_web.domain.voucher import MAX_BATCH, MAX_NOTE, MAX_USES
 from zentry_web.web.forms import BaseForm, CreditsField, SelectChoice, without_nul
@@ -56,6 +68,29 @@ class VoucherForm(BaseForm):
     )
     last_day = DateField("Last day", validators=[Optional()])
     note = StringField("Note", validators=[Length(max=MAX_NOTE)])
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
+
+
+class AnnouncementForm(BaseForm):
+    fields_of_service: ClassVar = {"text": "words", "from_at": "starts", "until_at": "ends"}
+
+    level = SelectField(
+        "Level",
+        choices=[
+            SelectChoice(Level.INFO.value, "Information"),
+            SelectChoice(Level.WARNING.value, "Warning"),
+            SelectChoice(Level.CRITICAL.value, "Critical: cannot be put away"),
+        ],
+        validators=[InputRequired("Choose a level.")],
+    )
+    words = TextAreaField("Text", validators=[InputRequired("Write what you want to tell."), Length(max=MAX_TEXT)])
+    link = StringField("Link", validators=[Length(max=MAX_LINK)])
+    link_text = StringField("Words of the link", validators=[Length(max=MAX_LINK_TEXT)])
+    starts = DateTimeLocalField("From", format=MINUTE, validators=[InputRequired("Choose when it appears.")])
+    ends = DateTimeLocalField("Until", format=MINUTE, validators=[Optional()])
+    is_public = BooleanField("Visitors see it too")
+    preview = SubmitField("Preview")
+    version = HiddenField(validators=[Length(max=20)])
     idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
 
 
