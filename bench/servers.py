@@ -69,7 +69,8 @@ def environment_of(config: Config, **settings: object) -> dict[str, str]:
     names = (
         "data", "compute", "base_url", "libvirt_uri", "sample_seconds", "simulator_boot_seconds", "starting_credits"
     )  # fmt: skip
-    values = {name: getattr(config, name) for name in names} | settings
+    no_quotas = {name: "none" for name in Config.model_fields if name.startswith("quota_")}
+    values = {name: getattr(config, name) for name in names} | no_quotas | settings
     return own | {f"ZENTRY_{name.upper()}": str(value) for name, value in values.items()} | {"PORT": str(config.port)}
 
 

@@ -5,14 +5,22 @@ import re
 import secrets
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from zentry_web.domain.money import MICRO
 from zentry_web.domain.payments import CreditPrice
+from zentry_web.domain.quota import LARGEST, Limits, QuotaDefaults
+
+
+def _none_is_no_limit(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() in ("", "none") else value
+
+
+QuotaLimit = Annotated[Annotated[int, Field(ge=0, le=LARGEST)] | None, BeforeValidator(_none_is_no_limit)]
 
 
 class Config(BaseSettings):
@@ -48,6 +56,14 @@ class Config(BaseSettings):
     hold_window_seconds: int = Field(3600, ge=120)
     stop_timeout_seconds: int = Field(60, ge=5)
     grace_days: int = Field(14, ge=1)  # how long a disk that nobody pays for is kept
+    quota_user_vms: QuotaLimit = 100  # of all projects that a person owns together; 'none': no limit
+    quota_user_vcpus: QuotaLimit = 200
+    quota_user_memory_mib: QuotaLimit = 400 * 1024
+    quota_user_disk_gib: QuotaLimit = 4000
+    quota_project_vms: QuotaLimit = None  # of each project
+    quota_project_vcpus: QuotaLimit = None
+    quota_project_memory_mib: QuotaLimit = None
+    quota_project_disk_gib: QuotaLimit = None
     admin_factor: Literal["", "required", "optional"] = ""  # required in production with real machines
     signup_seconds: float = Field(2, ge=0)  # who fills the sign-up form in faster is asked to press again
     price_notice_days: int = Field(14, ge=0)  # how long before it begins a dearer price of machines there are is told
@@ -136,6 +152,19 @@ class Config(BaseSettings):
         if self.admin_factor:
             return self.admin_factor == "required"
         return self.environment == "production" and self.compute != "simulator"
+
+    @property
+    def quota_defaults(self) -> QuotaDefaults:
+        """The quotas of whom no admin has set others for."""
+        return QuotaDefaults(
+            Limits(self.quota_user_vms, self.quota_user_vcpus, self.quota_user_memory_mib, self.quota_user_disk_gib),
+            Limits(
+                self.quota_project_vms,
+                self.quota_project_vcpus,
+                self.quota_project_memory_mib,
+                self.quota_project_disk_gib,
+            ),
+        )
 
     @property
     def starting_micro(self) -> int:

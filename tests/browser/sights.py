@@ -228,6 +228,7 @@ SIGHTS = (
     Sight("admin-user", "admin", "/admin/users/{user}"),
     Sight("admin-vms", "admin", "/admin/vms"),
     Sight("admin-sizes", "admin", "/admin/sizes"),
+    Sight("admin-quota", "admin", "/admin/quotas/{user}"),
     Sight("admin-price", "admin", "/admin/sizes/size_small/price"),
     Sight("admin-images", "admin", "/admin/images"),
     Sight("admin-no-vouchers-fit", "admin", "/admin/vouchers?q=nothing"),

@@ -17,6 +17,7 @@ from zentry_web.migrate import migrate
 from zentry_web.services.service_container import ServiceContainer
 
 NAMES_SHOWN = 10
+NO_QUOTAS = {name: None for name in Config.model_fields if name.startswith("quota_")}  # the story is of any size
 WORKER_QUIET = timedelta(seconds=60)
 
 
@@ -46,7 +47,7 @@ def seed(
     end = (now or datetime.now(UTC)).replace(microsecond=0)
     plan = make_plan(users=users, vms=vms, start=end - timedelta(days=days), end=end, seed=seed)
     clock = ManualClock(plan.start)
-    container = build_container(config, clock=clock)
+    container = build_container(config.model_copy(update=NO_QUOTAS), clock=clock)
     driver = make_compute(config, clock=clock)
     assert isinstance(driver, SimulatorCompute)
     try:

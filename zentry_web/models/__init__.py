@@ -27,6 +27,7 @@ from zentry_web.models.payment import (
 )
 from zentry_web.models.prices import DbImagePriceVersion, DbPriceChange, DbPriceItem, DbPriceTold
 from zentry_web.models.project import DbProject, DbProjectInvitation, DbProjectMember
+from zentry_web.models.quota import DbQuota
 from zentry_web.models.statement import DbStatement
 from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader
 from zentry_web.models.user import DbApiToken, DbAuthSession, DbMailRequest, DbOneTimeLink, DbRateCounter, DbUser
@@ -75,6 +76,7 @@ __all__ = [
     "DbProjectBudget",
     "DbProjectInvitation",
     "DbProjectMember",
+    "DbQuota",
     "DbRateCounter",
     "DbRecoveryCode",
     "DbRefund",

@@ -63,6 +63,13 @@ class BudgetExceededError(ConflictError):
     default_code = "BUDGET_EXCEEDED"
 
 
+class QuotaExceededError(ConflictError):
+    """A quota of a project or its owner. ``details``: ``quota`` (the resource), ``scope``, ``limit``, ``used``,
+    ``wanted``, ``project_id``, and ``field``: what in a form asked for too much."""
+
+    default_code = "QUOTA_EXCEEDED"
+
+
 class RateLimitedError(ServiceError):
     """``details``: ``retry_after`` in seconds."""
 

@@ -11,6 +11,7 @@ from zentry_web.adapters.payments.base import PaymentProvider
 from zentry_web.domain.landing import Policy
 from zentry_web.domain.monitoring import ServiceHealth
 from zentry_web.domain.payments import CreditPrice
+from zentry_web.domain.quota import QuotaDefaults
 from zentry_web.services.auth_service import AuthService
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
@@ -43,6 +44,7 @@ class ServiceSettings:
     approval_micro: int = 1_000_000_000
     price_notice_days: int = 14
     credit_price: CreditPrice = field(default_factory=CreditPrice)
+    quotas: QuotaDefaults = field(default_factory=QuotaDefaults)
     factors: FactorSettings = field(default_factory=FactorSettings)
 
     @property
@@ -96,7 +98,13 @@ class ServiceContainer:
             compute_driver=settings.compute_driver,
             compute_simulated=settings.compute_simulated,
         )
-        vm = VMService(core, billing, monitoring, stop_timeout_seconds=settings.stop_timeout_seconds)
+        vm = VMService(
+            core,
+            billing,
+            monitoring,
+            stop_timeout_seconds=settings.stop_timeout_seconds,
+            quota_defaults=settings.quotas,
+        )
         project = ProjectService(core, billing, mail=settings.mail)
         auth = AuthService(
             core,

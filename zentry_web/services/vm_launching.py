@@ -14,6 +14,7 @@ from zentry_web.models import DbVM
 from zentry_web.services.base_service import BaseService, Core, body_hash
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, ValidationError
+from zentry_web.services.quotas import Quotas, size_amounts
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_landing import Accept
 from zentry_web.services.vm_payer import Payer
@@ -34,6 +35,7 @@ class VMLaunching(BaseService):
         billing: BillingService,
         catalogue: Catalogue,
         payer: Payer,
+        quotas: Quotas,
         compute_status: Callable[[], ComputeStatus],
         accept: Accept,
     ) -> None:
@@ -41,6 +43,7 @@ class VMLaunching(BaseService):
         self._billing = billing
         self._catalogue = catalogue
         self._payer = payer
+        self._quotas = quotas
         self._compute_status = compute_status
         self._accept = accept
 
@@ -57,6 +60,7 @@ class VMLaunching(BaseService):
             if idempotency_key and (made := _made_before(session, idempotency_key, fingerprint)):
                 return read_vm(session, made)
             size, image = self._check_choice(session, request)
+            self._quotas.require_room(project.id, project.owner_id, size_amounts(size))
             vm = self._new_vm(request, size, image, project.owner_id)
             vm.idempotency_key, vm.body_hash = idempotency_key, fingerprint
             session.add(vm)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from zentry_web.domain.billing import Quote
 from zentry_web.domain.project import ProjectAction, may
+from zentry_web.domain.quota import Room
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import Image, Size
 from zentry_web.models import DbProject, DbUser, DbVM
@@ -16,6 +17,7 @@ from zentry_web.services.access import find_role, require_member
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, InsufficientCreditsError, PermissionDeniedError
+from zentry_web.services.quotas import Quotas, size_amounts
 
 NOT_ENOUGH = "The owner of this project has not enough credits for that."
 
@@ -27,6 +29,7 @@ class LaunchQuote:
     quote: Quote
     payer_name: str
     is_own: bool
+    room: Room  # what quotas leave there
 
 
 class Payer(BaseService):
@@ -34,9 +37,10 @@ class Payer(BaseService):
 
     name = "vm_payer"
 
-    def __init__(self, core: Core, billing: BillingService) -> None:
+    def __init__(self, core: Core, billing: BillingService, quotas: Quotas) -> None:
         super().__init__(core)
         self._billing = billing
+        self._quotas = quotas
 
     def quote(self, project_id: str, size: Size, image: Image | None = None, *, actor: Actor) -> LaunchQuote:
         """What launching that size with that image would cost the project's owner, for those who may launch there.
@@ -46,7 +50,8 @@ class Payer(BaseService):
         with self.reading() as session:
             owner_id = require_member(session, actor, project_id, ProjectAction.LAUNCH).owner_id
             name = session.scalars(select(DbUser.name).where(DbUser.id == owner_id)).one()
-            return LaunchQuote(self._billing.quote(owner_id, size, image), name, owner_id == actor.id)
+            room = self._quotas.get_room(project_id, size_amounts(size), actor=actor)
+            return LaunchQuote(self._billing.quote(owner_id, size, image), name, owner_id == actor.id, room)
 
     def lock(self, session: Session, actor: Actor, project_id: str, action: ProjectAction) -> DbProject:
         """Lock the wallet that pays for a project, in the caller's transaction, and read the project under the lock:

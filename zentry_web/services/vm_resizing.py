@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.project import ProjectAction
+from zentry_web.domain.quota import Room
 from zentry_web.domain.resize import SizeChoice, choose
 from zentry_web.domain.user import Actor
 from zentry_web.domain.vm import ALLOWED_ACTIONS, VM, Operation, OperationKind, Size, VMState
@@ -15,6 +16,7 @@ from zentry_web.services.access import require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, ValidationError
+from zentry_web.services.quotas import Quotas, growth
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_landing import Accept
 from zentry_web.services.vm_operations import as_operation
@@ -35,12 +37,14 @@ class VMResizing(BaseService):
         core: Core,
         billing: BillingService,
         catalogue: Catalogue,
+        quotas: Quotas,
         capacity: Callable[[], Mapping[str, int]],
         accept: Accept,
     ) -> None:
         super().__init__(core)
         self._billing = billing
         self._catalogue = catalogue
+        self._quotas = quotas
         self._capacity = capacity
         self._accept = accept
 
@@ -53,6 +57,10 @@ class VMResizing(BaseService):
             sizes = self._catalogue.list_sizes(include_inactive=True)
             offered = as_paid_by(session, vm_id, [size for size in sizes if size.active or size.id == vm.size_id])
             return [choose(vm, size, least_memory_mib=least, capacity=self._capacity()) for size in offered]
+
+    def get_room(self, vm: VM, size: Size, *, actor: Actor) -> Room:
+        """What is left of the quotas there, and whether this size fits. Raises NotFoundError, PermissionDeniedError."""
+        return self._quotas.get_room(vm.project_id, growth(vm, size), actor=actor)
 
     def request(self, vm_id: str, size_id: str, *, actor: Actor, idempotency_key: str | None = None) -> Operation:
         """See VMService.resize_vm."""
@@ -67,6 +75,7 @@ class VMResizing(BaseService):
                 raise ConflictError(f"{vm.name} is {vm.state}: its size cannot be changed now.")
             shown = read_vm(session, vm_id)
             size = self._check(session, shown, size_id)
+            self._quotas.require_room(vm.project_id, vm.owner_id, growth(shown, size))
             runs = vm.state == VMState.RUNNING
             now, then = vm.stopped_micro_per_hour, size.stopped_micro_per_hour
             if runs:

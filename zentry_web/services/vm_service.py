@@ -11,6 +11,7 @@ from zentry_web.domain.billing import CreditStop
 from zentry_web.domain.event import Event, Outcome
 from zentry_web.domain.monitoring import ComputeStatus
 from zentry_web.domain.project import ProjectAction
+from zentry_web.domain.quota import QuotaDefaults
 from zentry_web.domain.user import SYSTEM, Actor, User
 from zentry_web.domain.vm import (
     ALLOWED_ACTIONS,
@@ -33,6 +34,7 @@ from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, ValidationError
 from zentry_web.services.event_log import for_viewer, read_events
 from zentry_web.services.monitoring_service import MonitoringService
+from zentry_web.services.quotas import Quotas
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_landing import VMLanding
 from zentry_web.services.vm_launching import VMLaunching
@@ -62,20 +64,29 @@ class VMService(BaseService):
     name = "vm"
 
     def __init__(
-        self, core: Core, billing: BillingService, monitoring: MonitoringService, *, stop_timeout_seconds: int
+        self,
+        core: Core,
+        billing: BillingService,
+        monitoring: MonitoringService,
+        *,
+        stop_timeout_seconds: int,
+        quota_defaults: QuotaDefaults,
     ) -> None:
         super().__init__(core)
         self._billing = billing
         self._monitoring = monitoring
         self._stop_timeout = timedelta(seconds=stop_timeout_seconds)
         self.catalogue = Catalogue(core)
-        self.payer = Payer(core, billing)
+        self.quotas = Quotas(core, quota_defaults)
+        self.payer = Payer(core, billing, self.quotas)
         self.operations = OperationQueue(core)
         self.records = VMRecords(core, billing, self.operations)
         self.landing = VMLanding(core, billing, self.operations, self._accept)
-        self.launching = VMLaunching(core, billing, self.catalogue, self.payer, self.get_compute_status, self._accept)
+        self.launching = VMLaunching(
+            core, billing, self.catalogue, self.payer, self.quotas, self.get_compute_status, self._accept
+        )
         self.resizing = VMResizing(
-            core, billing, self.catalogue, lambda: self.get_compute_status().capacity, self._accept
+            core, billing, self.catalogue, self.quotas, lambda: self.get_compute_status().capacity, self._accept
         )
 
     # -- catalogue ------------------------------------------------------------------------------
@@ -110,7 +121,8 @@ class VMService(BaseService):
 
         ``vm_data``: project_id, name, size_id, image_id, ssh_key, user_data. The same ``idempotency_key`` gives
         the same VM. Raises ValidationError (per field), NotFoundError (project), InsufficientCreditsError
-        (``needed``, ``available`` in micro-credits), BudgetExceededError, ConflictError (key used for something else).
+        (``needed``, ``available`` in micro-credits), BudgetExceededError, QuotaExceededError, ConflictError (key
+        used for something else).
         """
         if actor is SYSTEM:
             actor = Actor(current_user.id, current_user.role)
@@ -139,7 +151,8 @@ class VMService(BaseService):
         """Accept another size: a VM that is off is changed, one that runs is stopped, changed and started again.
 
         The same ``idempotency_key`` gives the same operation. Raises NotFoundError, ValidationError (``size_id``: not
-        on offer, a smaller disk, too large), InsufficientCreditsError, ConflictError (state, key used otherwise).
+        on offer, a smaller disk, too large), InsufficientCreditsError, QuotaExceededError, ConflictError (state, key
+        used otherwise).
         """
         with self.payer.words(actor, vm_id=vm_id):
             return self.resizing.request(vm_id, size_id, actor=actor, idempotency_key=idempotency_key)

@@ -39,6 +39,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "project.rename": ("edit", "Renamed a project to {name}"),
     "project.budget": ("wallet", "Set the budget of {name}"),
     "project.budget_removed": ("wallet", "Removed the budget of {name}"),
+    "project.quota": ("gauge", "Changed the quota of {name}"),
+    "user.quota": ("gauge", "Changed an account's quota"),
     "project.delete": ("trash", "Deleted project {name}"),
     "credits.add": ("coin", "Added credits"),
     "credits.deduct": ("coin", "Deducted credits"),

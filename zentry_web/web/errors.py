@@ -40,6 +40,7 @@ ERRORS: dict[str, Answer] = {
     "PROOF_REQUIRED": Answer(403, "warning", "Please confirm that it is you"),
     "CONFLICT": Answer(409, "warning", "That does not fit the present state"),
     "BUDGET_EXCEEDED": Answer(409, "warning", "Over the project's budget"),
+    "QUOTA_EXCEEDED": Answer(409, "warning", "Over the quota"),
     "RATE_LIMITED": Answer(429, "warning", "Too many attempts"),
     "PROVIDER_UNAVAILABLE": Answer(503, "warning", "Something Zentry needs does not answer"),
     "SERVICE_ERROR": Answer(500, "error", "Something went wrong"),

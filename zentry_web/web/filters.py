@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from zentry_web.domain.billing import TransferKind
 from zentry_web.domain.money import format_credits
 from zentry_web.domain.payments import format_minor
+from zentry_web.domain.quota import Resource, in_words, plainly
 from zentry_web.domain.vm import Image
 from zentry_web.web.actor import known_user
 
@@ -24,6 +25,12 @@ CAPACITY = {
     "memory_free_mib": "Memory free",
     "disk_gib": "Disk",
     "disk_free_gib": "Disk free",
+}
+RESOURCES = {
+    Resource.VMS: "Machines",
+    Resource.VCPUS: "vCPU",
+    Resource.MEMORY: "Memory",
+    Resource.DISK: "Disk",
 }
 UTC_ZONE = ZoneInfo("UTC")
 TRANSFERS = {
@@ -172,6 +179,9 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "sparkline": sparkline,
     "transaction_kind": transaction_kind,
     "image_options": image_options,
+    "resource": lambda resource: RESOURCES[resource],
+    "amount_of": lambda amount, resource: plainly(resource, amount),
+    "in_words": lambda amount, resource: in_words(resource, amount),
 }
 
 

@@ -16,6 +16,7 @@ from zentry_web.services.errors import (
     ConflictError,
     InsufficientCreditsError,
     ProviderUnavailableError,
+    QuotaExceededError,
     RateLimitedError,
     ServiceError,
     ValidationError,
@@ -92,6 +93,8 @@ class BaseForm(FlaskForm):
         self.error = error
         self.status = find_answer(error).status
         placed = isinstance(error, ValidationError) and self._place(error.details)
+        if isinstance(error, QuotaExceededError):
+            placed = self._place({error.details["field"]: error.message})
         if not placed:
             self.form_errors.append(error_text(error))
         if retry_after := error.details.get("retry_after"):

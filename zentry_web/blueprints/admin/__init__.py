@@ -1,8 +1,8 @@
 """admin: routes.py (overview, machines, images, trail, health), people.py (accounts), person.py (one of them),
-prices.py (sizes), ledger.py, price_changes.py (new prices from a date on), payments.py, vouchers.py,
+prices.py (sizes), ledger.py, price_changes.py (new prices from a date on), payments.py, quotas.py, vouchers.py,
 approvals.py (and refunds), books.py (revenue, liability, write-offs), announcements.py (banners)."""
 
-from . import announcements, approvals, books, ledger, payments, people, person, price_changes, prices, vouchers
+from . import announcements, approvals, books, ledger, payments, people, person, price_changes, prices, quotas, vouchers
 from .routes import blueprint
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "person",
     "price_changes",
     "prices",
+    "quotas",
     "vouchers",
 ]

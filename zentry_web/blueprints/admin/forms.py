@@ -37,6 +37,20 @@ class RefundForm(BaseForm):
     idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
 
 
+class QuotaForm(BaseForm):
+    """Limits as typed: a number, 'none', or nothing for the default."""
+
+    vms = StringField("Machines", validators=[Length(max=30)], filters=[without_nul])
+    vcpus = StringField("vCPU", validators=[Length(max=30)], filters=[without_nul])
+    memory_mib = StringField("Memory", validators=[Length(max=30)], filters=[without_nul])
+    disk_gib = StringField("Disk, in GiB", validators=[Length(max=30)], filters=[without_nul])
+
+    @property
+    def limits(self) -> dict[str, object]:
+        """What Quotas.set_limits takes."""
+        return {name: self.text(name) for name in ("vms", "vcpus", "memory_mib", "disk_gib")}
+
+
 class OfferForm(BaseForm):
     active = BooleanField("On offer")
 

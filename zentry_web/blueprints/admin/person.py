@@ -40,6 +40,7 @@ def user(user_id: str) -> ResponseReturnValue:
         person=person,
         wallet=billing.get_balance(user_id, actor=actor),
         transactions=billing.list_transactions(user_id, actor=actor, limit=RECENT),
+        quota=services().get_vm_service().quotas.get_own(user_id, actor=actor),
         vms=services().get_vm_service().list_vms(user_id, actor=actor, limit=RECENT),
         lines=activity_lines(people.list_activity(user_id, actor=actor, limit=RECENT), with_address=True),
     ), form.status

@@ -36,8 +36,9 @@ def index() -> ResponseReturnValue:
     """All projects with their VMs and spend."""
     user = me()
     summaries = services().get_project_service().list_projects(user.id, actor=current_actor())
+    quota = services().get_vm_service().quotas.get_own(user.id, actor=current_actor())
     template = "projects/_list.html" if is_htmx() else "projects/index.html"
-    return render_template(template, summaries=summaries)
+    return render_template(template, summaries=summaries, quota=quota)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
@@ -59,10 +60,12 @@ def show(project_id: str) -> ResponseReturnValue:
     project = projects.get_project(project_id, actor=actor)
     statistics = projects.get_project_statistics(project_id, actor=actor)
     before = text_argument("before") or None
-    vms = services().get_vm_service().list_vms(actor=actor, project_id=project_id, before=before, limit=PAGE_SIZE)
+    machines = services().get_vm_service()
+    vms = machines.list_vms(actor=actor, project_id=project_id, before=before, limit=PAGE_SIZE)
+    quotas = machines.quotas.get_quotas(project_id, actor=actor)
     budget = services().get_billing_service().budgets.get_status(project_id, actor=actor)
     template = "projects/_show.html" if is_htmx() else "projects/show.html"
-    shown = {"project": project, "statistics": statistics, "budget": budget, "vms": vms}
+    shown = {"project": project, "statistics": statistics, "budget": budget, "quotas": quotas, "vms": vms}
     return render_template(template, **shown, **pages(vms.next_before))
 
 

@@ -49,6 +49,7 @@ def _context(vm_id: str, size_id: str) -> dict[str, Any]:
         "problems": {choice.size.id: choice.problem for choice in choices if choice.problem},
         "chosen": chosen,
         "quote": _quote(vm, chosen) if chosen else None,
+        "room": vms.resizing.get_room(vm, chosen, actor=actor) if chosen else None,
     }
 
 

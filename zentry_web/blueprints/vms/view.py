@@ -79,14 +79,15 @@ def price_context(sizes: list[Size], images: list[Image], chosen: Mapping[str, s
     """What the launch page says of prices: of every size with the chosen image, and of the chosen size in the chosen
     project, whose owner pays. ``chosen``: project_id, size_id, image_id."""
     size, image = find_size(sizes, chosen["size_id"]), find_image(images, chosen["image_id"])
-    context: dict[str, Any] = {"sizes": sizes, "size": size, "image": image, "quote": None, "payer": None}
+    context: dict[str, Any] = {"sizes": sizes, "size": size, "image": image, "quote": None, "payer": None, "room": None}
     if size is None or not chosen["project_id"]:
         return context
     try:
         found = services().get_vm_service().payer.quote(chosen["project_id"], size, image, actor=current_actor())
     except (NotFoundError, PermissionDeniedError):  # the form says so when it is sent
         return context
-    return context | {"quote": found.quote, "payer": None if found.is_own else found.payer_name}
+    payer = None if found.is_own else found.payer_name
+    return context | {"quote": found.quote, "payer": payer, "room": found.room}
 
 
 def status_context(vm_id: str) -> dict[str, Any]:
