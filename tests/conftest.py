@@ -35,6 +35,7 @@ def make_config(folder: Path, **settings: object) -> Config:
         "compute": "simulator",
         "data": folder,
         "signup_seconds": 0,
+        "bin_days": 0,  # tests about the recycle bin say otherwise
         "argon2_memory_kib": 64,
         "argon2_time_cost": 1,
         "secret_key": "test-secret-key",

@@ -20,6 +20,7 @@ from zentry_web.blueprints import (
     invitations,
     projects,
     public,
+    recycle_bin,
     styleguide,
     vms,
     webhooks,
@@ -118,7 +119,7 @@ def _init_web(app: Flask, config: Config, container: ServiceContainer) -> None:
 
 
 def _register_blueprints(app: Flask, config: Config) -> None:
-    pages = (public, auth, dashboard, projects, invitations, vms, billing, account, admin, live_pages)
+    pages = (public, auth, dashboard, projects, recycle_bin, invitations, vms, billing, account, admin, live_pages)
     for package in (*pages, health, webhooks, internal):
         app.register_blueprint(package.blueprint)
     api.init_api(app)

@@ -35,6 +35,7 @@ def make_parts(
             compute_simulated=config.compute == "simulator",
             mail=MailSettings(bool(config.smtp_url), config.url),
             grace_days=config.grace_days,
+            bin_days=config.bin_days,
             price_notice_days=config.price_notice_days,
             credit_price=config.price_of_credits,
             quotas=config.quota_defaults,

@@ -64,6 +64,7 @@ class Config(BaseSettings):
     quota_project_vcpus: QuotaLimit = None
     quota_project_memory_mib: QuotaLimit = None
     quota_project_disk_gib: QuotaLimit = None
+    bin_days: int = Field(7, ge=0, le=365)  # how long what was deleted can be restored; 0: deleted at once
     admin_factor: Literal["", "required", "optional"] = ""  # required in production with real machines
     signup_seconds: float = Field(2, ge=0)  # who fills the sign-up form in faster is asked to press again
     price_notice_days: int = Field(14, ge=0)  # how long before it begins a dearer price of machines there are is told

@@ -1,5 +1,7 @@
 """Every URL rule and who may call it. A rule that is not listed here fails; so does one that lets somebody else in."""
 
+from datetime import timedelta
+
 import pytest
 
 from tests.conftest import sign_up
@@ -58,6 +60,9 @@ RULES = {
     "projects.show": (OWNER, "GET"),
     "projects.rename": (OWNER, "GET POST"),
     "projects.delete": (OWNER, "GET POST"),
+    "bin.index": (SIGNED_IN, "GET"),
+    "bin.restore_vm": (OWNER, "GET POST"),
+    "bin.purge_vm": (OWNER, "GET POST"),
     "projects.members": (OWNER, "GET"),
     "projects.invite": (OWNER, "GET POST"),
     "projects.revoke_invitation": (OWNER, "POST"),
@@ -204,8 +209,22 @@ def address(web, endpoint, **ids):
 
 
 @pytest.fixture
-def where(web, project, machine, alice):
-    return lambda endpoint: address(web, endpoint, project=project, machine=machine, alice=alice)
+def binned(cloud, alice, project):
+    """A machine of alice's in the recycle bin."""
+    cloud.vms.bin.keeps_for = timedelta(days=7)
+    vm = cloud.launch(alice, project, "web-1b")
+    cloud.vms.delete_vm(vm.id, vm.name)
+    cloud.worker.work()
+    return vm
+
+
+@pytest.fixture
+def where(web, project, machine, alice, binned):
+    def find(endpoint):
+        one = binned if endpoint.startswith("bin.") else machine
+        return address(web, endpoint, project=project, machine=one, alice=alice)
+
+    return find
 
 
 def test_every_rule_is_listed_with_its_methods(web):
@@ -301,6 +320,8 @@ OF_A_PROJECT = {
     "vms.resize": ("member", 200, 400),
     "vms.resize_quote": ("member", 200, None),
     "vms.delete": ("member", 200, 400),
+    "bin.restore_vm": ("member", 200, 400),
+    "bin.purge_vm": ("member", 200, 400),
 }
 # What the table above cannot say: an owner does not leave, nor does one who was never in.
 ODD = {("projects.leave", "owner"): 409, ("projects.leave", "admin"): 404}

@@ -16,6 +16,7 @@ class VMState(StrEnum):
     STOPPING = "stopping"
     STOPPED = "stopped"
     DELETING = "deleting"
+    BINNED = "binned"  # deleted, off, its disk kept: it can be restored
     DELETED = "deleted"
     ERROR = "error"
 
@@ -47,7 +48,8 @@ class OperationKind(StrEnum):
     FORCE_OFF = "force_off"
     REBOOT = "reboot"
     RESIZE = "resize"
-    DELETE = "delete"
+    BIN = "bin"  # off, at once, and the disk is kept
+    DELETE = "delete"  # machine and disk, for good
 
 
 class OperationState(StrEnum):
@@ -79,6 +81,7 @@ ALLOWED_ACTIONS: dict[VMState, frozenset[OperationKind]] = {
     VMState.STOPPED: frozenset({OperationKind.START, OperationKind.RESIZE, OperationKind.DELETE}),
     VMState.ERROR: frozenset({OperationKind.START, OperationKind.DELETE}),
     VMState.DELETING: frozenset(),
+    VMState.BINNED: frozenset(),
     VMState.DELETED: frozenset(),
 }
 
@@ -90,6 +93,7 @@ STATE_WHEN_ACCEPTED: dict[OperationKind, VMState] = {
     OperationKind.FORCE_OFF: VMState.STOPPING,
     OperationKind.REBOOT: VMState.REBOOTING,
     OperationKind.RESIZE: VMState.RESIZING,
+    OperationKind.BIN: VMState.DELETING,
     OperationKind.DELETE: VMState.DELETING,
 }
 
@@ -209,6 +213,7 @@ class VM:
     state_reason: str  # why it is off or in error, in words for the owner
     project_name: str = ""
     owner_email: str = ""
+    protected: bool = False  # nobody deletes it before that is switched off
     rights: frozenset[str] = field(default=frozenset(), compare=False)  # of the one who looks: ProjectAction
 
     @property

@@ -2,13 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, Integer, String, text
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zentry_web.db import Base
 from zentry_web.models.types import UTCDateTime
 
 _NOT_DELETED = text("deleted_at IS NULL")
+_BINNED = text("purge_at IS NOT NULL")
 _OWNER = text("role = 'owner'")
 _OPEN = text("ended_at IS NULL")
 _WAITING = text("run_at IS NOT NULL")
@@ -23,6 +24,9 @@ class DbProject(Base):
     name_key: Mapped[str] = mapped_column(String(60))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # its deleted VMs and their charges still name it
+    purge_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # in the recycle bin until then; None: not in it
+    deleted_by: Mapped[str | None] = mapped_column(String(40))
+    protected: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
 
     __table_args__ = (
         Index(
@@ -33,6 +37,7 @@ class DbProject(Base):
             sqlite_where=_NOT_DELETED,
             postgresql_where=_NOT_DELETED,
         ),
+        Index("ix_project_purge_at", "purge_at", sqlite_where=_BINNED, postgresql_where=_BINNED),
     )
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Index, Integer, String, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zentry_web.db import Base
@@ -11,6 +11,7 @@ from zentry_web.models.types import UTCDateTime
 
 _NOT_DELETED = text("deleted_at IS NULL")
 _GRACE = text("disk_until IS NOT NULL")
+_BINNED = text("purge_at IS NOT NULL")
 _WAITING = text("credit_stopped_at IS NOT NULL")
 _OPEN = text("state IN ('queued', 'running')")
 
@@ -72,6 +73,10 @@ class DbVM(Base):
     answered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     stopped_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    purge_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # in the recycle bin until then; None: not in it
+    deleted_by: Mapped[str | None] = mapped_column(String(40))
+    binned_with_project: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    protected: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     importance: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # higher: keeps running longer
     credit_stopped_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # to be started again with new credits
     disk_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # the disk is kept so long without a charge
@@ -89,6 +94,7 @@ class DbVM(Base):
         ),
         Index("ix_vm_owner_id_id", "owner_id", "id", sqlite_where=_NOT_DELETED, postgresql_where=_NOT_DELETED),
         Index("ix_vm_project_id_id", "project_id", "id"),
+        Index("ix_vm_purge_at", "purge_at", sqlite_where=_BINNED, postgresql_where=_BINNED),
         Index("ix_vm_disk_until", "disk_until", sqlite_where=_GRACE, postgresql_where=_GRACE),
         Index("ix_vm_credit_stopped", "owner_id", sqlite_where=_WAITING, postgresql_where=_WAITING),
     )

@@ -54,15 +54,17 @@ def require_member(
     action: ProjectAction = ProjectAction.OWN,
     *,
     fresh: bool = False,
+    binned: bool = False,
 ) -> DbProject:
     """The project, if ``actor`` may do ``action`` in it; a deleted one counts as gone. One statement.
 
-    ``fresh`` reads it again: for the look after a lock was waited for. Raises NotFoundError, PermissionDeniedError.
+    ``fresh`` reads it again: for the look after a lock was waited for. ``binned``: one in the recycle bin, no other.
+    Raises NotFoundError, PermissionDeniedError.
     """
     query = (
         select(DbProject, DbProjectMember.role)
         .outerjoin(DbProjectMember, _membership(DbProject.id, actor))
-        .where(DbProject.id == project_id, DbProject.deleted_at.is_(None))
+        .where(DbProject.id == project_id, _there(DbProject, binned))
     )
     if fresh:
         query = query.execution_options(populate_existing=True)
@@ -80,16 +82,17 @@ def require_vm(
     action: ProjectAction = ProjectAction.OWN,
     *,
     lock: bool = False,
+    binned: bool = False,
 ) -> DbVM:
     """The VM, if ``actor`` may do ``action`` in its project; a deleted one counts as gone. One statement.
 
-    ``lock`` takes a row lock on PostgreSQL; lock the owner's wallet before (the order everywhere). Raises
-    NotFoundError, PermissionDeniedError.
+    ``lock`` takes a row lock on PostgreSQL; lock the owner's wallet before (the order everywhere). ``binned``: one in
+    the recycle bin, and no other. Raises NotFoundError, PermissionDeniedError.
     """
     query = (
         select(DbVM, DbProjectMember.role)
         .outerjoin(DbProjectMember, _membership(DbVM.project_id, actor))
-        .where(DbVM.id == vm_id, DbVM.deleted_at.is_(None))
+        .where(DbVM.id == vm_id, _there(DbVM, binned))
     )
     if lock:
         query = query.with_for_update(of=DbVM).execution_options(populate_existing=True)
@@ -141,6 +144,10 @@ def read_audience(session: Session, project_ids: Collection[str]) -> dict[str, f
 def member_projects(user_id: str) -> Select[str]:
     """The ids of the projects that a person is a member of, for ``column.in_(…)``."""
     return select(DbProjectMember.project_id).where(DbProjectMember.user_id == user_id)
+
+
+def _there(table: type[DbProject | DbVM], binned: bool) -> ColumnElement[bool]:
+    return table.purge_at.is_not(None) if binned else table.deleted_at.is_(None)
 
 
 def _membership(project_id: Any, actor: Actor) -> ColumnElement[bool]:

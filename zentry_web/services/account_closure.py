@@ -1,6 +1,5 @@
 """Leaving: everything about a person to take along, and an account deleted after a time to think it over."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,7 +7,6 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.user import SYSTEM, Actor, Role
-from zentry_web.domain.vm import VMState
 from zentry_web.models import DbProject, DbUser, DbVM
 from zentry_web.services.access import require_self
 from zentry_web.services.account_rows import require_user_row
@@ -100,12 +98,7 @@ class AccountClosure(BaseService):
 
     def clear(self, user_id: str) -> bool:
         """Ask for the deletion of what the account still has; whether nothing is left. To be called until it is so."""
-        with self.reading() as session:
-            living = list(_living_vms(session, user_id))
-        for vm_id, name, state in living:
-            if state not in (VMState.DELETING, VMState.DELETED):
-                self._vm.delete_vm(vm_id, name)
-        if living:
+        if not self._vm.bin.clear(user_id):
             return False
         for method in self._billing.payments.list_methods(user_id):
             self._billing.payments.remove_method(user_id, method.id, actor=SYSTEM)
@@ -132,9 +125,3 @@ def _other_admins(session: Session, user_id: str) -> int:
         DbUser.deletion_at.is_(None),
     )
     return session.scalar(others) or 0
-
-
-def _living_vms(session: Session, user_id: str) -> Iterator[tuple[str, str, VMState]]:
-    query = select(DbVM.id, DbVM.name, DbVM.state).where(DbVM.owner_id == user_id, DbVM.deleted_at.is_(None))
-    for vm_id, name, state in session.execute(query):
-        yield vm_id, name, VMState(state)

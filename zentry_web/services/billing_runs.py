@@ -17,6 +17,11 @@ class BillingRuns(BaseService):
         super().__init__(core)
         self._window = timedelta(seconds=hold_window_seconds)
 
+    @property
+    def hold_window(self) -> timedelta:
+        """For how long a running VM is paid in advance."""
+        return self._window
+
     def settle(self, confirmed_until: datetime) -> int:
         """Charge open intervals up to the last fixed cut by now and by the last confirmed moment.
 

@@ -171,7 +171,7 @@ _L14 = (
          AND v.state NOT IN ('creating', 'starting', 'stopping', 'resizing')""",
     """SELECT 'running interval ' || i.id || ' belongs to a VM that is ' || v.state FROM usage_interval i
        JOIN vm v ON v.id = i.vm_id
-       WHERE i.end_at IS NULL AND i.state = 'running' AND v.state IN ('stopped', 'deleted')""",
+       WHERE i.end_at IS NULL AND i.state = 'running' AND v.state IN ('stopped', 'binned', 'deleted')""",
 )
 _L15 = (
     """SELECT 'starting credits of ' || owner_id || ' were given ' || COUNT(*) || ' times' FROM transfer

@@ -41,6 +41,7 @@ class ServiceSettings:
     compute_simulated: bool
     mail: MailSettings = field(default_factory=MailSettings)
     grace_days: int = 14
+    bin_days: int = 7
     approval_micro: int = 1_000_000_000
     price_notice_days: int = 14
     credit_price: CreditPrice = field(default_factory=CreditPrice)
@@ -104,6 +105,7 @@ class ServiceContainer:
             monitoring,
             stop_timeout_seconds=settings.stop_timeout_seconds,
             quota_defaults=settings.quotas,
+            bin_days=settings.bin_days,
         )
         project = ProjectService(core, billing, mail=settings.mail)
         auth = AuthService(

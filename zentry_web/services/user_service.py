@@ -120,7 +120,7 @@ class UserService(BaseService):
         with self.transaction() as session:
             self._billing.lock_wallet(user_id)
             row = require_user_row(session, user_id, lock=True)
-            if session.scalar(select(DbVM.id).where(DbVM.owner_id == user_id, DbVM.deleted_at.is_(None)).limit(1)):
+            if session.scalar(select(DbVM.id).where(DbVM.owner_id == user_id, DbVM.state != VMState.DELETED).limit(1)):
                 raise ConflictError("Delete all virtual machines of the account first.")
             _erase_event_fields(session, row)
             self._auth.erase_access(user_id)

@@ -22,6 +22,7 @@ PATIENCE = {  # how long an operation may be tried before it is given up
     OperationKind.FORCE_OFF: timedelta(days=30),
     OperationKind.REBOOT: timedelta(minutes=5),
     OperationKind.RESIZE: timedelta(minutes=10),
+    OperationKind.BIN: timedelta(days=365),
     OperationKind.DELETE: timedelta(days=365),
 }
 

@@ -122,4 +122,5 @@ def as_vm(row: Row[DbVM, str, str, str, str]) -> VM:
         state_reason=vm.state_reason,
         project_name=project_name,
         owner_email=owner_email,
+        protected=vm.protected,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from zentry_web.adapters.compute.base import Machine, MachineSpec, PowerState
@@ -88,7 +88,7 @@ class VMRecords(BaseService):
             )
 
     def list_known(self) -> list[KnownVM]:
-        """All VMs that are not deleted, as Zentry has them. One statement, plain columns."""
+        """All VMs that the hypervisor should have, also in the recycle bin. One statement, plain columns."""
         open_operation = (
             select(DbOperation.id)
             .where(DbOperation.vm_id == DbVM.id, DbOperation.state.in_(OPEN_OPERATION_STATES))
@@ -104,7 +104,7 @@ class VMRecords(BaseService):
             DbVM.reach,
             open_operation,
             DbVM.version,
-        ).where(DbVM.deleted_at.is_(None))
+        ).where(or_(DbVM.deleted_at.is_(None), DbVM.purge_at.is_not(None)))
         with self.reading() as session:
             return [KnownVM(row[0], row[1], VMState(row[2]), *row[3:]) for row in session.execute(query)]
 
@@ -113,7 +113,7 @@ class VMRecords(BaseService):
         if not vm_ids:
             return []
         with self.reading() as session:
-            query = select(DbVM.id).where(DbVM.id.in_(vm_ids), DbVM.deleted_at.is_not(None))
+            query = select(DbVM.id).where(DbVM.id.in_(vm_ids), DbVM.state == VMState.DELETED)
             return list(session.scalars(query))
 
     # -- how operations end ---------------------------------------------------------------------
@@ -189,7 +189,7 @@ class VMRecords(BaseService):
                 return False
             self._billing.close_interval(vm.id, self.now(), event_id=self._ended(vm, claim, Outcome.SUCCEEDED))
             vm.state = VMState.DELETED
-            vm.deleted_at = self.now()
+            vm.deleted_at, vm.purge_at = vm.deleted_at or self.now(), None
             vm.credit_stopped_at = vm.disk_until = None
             vm.run_id, vm.address, vm.reach, vm.state_reason = None, "", "", ""
             vm.ssh_key = vm.user_data = ""  # may hold secrets; nobody needs them any more

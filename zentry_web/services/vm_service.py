@@ -1,7 +1,7 @@
 """VMService: launching, acting on and looking at virtual machines. It never calls the hypervisor: the worker does."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -31,10 +31,11 @@ from zentry_web.models import DbEvent, DbVM
 from zentry_web.services.access import member_projects, require_admin, require_member, require_self, require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
-from zentry_web.services.errors import ConflictError, ValidationError
+from zentry_web.services.errors import ConflictError
 from zentry_web.services.event_log import for_viewer, read_events
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.quotas import Quotas
+from zentry_web.services.vm_bin import VMBin
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_landing import VMLanding
 from zentry_web.services.vm_launching import VMLaunching
@@ -45,16 +46,13 @@ from zentry_web.services.vm_records import VMRecords, is_billed_as_running
 from zentry_web.services.vm_resizing import VMResizing
 
 _CREDIT_STOP_MARGIN = timedelta(seconds=15)  # before the end of a hold, whatever else is under way
-_LATE = timedelta(seconds=60)  # without a word from the hypervisor for so long, nothing is charged up to now
 
 _VERBS = {
     OperationKind.START: "started",
     OperationKind.STOP: "stopped",
     OperationKind.FORCE_OFF: "forced off",
     OperationKind.REBOOT: "rebooted",
-    OperationKind.DELETE: "deleted",
 }
-_RIGHTS = dict.fromkeys(_VERBS, ProjectAction.OPERATE) | {OperationKind.DELETE: ProjectAction.DELETE_VM}
 
 
 class VMService(BaseService):
@@ -71,6 +69,7 @@ class VMService(BaseService):
         *,
         stop_timeout_seconds: int,
         quota_defaults: QuotaDefaults,
+        bin_days: int = 7,
     ) -> None:
         super().__init__(core)
         self._billing = billing
@@ -81,6 +80,17 @@ class VMService(BaseService):
         self.payer = Payer(core, billing, self.quotas)
         self.operations = OperationQueue(core)
         self.records = VMRecords(core, billing, self.operations)
+        self.bin = VMBin(
+            core,
+            billing,
+            self.catalogue,
+            self.payer,
+            self.quotas,
+            self.operations,
+            self._accept,
+            self.get_compute_status,
+            bin_days,
+        )
         self.landing = VMLanding(core, billing, self.operations, self._accept)
         self.launching = VMLaunching(
             core, billing, self.catalogue, self.payer, self.quotas, self.get_compute_status, self._accept
@@ -158,14 +168,9 @@ class VMService(BaseService):
             return self.resizing.request(vm_id, size_id, actor=actor, idempotency_key=idempotency_key)
 
     def delete_vm(self, vm_id: str, confirm_name: str, *, actor: Actor = SYSTEM) -> Operation:
-        """Accept deleting VM and disk for good; billing ends now. ``confirm_name`` must be its name."""
-        with self.reading() as session:
-            name = require_vm(session, actor, vm_id, ProjectAction.DELETE_VM).name
-        if confirm_name.strip().lower() != name:
-            raise ValidationError(
-                "The name does not match.", details={"confirm_name": f"Type “{name}” to delete this machine."}
-            )
-        return self._request(OperationKind.DELETE, vm_id, actor)
+        """Accept deleting: off at once, then in the recycle bin for the time that is set (0 days, or never made: gone
+        for good). Billing ends now. ``confirm_name`` must be its name. Raises ValidationError, ConflictError."""
+        return self.bin.delete(vm_id, confirm_name, actor=actor)
 
     def stop_for_credit(self, stop: CreditStop) -> None:
         """Queue the stop of a VM whose credit ends, when that is less than the stop time-out away; once.
@@ -276,7 +281,7 @@ class VMService(BaseService):
     # -- inside ---------------------------------------------------------------------------------
 
     def _request(self, kind: OperationKind, vm_id: str, actor: Actor) -> Operation:
-        right = _RIGHTS[kind]
+        right = ProjectAction.OPERATE
         with self.transaction() as session:
             self._billing.lock_wallet(require_vm(session, actor, vm_id, right).owner_id)
             vm = require_vm(session, actor, vm_id, right, lock=True)
@@ -294,15 +299,7 @@ class VMService(BaseService):
             if kind == OperationKind.START:
                 self._billing.landing.leave_grace(session, vm, event_id)
             vm.credit_stopped_at = None  # its owner has decided since
-            if kind == OperationKind.DELETE:  # billing ends at the click, not when the disk is gone
-                self._billing.close_interval(vm.id, self._confirmed_end(), event_id=event_id)
             return as_operation(row)
-
-    def _confirmed_end(self) -> datetime:
-        """Now; or, while the hypervisor has not been heard of, the last moment that it confirmed."""
-        now = self.now()
-        heard = self.get_compute_status().answered_at
-        return now if heard is None or now - heard < _LATE else heard
 
     def _accept(
         self, session: Session, vm: DbVM, kind: OperationKind, actor: Actor, reason: str, details: dict[str, Any]

@@ -77,7 +77,12 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "vm.reboot": ("rotate", "Rebooted {name}"),
     "vm.resize": ("adjustments", "Resized {name}{sizes}"),
     "vm.resize_off": ("player-stop", "{name} powered off to change its size"),
-    "vm.delete": ("trash", "Deleted {name}"),
+    "vm.bin": ("trash", "Moved {name} to the recycle bin"),
+    "vm.restore": ("history", "Restored {name} from the recycle bin"),
+    "vm.run_in_bin": ("alert-triangle", "{name} was started outside of Zentry, in the recycle bin: it is cut off"),
+    "vm.protect": ("shield-lock", "Protected {name} from deletion"),
+    "vm.unprotect": ("shield", "Switched the delete protection of {name} off"),
+    "vm.delete": ("trash", "Deleted {name} for good"),
     "vm.gone_seen": ("plug-off", "{name} was removed outside of Zentry"),
     "vm.off_seen": ("player-stop", "{name} was powered off from inside or outside of Zentry"),
     "vm.run_seen": ("player-play", "{name} was started outside of Zentry"),
@@ -109,7 +114,8 @@ PENDING = {
     "vm.force_off": "Forcing off {name}",
     "vm.reboot": "Rebooting {name}",
     "vm.resize": "Resizing {name}{sizes}",
-    "vm.delete": "Deleting {name}",
+    "vm.bin": "Moving {name} to the recycle bin",
+    "vm.delete": "Deleting {name} for good",
 }
 FAILED = {
     "auth.login": "Log-in",
@@ -122,8 +128,10 @@ FAILED = {
     "vm.force_off": "Force off of {name}",
     "vm.reboot": "Reboot of {name}",
     "vm.resize": "Resize of {name}{sizes}",
+    "vm.bin": "Delete of {name}",
     "vm.delete": "Delete of {name}",
 }
+GONE = ("vm.bin", "vm.delete", "vm.run_in_bin")  # it has no page then
 ENDINGS = {"failed": "failed", "cancelled": "refused", "succeeded": "succeeded"}
 
 
@@ -161,7 +169,7 @@ def _line(event: Event, viewer_id: str, with_address: bool) -> Line:
         icon=icon,
         text=_filled(words, event),
         who=_who(event, viewer_id, with_address),
-        href=url_for("vms.show", vm_id=event.vm_id) if event.vm_id and event.action != "vm.delete" else "",
+        href=url_for("vms.show", vm_id=event.vm_id) if event.vm_id and event.action not in GONE else "",
         outcome=outcome,
         error=event.error,
     )

@@ -109,6 +109,8 @@ class OperationRunner:
             self._reboot(claim)
         elif claim.kind == OperationKind.RESIZE:
             self._resize(claim)
+        elif claim.kind == OperationKind.BIN:
+            self._bin(claim)
         else:
             self._delete(claim)
 
@@ -247,6 +249,13 @@ class OperationRunner:
         if not self._records.operation_rebooted(claim):
             raise Overtaken
 
+    def _bin(self, claim: Claim) -> None:
+        """Off, without asking: it is off the bill since the click. Its disk stays."""
+        self._checkpoint("bin.claimed")
+        machine, _ = self._power_down(claim, claim.created_at)
+        if not self._vms.bin.operation_binned(claim, gone=machine is None):
+            raise Overtaken
+
     def _delete(self, claim: Claim) -> None:
         self._checkpoint("delete.claimed")
         self._driver.delete(claim.vm_id)
@@ -267,7 +276,7 @@ class OperationRunner:
 
     def _give_up(self, claim: Claim, reason: str) -> None:
         """Leave nothing half-made, look at what is true, and record that with the reason."""
-        if claim.kind == OperationKind.DELETE:  # it is off the bill since the click: it must go, sooner or later
+        if claim.kind in (OperationKind.BIN, OperationKind.DELETE):  # off the bill since the click: it must go
             self._operations.retry_later(claim, reason)
             return
         log.warning("operation_failed", operation=claim.operation_id, kind=claim.kind, reason=reason)

@@ -30,6 +30,7 @@ class Reconciler:
         clock: Clock,
     ) -> None:
         self._records = vms.records
+        self._bin = vms.bin
         self._processes = monitoring.processes
         self._driver = driver
         self._events = events
@@ -70,7 +71,10 @@ class Reconciler:
             return billed and not running
         if vm.state == VMState.RUNNING:
             return not self._compare_running(vm, machine, confirmed, now)
-        if machine is not None and running:
+        if vm.state == VMState.BINNED:
+            if running:
+                self._bin.saw_run(vm)
+        elif machine is not None and running:
             self._adopt(vm, machine)
         elif machine is None and vm.state == VMState.STOPPED:
             self._records.saw_gone(vm, self._events.went(vm.vm_id, since=confirmed, until=now) or confirmed)

@@ -53,6 +53,7 @@ class Pace:
     verify: float = 60.0  # looks whether this hour's checks have been
     prices: float = 10.0
     pay: float = 5.0
+    purge: float = 5.0
     housekeeping: float = 60.0
 
 
@@ -115,6 +116,7 @@ class Worker:
             ("mail", Postman(sources, self._mailer, self.stop).run, self._pace.mail),
             ("prices", self._tell_prices, self._pace.prices),
             ("pay", Cashier(self._billing).run, self._pace.pay),
+            ("purge", self._purge, self._pace.purge),
             ("verify", self._verify, self._pace.verify),
             ("housekeeping", self._keep_house, self._pace.housekeeping),
         ]
@@ -200,6 +202,9 @@ class Worker:
 
     def _tell_prices(self) -> None:
         self._billing.price_telling.run()
+
+    def _purge(self) -> None:
+        self._vms.bin.purge_due()
 
     def _verify(self) -> None:
         run = self._billing.books.verification.run_hourly()

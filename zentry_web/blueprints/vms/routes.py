@@ -17,6 +17,7 @@ from zentry_web.blueprints.vms.view import (
     vm_context,
 )
 from zentry_web.domain.project import ProjectAction
+from zentry_web.domain.vm import OperationKind
 from zentry_web.services.errors import NotFoundError
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.charts import payload
@@ -141,12 +142,13 @@ def act(vm_id: str, action: str) -> ResponseReturnValue:
 
 @blueprint.route("/<vm_id>/delete", methods=["GET", "POST"])
 def delete(vm_id: str) -> ResponseReturnValue:
-    """Delete a machine and its disk, after its name was typed."""
+    """Delete a machine, after its name was typed: into the recycle bin, or at once where there is none or no disk."""
     vms, actor = services().get_vm_service(), current_actor()
     vm = vms.get_vm(vm_id, actor=actor, action=ProjectAction.DELETE_VM)
     form = DeleteForm()
     if request.method == "POST" and form.submit(lambda: vms.delete_vm(vm_id, form.text("confirm_name"), actor=actor)):
-        success(f"{vm.name} is being deleted.")
+        kept = form.result.kind == OperationKind.BIN
+        success(f"{vm.name} is in the recycle bin." if kept else f"{vm.name} is being deleted.")
         return go_to(url_for("vms.index"))
     template = "vms/_delete.html" if is_htmx() else "vms/delete.html"
-    return render_template(template, vm=vm, form=form), form.status
+    return render_template(template, vm=vm, form=form, days=vms.bin.days_kept(vm)), form.status

@@ -17,7 +17,7 @@ from zentry_web.services.ledger import ACCOUNT, ENTRY, TRANSFER
 from zentry_web.services.settlement import HOLD, INTERVAL
 
 SLACK = timedelta(minutes=5)
-_OFF = ("stopped", "error", "deleting", "deleted")
+_OFF = ("stopped", "error", "deleting", "binned", "deleted")
 _BUSY = (
     select(DbOperation.id).where(DbOperation.vm_id == DbVM.id, DbOperation.state.in_(("queued", "running"))).exists()
 )

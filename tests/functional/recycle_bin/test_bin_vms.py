@@ -1,0 +1,102 @@
+"""/bin: machines that were deleted, restoring and purging them."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.conftest import sign_up
+from tests.functional.conftest import Browser
+from tests.services.people import join
+from zentry_web.domain.vm import VMState
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def cloud(cloud):
+    cloud.vms.bin.keeps_for = timedelta(days=7)
+    return cloud
+
+
+@pytest.fixture
+def binned(cloud, as_alice, machine):
+    """Deleted on its page, and off."""
+    answer = as_alice.post(f"/vms/{machine.id}/delete", {"confirm_name": machine.name})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/vms")
+    cloud.worker.work()
+    return machine
+
+
+def test_the_delete_page_says_that_it_can_be_restored(as_alice, machine, cloud):
+    assert "recycle bin for 7 days" in as_alice.get(f"/vms/{machine.id}/delete").text
+    cloud.vms.bin.keeps_for = timedelta(0)
+    assert "cannot be undone" in as_alice.get(f"/vms/{machine.id}/delete", htmx=True).text
+
+
+def test_the_bin_shows_what_was_deleted_by_whom(as_alice, machine, cloud):
+    assert "No machine in the bin" in as_alice.get("/bin").text
+    as_alice.post(f"/vms/{machine.id}/delete", {"confirm_name": machine.name})
+    text = as_alice.get("/bin").text
+    assert "Powering off" in text
+    assert f"/bin/vms/{machine.id}/restore" not in text
+    cloud.worker.work()
+    text = as_alice.get("/bin", htmx=True).text
+    assert "web-1" in text
+    assert "by Alice" in text
+    assert f"/bin/vms/{machine.id}/restore" in text
+    assert machine.id not in as_alice.get("/vms").text
+
+
+def test_restoring_brings_it_back_stopped(as_alice, binned, cloud):
+    url = f"/bin/vms/{binned.id}/restore"
+    page = as_alice.get(url)
+    assert "credits per hour" in page.text
+    answer = as_alice.post(url, {"name": "web-1"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/vms/{binned.id}")
+    assert cloud.vm(binned).state == VMState.STOPPED
+    assert as_alice.post(url, {"name": "web-1"}).status_code == 404
+
+
+def test_a_taken_name_is_asked_for_again_and_what_was_typed_stays(as_alice, binned, cloud, alice, project):
+    cloud.ask(alice, project, "web-1")
+    url = f"/bin/vms/{binned.id}/restore"
+    for htmx in (False, True):
+        answer = as_alice.post(url, {"name": "web-1"}, htmx=htmx)
+        assert answer.status_code == 400
+        assert "another machine named" in answer.text
+        assert 'value="web-1"' in answer.text
+    assert as_alice.post(url, {"name": "a\x00b"}).status_code == 400
+    answer = as_alice.post(url, {"name": "web-9"}, htmx=True)
+    assert answer.headers["HX-Redirect"] == f"/vms/{binned.id}"
+
+
+def test_a_lack_of_credits_is_told_in_the_form(as_alice, binned, cloud, alice):
+    cloud.set_wallet(alice, 0)
+    answer = as_alice.post(f"/bin/vms/{binned.id}/restore", {"name": "web-1"})
+    assert answer.status_code == 400
+    assert "not enough credits to pay its disk" in answer.text
+
+
+def test_purging_needs_the_name(as_alice, binned, cloud):
+    url = f"/bin/vms/{binned.id}/purge"
+    assert "cannot be undone" in as_alice.get(url).text
+    assert as_alice.post(url, {"confirm_name": "nope"}, htmx=True).status_code == 400
+    assert as_alice.post(url, {"confirm_name": "web-1"}).headers["Location"] == "/bin"
+    assert "Being deleted" in as_alice.get("/bin").text
+    assert as_alice.post(url, {"confirm_name": "web-1"}).status_code == 409
+    cloud.worker.work()
+    assert cloud.row(binned).state == VMState.DELETED
+    assert as_alice.get(url).status_code == 404
+    assert as_alice.get(url, htmx=True).headers["HX-Redirect"] == "/bin"
+
+
+def test_members_see_it_by_their_role_and_strangers_not_at_all(web, container, project, binned, as_charlie):
+    for role, status in (("viewer", 403), ("restricted", 403), ("member", 200), ("admin", 200)):
+        user = sign_up(container, role)
+        join(container, project, user, role)
+        browser = Browser(web).log_in(user)
+        assert browser.get(f"/bin/vms/{binned.id}/restore").status_code == status
+        assert ("web-1" in browser.get("/bin").text) == (status == 200)
+        assert ("paid by Alice" in browser.get(f"/bin/vms/{binned.id}/restore").text) == (status == 200)
+    assert as_charlie.get(f"/bin/vms/{binned.id}/restore").status_code == 404
+    assert "web-1" not in as_charlie.get("/bin").text

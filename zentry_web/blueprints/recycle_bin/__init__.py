@@ -1,0 +1,5 @@
+"""The recycle bin: routes.py."""
+
+from .routes import blueprint
+
+__all__ = ["blueprint"]

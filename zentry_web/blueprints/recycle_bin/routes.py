@@ -1,0 +1,59 @@
+"""The recycle bin: what was deleted and when it goes for good, restoring it, purging it."""
+
+from flask import Blueprint, Response, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from zentry_web.blueprints.recycle_bin.forms import PurgeForm, RestoreForm
+from zentry_web.services.errors import NotFoundError
+from zentry_web.web.actor import current_actor, me
+from zentry_web.web.errors import on_service_error
+from zentry_web.web.flash import success
+from zentry_web.web.htmx import go_to, is_htmx
+from zentry_web.web.services import services
+
+blueprint = Blueprint("bin", __name__, url_prefix="/bin")
+
+
+@blueprint.errorhandler(NotFoundError)
+def gone(error: NotFoundError) -> ResponseReturnValue:
+    """What was restored or purged while its dialog was open: back to the bin."""
+    if is_htmx() and request.method == "GET":
+        return Response(status=404, headers={"HX-Redirect": url_for("bin.index")})
+    return on_service_error(error)
+
+
+def _template(name: str) -> str:
+    """The dialog's fragment for htmx, the page around it otherwise."""
+    return f"recycle_bin/_{name}.html" if is_htmx() else f"recycle_bin/{name}.html"
+
+
+@blueprint.get("")
+def index() -> ResponseReturnValue:
+    """Everything that the person may restore, and until when."""
+    vm_bin = services().get_vm_service().bin
+    vms = vm_bin.list_binned(me().id, actor=current_actor())
+    return render_template(_template("index"), vms=vms, days=vm_bin.keeps_for.days)
+
+
+@blueprint.route("/vms/<vm_id>/restore", methods=["GET", "POST"])
+def restore_vm(vm_id: str) -> ResponseReturnValue:
+    """Bring a machine back, under another name if its own is taken."""
+    actor, vm_bin = current_actor(), services().get_vm_service().bin
+    vm = vm_bin.get_binned(vm_id, actor=actor)
+    form = RestoreForm(data={"name": vm.name})
+    if request.method == "POST" and form.submit(lambda: vm_bin.restore(vm_id, form.text("name"), actor=actor)):
+        success(f"{form.result.name} is back. It is stopped: start it when you like.")
+        return go_to(url_for("vms.show", vm_id=vm_id))
+    return render_template(_template("restore_vm"), vm=vm, form=form), form.status
+
+
+@blueprint.route("/vms/<vm_id>/purge", methods=["GET", "POST"])
+def purge_vm(vm_id: str) -> ResponseReturnValue:
+    """Delete a machine in the bin for good, after its name was typed."""
+    actor, vm_bin = current_actor(), services().get_vm_service().bin
+    vm = vm_bin.get_binned(vm_id, actor=actor)
+    form = PurgeForm()
+    if request.method == "POST" and form.submit(lambda: vm_bin.purge(vm_id, form.text("confirm_name"), actor=actor)):
+        success(f"{vm.name} is being deleted for good.")
+        return go_to(url_for("bin.index"))
+    return render_template(_template("purge_vm"), vm=vm, form=form), form.status
