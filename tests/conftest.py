@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import create_engine, make_url, text
 
+from tests.compiled_once import share_compiled_statements
 from tests.services.vm_world import Cloud
 from zentry_web.adapters.clock import ManualClock
 from zentry_web.adapters.compute.simulator import SimulatorCompute
@@ -26,6 +27,7 @@ PASSWORD = "correct horse battery"
 
 settings.register_profile("zentry", deadline=None, print_blob=True)  # a busy machine is no failing test
 settings.load_profile("zentry")
+share_compiled_statements()
 
 
 def make_config(folder: Path, **settings: object) -> Config:
