@@ -60,6 +60,7 @@ def free_port() -> int:
 def make_config(folder: Path, **settings: object) -> Config:
     """Settings for a Zentry in ``folder`` on a free port; nothing of the caller's Zentry shines through."""
     values: dict[str, object] = {"data": folder, "compute": "simulator", "simulator_boot_seconds": 0.5}
+    values["rate_factor"] = 1000  # what is measured is not to be slowed down
     return Config(port=free_port(), **(values | settings))  # type: ignore[arg-type]
 
 
@@ -67,7 +68,8 @@ def environment_of(config: Config, **settings: object) -> dict[str, str]:
     """The environment that gives a process the settings of ``config``, but for those given."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("ZENTRY_", "PROMETHEUS_"))}
     names = (
-        "data", "compute", "base_url", "libvirt_uri", "sample_seconds", "simulator_boot_seconds", "starting_credits"
+        "data", "compute", "base_url", "libvirt_uri", "sample_seconds", "simulator_boot_seconds", "starting_credits",
+        "rate_factor",
     )  # fmt: skip
     no_quotas = {name: "none" for name in Config.model_fields if name.startswith("quota_")}
     values = {name: getattr(config, name) for name in names} | no_quotas | settings

@@ -20,7 +20,7 @@ def make_parts(
     """Engines, clock and plain settings from ``config``; opens no connection yet."""
     config.prepare_data()
     return Parts(
-        core=Core(Database(make_engine(config.business_url)), clock or SystemClock(), checkpoint),
+        core=Core(Database(make_engine(config.business_url)), clock or SystemClock(), checkpoint, config.rate_factor),
         metrics_database=Database(make_engine(config.metrics_database_url, schema=METRICS_SCHEMA, durable=False)),
         settings=ServiceSettings(
             starting_micro=config.starting_micro,

@@ -67,6 +67,7 @@ class Config(BaseSettings):
     bin_days: int = Field(7, ge=0, le=365)  # how long what was deleted can be restored; 0: deleted at once
     admin_factor: Literal["", "required", "optional"] = ""  # required in production with real machines
     signup_seconds: float = Field(2, ge=0)  # who fills the sign-up form in faster is asked to press again
+    rate_factor: int = Field(1, ge=1)  # multiplies the limits of what is costly (services/rate_rules.py)
     price_notice_days: int = Field(14, ge=0)  # how long before it begins a dearer price of machines there are is told
     session_days: int = Field(30, ge=1)
     sample_seconds: int = Field(10, ge=1)

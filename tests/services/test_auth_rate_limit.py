@@ -72,7 +72,7 @@ def test_no_window_of_any_position_holds_more_than_the_limit(limiter, clock):
 def test_subjects_and_rules_are_counted_apart(limiter):
     attempts_until_refused(limiter, FIVE)
     limiter.check(Limit("test", "bob@example.com", 5, 900))
-    limiter.check_rate("other", "alice@example.com", 5, 900)
+    limiter.check(Limit("other", "alice@example.com", 5, 900))
 
 
 def test_of_two_limits_both_count_or_none(limiter, core):

@@ -21,7 +21,8 @@ from zentry_web.services.errors import (
     RateLimitedError,
     ValidationError,
 )
-from zentry_web.services.payments import FIRST_LOOK, GIVE_UP, STARTS_PER_HOUR
+from zentry_web.services.payments import FIRST_LOOK, GIVE_UP
+from zentry_web.services.rate_rules import RULES
 from zentry_web.worker.paying import Cashier
 
 pytestmark = pytest.mark.integration
@@ -109,13 +110,13 @@ def test_an_erased_account_keeps_amounts_only(till, container):
 
 @pytest.mark.error
 def test_payments_are_not_begun_without_end(till, clock):
-    for _ in range(STARTS_PER_HOUR):
+    for _ in range(RULES["payment"].count):
         till.start(1)
     with pytest.raises(RateLimitedError):
         till.start(1)
     clock.advance(2 * 3600)
     till.start(1)
-    assert len(till.payments.list_payments(till.user.id, limit=100)) == STARTS_PER_HOUR + 1
+    assert len(till.payments.list_payments(till.user.id, limit=100)) == RULES["payment"].count + 1
 
 
 @pytest.mark.error

@@ -32,11 +32,10 @@ from zentry_web.services.one_time_links import ADMIN_PURPOSES, LinkPurpose, OneT
 from zentry_web.services.passkeys import make_factor_parts
 from zentry_web.services.password_strength import strong_password
 from zentry_web.services.passwords import Passwords
-from zentry_web.services.rate_limit import Limit, RateLimiter, network_of
+from zentry_web.services.rate_limit import RateLimiter, limit_of, network_of
 from zentry_web.services.secret_box import FactorSettings
 from zentry_web.services.sessions import Sessions
 
-QUARTER_HOUR = 900
 WRONG_LOGIN = "The e-mail address or the password is wrong."
 
 
@@ -91,7 +90,7 @@ class AuthService(BaseService):
         password = fields.take("password", strong_password(email, name), "")
         fields.check()
         if actor.address is not None:
-            self._limits.check(Limit("signup", network_of(actor.address), 100, 3600))
+            self._limits.check(limit_of("signup", network_of(actor.address)))
         self._accounts.refuse_taken(email)
         password_hash = self._passwords.hash(password)
         try:
@@ -133,7 +132,7 @@ class AuthService(BaseService):
         fields = Fields({"new": new})
         new_password = fields.take("new", strong_password(email, name), "")
         fields.check()
-        limit = Limit("password", user_id, 10, QUARTER_HOUR)
+        limit = limit_of("password", user_id)
         self._limits.check(limit)
         if not self._passwords.verify(stored, current if isinstance(current, str) else ""):
             self._accounts.log("auth.password_change", user_id, actor, outcome=Outcome.REFUSED)
@@ -165,8 +164,8 @@ class AuthService(BaseService):
         typed = credentials.get("email")
         key = email_key(typed) if isinstance(typed, str) else ""
         network = network_of(actor.address)
-        pair = Limit("login", f"{key}|{network}", 10, QUARTER_HOUR)
-        crowd = Limit("login_network", network, 100, QUARTER_HOUR)
+        pair = limit_of("login", f"{key}|{network}")
+        crowd = limit_of("login_network", network)
         self._limits.check(pair, crowd)
         password = credentials.get("password")
         with self.reading() as session:
@@ -339,7 +338,7 @@ class AuthService(BaseService):
         """
         require_self(actor, user_id)
         require_recent_proof(actor, self.now())
-        limit = Limit("password", user_id, 10, QUARTER_HOUR)
+        limit = limit_of("password", user_id)
         self._limits.check(limit)
         with self.reading() as session:
             stored = require_user_row(session, user_id).password_hash

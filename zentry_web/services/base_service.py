@@ -47,6 +47,7 @@ class Core:
     database: Database
     clock: Clock
     checkpoint: Callable[[str], None] = lambda name: None  # kill tests pause a process here
+    rate_factor: int = 1  # how many times what is costly may be done more often than rate_rules.py says
 
 
 def personal_hash(salt: str, fields: dict[str, str]) -> str:

@@ -33,7 +33,7 @@ from zentry_web.services.access import require_self
 from zentry_web.services.account_rows import require_user_row
 from zentry_web.services.base_service import BaseService
 from zentry_web.services.ledger import USER_ACCOUNTS, account_id
-from zentry_web.services.rate_limit import Limit, RateLimiter
+from zentry_web.services.rate_limit import RateLimiter, limit_of
 
 # What lets somebody in, or says nothing about the person.
 SECRETS = frozenset({"password_hash", "token_hash", "body_hash", "salt", "version"})
@@ -54,7 +54,7 @@ class DataExport(BaseService):
         Raises NotFoundError (also for somebody else's), RateLimitedError (five an hour).
         """
         require_self(actor, user_id)
-        RateLimiter(self._core).check(Limit("export", user_id, 5, 3600))
+        RateLimiter(self._core).check(limit_of("export", user_id))
         self.log_audit_event(actor.id, "user.export", "user", user_id, actor=actor, owner_id=user_id)
         with self.reading() as session, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             require_user_row(session, user_id)

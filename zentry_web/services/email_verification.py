@@ -25,11 +25,10 @@ from zentry_web.services.notices import MailSettings
 from zentry_web.services.one_time_links import GONE, LinkPurpose, OneTimeLinks
 from zentry_web.services.password_strength import strong_password
 from zentry_web.services.passwords import Passwords
-from zentry_web.services.rate_limit import Limit, RateLimiter, network_of
+from zentry_web.services.rate_limit import RateLimiter, limit_of, network_of
 from zentry_web.services.sessions import Sessions, new_secret, secret_hash
 
 SIGNUP, RESET = "signup", "reset"
-HOUR = 3600
 SIGNUP_LIFETIME = timedelta(hours=24)
 GIVE_UP = timedelta(hours=24)
 KEEP = timedelta(days=7)  # they hold addresses of people who may have no account
@@ -178,8 +177,8 @@ class EmailVerification(MailQueue):
 
     def _ask(self, purpose: str, email: str, name: str, actor: Actor) -> None:
         self._limits.check(
-            Limit(f"mail_{purpose}", email_key(email), 3, HOUR),
-            Limit(f"mail_{purpose}_network", network_of(actor.address), 100, HOUR),
+            limit_of(f"mail_{purpose}", email_key(email)),
+            limit_of(f"mail_{purpose}_network", network_of(actor.address)),
         )
         now = self.now()
         row = DbMailRequest(

@@ -32,7 +32,7 @@ from zentry_web.services.accounts import Accounts
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import ConflictError, NotFoundError
 from zentry_web.services.fields import invalid
-from zentry_web.services.rate_limit import Limit, RateLimiter
+from zentry_web.services.rate_limit import RateLimiter, limit_of
 from zentry_web.services.secret_box import CannotOpen, SecretBox
 from zentry_web.services.sessions import Sessions
 
@@ -102,7 +102,7 @@ class SecondFactors(BaseService):
         """
         require_own(actor, user_id)
         require_recent_proof(actor, self.now())
-        self._limits.check(Limit("factor_setup", user_id, 20, 900))
+        self._limits.check(limit_of("factor_setup", user_id))
         try:
             secret = self._unsealed(user_id, sealed)
         except CannotOpen:

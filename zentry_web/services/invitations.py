@@ -31,10 +31,9 @@ from zentry_web.services.fields import Fields, email_key, parse_email
 from zentry_web.services.mail_queue import MailQueue
 from zentry_web.services.members import TOO_MUCH
 from zentry_web.services.notices import MailSettings, Notices
-from zentry_web.services.rate_limit import Limit, RateLimiter
+from zentry_web.services.rate_limit import RateLimiter, limit_of
 
 GONE = "This invitation has been used, withdrawn, or is too old. Ask for a new one."
-HOUR, DAY = 3600, 86400
 
 
 class Invitations(MailQueue):
@@ -67,9 +66,7 @@ class Invitations(MailQueue):
         with self.reading() as session:
             require_member(session, actor, project_id, ProjectAction.MEMBERS)
         fields.check()
-        self._limits.check(
-            Limit("invite", actor.id, 30, HOUR), Limit("invite_address", email_key(email), 10, DAY)
-        )  # fmt: skip
+        self._limits.check(limit_of("invite", actor.id), limit_of("invite_address", email_key(email)))
         with self.transaction() as session:
             project = self._locked(session, project_id, role, actor)
             self._end(session, "replaced", DbProjectInvitation.email_key == email_key(email), project_id=project_id)

@@ -27,13 +27,12 @@ from zentry_web.services.passkey_ceremony import BadAnswer, Ceremony, StoredKey
 from zentry_web.services.passwords import Passwords
 from zentry_web.services.pending_logins import AGAIN, PendingLogins
 from zentry_web.services.proofs import Proofs
-from zentry_web.services.rate_limit import Limit, RateLimiter, network_of
+from zentry_web.services.rate_limit import RateLimiter, limit_of, network_of
 from zentry_web.services.secret_box import FactorSettings, SecretBox
 from zentry_web.services.sessions import Sessions, secret_hash
 
 LIFETIME = timedelta(minutes=5)
 REGISTER, LOGIN, FACTOR, PROOF = "register", "login", "factor", "proof"
-QUARTER_HOUR = 900
 NOT_MADE = "The passkey could not be verified. Please try again."
 NOT_KNOWN = "This passkey does not open an account here."
 
@@ -118,7 +117,7 @@ class Passkeys(BaseService):
 
     def begin_login(self, browser: str, *, actor: Actor) -> str:
         """What any passkey of this site is asked; ``browser`` is a secret of this browser. Raises RateLimitedError."""
-        self._limits.check(Limit("passkey", network_of(actor.address), 100, QUARTER_HOUR))
+        self._limits.check(limit_of("passkey", network_of(actor.address)))
         return self._ceremony.ask_to_sign(self._challenge(LOGIN, browser, None))
 
     def login(self, browser: str, answer: str, *, actor: Actor, replaces: str | None = None) -> SignedIn:

@@ -38,7 +38,7 @@ from zentry_web.services.notices import Notices
 from zentry_web.services.payment_book import PaymentBook
 from zentry_web.services.payment_rows import payment_of, stored_method
 from zentry_web.services.prices import check_micro
-from zentry_web.services.rate_limit import RateLimiter
+from zentry_web.services.rate_limit import RateLimiter, limit_of
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,6 @@ FIRST_LOOK = timedelta(seconds=30)
 LONGEST_LOOK = timedelta(hours=1)
 GIVE_UP = timedelta(hours=24)  # after this, a payment that nobody finished is cancelled
 KEY_LASTS = timedelta(hours=20)  # a provider knows an idempotency key for a day: no charge is repeated after this
-STARTS_PER_HOUR = 30  # of one person: each asks the provider for something
 LAST_LOOK = timedelta(days=7)
 _LONGEST_KEY = 100
 Answer = TypeVar("Answer")
@@ -96,7 +95,7 @@ class Payments(BaseService):
         key = idempotency_key or self.new_id("key")
         if not 0 < len(key) <= _LONGEST_KEY:
             raise ValidationError("That request key is not usable.", details={"idempotency_key": "Not usable."})
-        self._limiter.check_rate("payment", user_id, STARTS_PER_HOUR, 3600)
+        self._limiter.check(limit_of("payment", user_id))
         payment_id = self._insert(user_id, amount, minor, save_method, actor, f"{user_id}:{key}")
         self._core.checkpoint("payments.started")
         payment = self.get_payment(user_id, payment_id)

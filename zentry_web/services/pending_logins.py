@@ -16,13 +16,12 @@ from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import AuthenticationRequiredError
 from zentry_web.services.factors import WRONG_CODE, SecondFactors
 from zentry_web.services.fields import invalid
-from zentry_web.services.rate_limit import Limit, RateLimiter, network_of
+from zentry_web.services.rate_limit import Limit, RateLimiter, limit_of, network_of
 from zentry_web.services.sessions import Sessions, new_secret, secret_hash
 
 LIFETIME = timedelta(minutes=5)
 ATTEMPTS = 5
 AGAIN = "Please log in again: five minutes have passed, or too many codes were wrong."
-QUARTER_HOUR, DAY = 900, 86400
 
 
 class PendingLogins(BaseService):
@@ -171,7 +170,7 @@ class PendingLogins(BaseService):
 
     def _limits_of(self, user_id: str, code: str, actor: Actor) -> list[Limit]:
         network = network_of(actor.address)
-        limits = [Limit("factor", f"{user_id}|{network}", 10, QUARTER_HOUR)]
+        limits = [limit_of("factor", f"{user_id}|{network}")]
         if is_app_code(plain_code(code)) and not self._sessions.was_used_from(user_id, network):
-            limits.append(Limit("factor_strangers", user_id, 50, DAY))
+            limits.append(limit_of("factor_strangers", user_id))
         return limits

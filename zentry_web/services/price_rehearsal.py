@@ -29,6 +29,7 @@ from zentry_web.services.access import require_admin
 from zentry_web.services.base_service import BaseService
 from zentry_web.services.errors import NotFoundError
 from zentry_web.services.ledger import ACCOUNT, USER_ACCOUNTS
+from zentry_web.services.rate_limit import RateLimiter
 from zentry_web.services.settlement import INTERVAL, UNSETTLED
 from zentry_web.services.usage_reports import cost_of, unsettled_seconds
 
@@ -46,9 +47,11 @@ class PriceRehearsal(BaseService):
         """What a period would have cost each owner at the new prices, and how long their credits last then.
 
         By default the last whole month of UTC; else from the whole hour of ``start`` to that of ``end`` (now at the
-        latest). What was charged in it counts, to the micro-credit. Admins only. Raises NotFoundError.
+        latest). What was charged in it counts, to the micro-credit. Admins only. Raises NotFoundError,
+        RateLimitedError.
         """
         require_admin(actor)
+        RateLimiter(self._core).check_actor("rehearse", actor)
         now = self.now()
         last = hour_start(min(end, now)) if end else month_start(now)
         first = hour_start(start) if start else month_start(last - SECOND)

@@ -10,10 +10,8 @@ from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.factors import WRONG_CODE, SecondFactors
 from zentry_web.services.fields import invalid
 from zentry_web.services.passwords import Passwords
-from zentry_web.services.rate_limit import Limit, RateLimiter
+from zentry_web.services.rate_limit import Limit, RateLimiter, limit_of
 from zentry_web.services.sessions import Sessions, secret_hash
-
-QUARTER_HOUR = 900
 
 
 class Proofs(BaseService):
@@ -42,7 +40,7 @@ class Proofs(BaseService):
         Raises ValidationError on ``password`` or ``code``, RateLimitedError (10 in 15 minutes in this session).
         """
         needed = self.what_proves(user_id, actor=actor)
-        limit = Limit("proof", f"{user_id}|{secret_hash(session_token)}", 10, QUARTER_HOUR)
+        limit = limit_of("proof", f"{user_id}|{secret_hash(session_token)}")
         self._limits.check(limit)
         if not needed:
             self._prove_password(user_id, session_token, typed, limit, actor)

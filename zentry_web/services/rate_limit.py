@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 from typing import cast
@@ -11,9 +11,11 @@ from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from zentry_web.domain.user import Actor
 from zentry_web.models import DbRateCounter
 from zentry_web.services.base_service import BaseService
 from zentry_web.services.errors import RateLimitedError
+from zentry_web.services.rate_rules import RULES
 
 BUCKETS = 15  # a window is counted in this many slices, so that it slides
 KEEP = timedelta(days=2)  # no window may be longer than half of this
@@ -27,6 +29,8 @@ class Limit:
     subject: str
     count: int
     window_seconds: int
+    costly: bool = False
+    words: str = "attempts"
 
     @property
     def key(self) -> str:
@@ -55,6 +59,12 @@ class Limit:
         return wait
 
 
+def limit_of(rule: str, subject: str) -> Limit:
+    """The limit that the table (rate_rules.py) sets for a subject."""
+    found = RULES[rule]
+    return Limit(rule, subject, found.count, found.seconds, found.costly, found.words)
+
+
 def network_of(address: str | None) -> str:
     """Whom an address is counted as: itself, or its /64 for IPv6, where one person has millions of addresses."""
     try:
@@ -73,9 +83,10 @@ class RateLimiter(BaseService):
 
     name = "rate_limit"
 
-    def check_rate(self, rule: str, subject: str, limit: int, window_seconds: int) -> None:
-        """Count one attempt; raise RateLimitedError(details: ``retry_after`` seconds) if it is one too many."""
-        self.check(Limit(rule, subject, limit, window_seconds))
+    def check_actor(self, rule: str, actor: Actor) -> None:
+        """Count one use by ``actor`` of something costly, if they come over the network; else as ``check``."""
+        if actor.address is not None:
+            self.check(limit_of(rule, actor.id))
 
     def check(self, *limits: Limit) -> None:
         """Count one attempt under each limit, or none and raise RateLimitedError.
@@ -85,6 +96,8 @@ class RateLimiter(BaseService):
         if self._database.open_session.get() is not None:
             raise RuntimeError("attempts are counted outside of transactions")
         now = self.now()
+        factor = self._core.rate_factor
+        limits = tuple(replace(each, count=each.count * factor) if each.costly else each for each in limits)
         with self.reading() as session:  # somebody who hammers never gets to take the write lock
             for limit in limits:
                 _refuse_if_full(session, limit, now, already_counted=0)
@@ -145,4 +158,4 @@ def _refuse_if_full(session: Session, limit: Limit, now: datetime, *, already_co
     if seconds:
         minutes = -(-seconds // 60)
         wait = "a minute" if minutes == 1 else f"{minutes} minutes"
-        raise RateLimitedError(f"Too many attempts. Please try again in {wait}.", details={"retry_after": seconds})
+        raise RateLimitedError(f"Too many {limit.words}. Please try again in {wait}.", details={"retry_after": seconds})

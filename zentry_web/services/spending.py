@@ -19,6 +19,7 @@ from zentry_web.services.access import require_self
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.bills import Bills
 from zentry_web.services.ledger import ENTRY, TRANSFER, USER_ACCOUNTS, account_id
+from zentry_web.services.rate_limit import RateLimiter
 from zentry_web.services.settlement import CHARGE, INTERVAL, UNSETTLED
 from zentry_web.services.usage_reports import read_balance, time_zone_of
 
@@ -52,6 +53,7 @@ class Spending(BaseService):
         super().__init__(core)
         self._bills = bills
         self._window = window
+        self._limiter = RateLimiter(core)
 
     def get_spend(self, user_id: str, start: datetime, end: datetime, *, actor: Actor = SYSTEM) -> Spend:
         """What [start, end) cost, charged and accrued, by VM, project, size and day. Raises NotFoundError."""
@@ -104,8 +106,9 @@ class Spending(BaseService):
             return _read_fleet(session, user_id)
 
     def what_if(self, user_id: str, changes: Changes, sizes: Sequence[Size], *, actor: Actor = SYSTEM) -> WhatIf:
-        """How burn rate and the end of credits would change. Nothing is done. Three statements."""
+        """How burn rate and the end of credits would change. Nothing is done. Raises RateLimitedError."""
         require_self(actor, user_id)
+        self._limiter.check_actor("what_if", actor)
         with self.reading() as session:
             balance = read_balance(session, user_id, self.now())
             fleet = _read_fleet(session, user_id)

@@ -34,6 +34,7 @@ from zentry_web.services.bills import read_charges
 from zentry_web.services.errors import NotFoundError
 from zentry_web.services.ledger import ENTRY, TRANSFER, USER_ACCOUNTS, account_id, lock_accounts
 from zentry_web.services.notices import Notices
+from zentry_web.services.rate_limit import RateLimiter
 from zentry_web.services.settlement import CHARGE, INTERVAL, UNSETTLED
 from zentry_web.services.usage_reports import time_zone_of
 
@@ -145,9 +146,19 @@ class Statements(BaseService):
                 raise NotFoundError("There is no such statement.")
             return read_statement(row)
 
-    def get_csv(self, user_id: str, statement_id: str, *, actor: Actor = SYSTEM) -> str:
-        """The statement with every charge and all its inputs: docs/recompute.py works it out again from this alone."""
+    def get_for_pdf(self, user_id: str, statement_id: str, *, actor: Actor = SYSTEM) -> Statement:
+        """One statement, to be set as a document, which takes a while. Raises NotFoundError, RateLimitedError."""
         statement = self.get_statement(user_id, statement_id, actor=actor)
+        RateLimiter(self._core).check_actor("statement_pdf", actor)
+        return statement
+
+    def get_csv(self, user_id: str, statement_id: str, *, actor: Actor = SYSTEM) -> str:
+        """The statement with every charge and all its inputs: docs/recompute.py works it out again from this alone.
+
+        Raises NotFoundError, RateLimitedError.
+        """
+        statement = self.get_statement(user_id, statement_id, actor=actor)
+        RateLimiter(self._core).check_actor("statement_csv", actor)
         with self.reading() as session:
             charges = list(read_charges(session, *self._scope_of(session, statement).charges()))
         before = [_record("opening", statement.opening_micro, statement.start), *map(_credit_record, statement.credits)]

@@ -35,6 +35,7 @@ from zentry_web.services.errors import ConflictError
 from zentry_web.services.event_log import for_viewer, read_events
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.quotas import Quotas
+from zentry_web.services.rate_limit import RateLimiter
 from zentry_web.services.vm_bin import VMBin
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_landing import VMLanding
@@ -74,6 +75,7 @@ class VMService(BaseService):
         super().__init__(core)
         self._billing = billing
         self._monitoring = monitoring
+        self._limiter = RateLimiter(core)
         self._stop_timeout = timedelta(seconds=stop_timeout_seconds)
         self.catalogue = Catalogue(core)
         self.quotas = Quotas(core, quota_defaults)
@@ -133,9 +135,12 @@ class VMService(BaseService):
         the same VM. Raises ValidationError (per field), NotFoundError (project), InsufficientCreditsError
         (``needed``, ``available`` in micro-credits), BudgetExceededError, QuotaExceededError, ConflictError (key
         used for something else).
+        (``needed``, ``available`` in micro-credits), BudgetExceededError, ConflictError (key used for something else),
+        RateLimitedError.
         """
         if actor is SYSTEM:
             actor = Actor(current_user.id, current_user.role)
+        self._limiter.check_actor("launch", actor)
         return self.launching.request(vm_data, current_user, actor=actor, idempotency_key=idempotency_key)
 
     def start_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:

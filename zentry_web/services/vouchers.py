@@ -32,16 +32,14 @@ from zentry_web.services.errors import ConflictError, NotFoundError, ValidationE
 from zentry_web.services.fields import invalid
 from zentry_web.services.notices import Notices
 from zentry_web.services.prices import check_micro
-from zentry_web.services.rate_limit import Limit, RateLimiter
+from zentry_web.services.rate_limit import RateLimiter, limit_of
 
 VOUCHER = cast(Table, DbVoucher.__table__)
 REDEMPTION = cast(Table, DbVoucherRedemption.__table__)
 COLUMNS = ("code", "value", "uses", "used", "state", "expires", "note", "batch", "voucher", "made", "made_by")
 MOST_EXPORTED = 100_000
 _LONGEST_KEY = 100
-_QUARTER_HOUR = 15 * 60
 LATELY = timedelta(hours=24)
-_TRIES = 20  # wrong codes of one person in a quarter of an hour
 
 
 class Vouchers(BaseService):
@@ -158,7 +156,7 @@ class Vouchers(BaseService):
             code = parse_code(typed)
         except ValueError as error:
             raise invalid({"code": str(error)}) from None
-        tries = Limit("voucher", user_id, _TRIES, _QUARTER_HOUR)
+        tries = limit_of("voucher", user_id)
         self._limits.check(tries)  # counted before: many at once are not more than as many one by one
         with self.transaction() as session:
             ledger.lock_accounts(session, [user_id])

@@ -27,7 +27,8 @@ def statement(statement_id: str) -> ResponseReturnValue:
 @blueprint.get("/statements/<statement_id>.pdf")
 def statement_pdf(statement_id: str) -> ResponseReturnValue:
     """The same, as PDF."""
-    found = _load(statement_id)
+    billing = services().get_billing_service()
+    found = billing.statements.get_for_pdf(me().id, statement_id, actor=current_actor())
     document = render_pdf(render_template("billing/statement_document.html", statement=found))
     headers = {"Content-Disposition": f'attachment; filename="{_name(found)}.pdf"'}
     return Response(document, mimetype="application/pdf", headers=headers)

@@ -1,0 +1,78 @@
+"""What is costly may be done so often, per person: 429, when to try again, and nobody else is slowed down."""
+
+import pytest
+
+from zentry_web.domain.user import Actor, Role
+from zentry_web.services.rate_limit import RateLimiter, limit_of
+from zentry_web.services.rate_rules import RULES
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def use_up(container):
+    """Do something as often as the table allows, without doing it."""
+
+    def count(rule, subject):
+        limiter, rest = RateLimiter(container.parts.core), RULES[rule].count
+        for _ in range(rest):
+            limiter.check(limit_of(rule, subject))
+
+    return count
+
+
+def launch(browser, project, **more):
+    data = {"name": "web-9", "project_id": project.id, "size_id": "size_nano", "image_id": "img_tiny"}
+    return browser.post("/vms/new", data | {"idempotency_key": "k" * 32}, **more)
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_launches_are_counted_and_the_form_keeps_what_was_typed(as_alice, project, use_up, alice, clock, htmx):
+    use_up("launch", alice.id)
+    answer = launch(as_alice, project, htmx=htmx)
+    assert answer.status_code == 429
+    assert 0 < int(answer.headers["Retry-After"]) <= 3600 + 240
+    assert "Too many launches. Please try again in" in answer.text
+    assert "web-9" in answer.text
+    clock.advance(hours=2)
+    as_alice.log_in(alice)
+    assert launch(as_alice, project).status_code == 303
+
+
+def test_one_person_s_count_slows_nobody_else(as_alice, as_charlie, use_up, alice):
+    use_up("what_if", alice.id)
+    assert as_alice.get("/credits/what-if").status_code == 429
+    assert as_charlie.get("/credits/what-if").status_code == 200
+
+
+def test_what_if_says_when_to_try_again(as_alice, use_up, alice, clock):
+    use_up("what_if", alice.id)
+    answer = as_alice.post("/credits/what-if", htmx=True)
+    assert (answer.status_code, answer.headers["HX-Retarget"]) == (429, "#toasts")
+    assert "Too many calculations. Please try again in" in answer.text
+    clock.advance(int(answer.headers["Retry-After"]))
+    assert as_alice.post("/credits/what-if", htmx=True).status_code == 200
+
+
+def test_the_table_s_counts_are_what_is_counted(container, alice):
+    limiter = RateLimiter(container.parts.core)
+    over_the_network = Actor(alice.id, Role.USER, address="203.0.113.5")
+    for rule in ("launch", "what_if", "statement_pdf", "statement_csv", "rehearse"):
+        for _ in range(RULES[rule].count):
+            limiter.check_actor(rule, over_the_network)
+        with pytest.raises(Exception, match="Too many") as caught:
+            limiter.check_actor(rule, over_the_network)
+        assert caught.value.error_code == "RATE_LIMITED"
+        limiter.check_actor(rule, Actor(alice.id, Role.USER))  # the command line, the worker, demo data
+
+
+def test_programs_are_told_as_well(visitor, use_up, alice):
+    use_up("login", f"{alice.email}|127.0.0.1")
+    credentials = {"email": alice.email, "password": "wrong"}
+    answer = visitor.client.post("/api/v1/auth/token", json=credentials)
+    assert (answer.status_code, answer.json["code"], answer.mimetype) == (
+        429,
+        "RATE_LIMITED",
+        "application/problem+json",
+    )
+    assert int(answer.headers["Retry-After"]) == answer.json["details"]["retry_after"] > 0
