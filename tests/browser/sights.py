@@ -172,6 +172,8 @@ SIGHTS = (
     Sight("project", "owner", "/projects/{project}"),
     Sight("project-empty", "owner", "/projects/{empty_project}"),
     Sight("project-new", "owner", "/projects/new"),
+    Sight("project-settings", "owner", "/projects/{project}/settings"),
+    Sight("projects-archived", "owner", "/projects?archived=1"),
     Sight("project-rename", "owner", "/projects/{project}/rename"),
     Sight("project-rename-dialog", "owner", "/projects/{project}", partial(_open_dialog, "More actions", "Rename")),
     Sight("project-members", "owner", "/projects/{project}/members"),

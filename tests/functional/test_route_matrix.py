@@ -59,6 +59,9 @@ RULES = {
     "projects.create": (SIGNED_IN, "GET POST"),
     "projects.show": (OWNER, "GET"),
     "projects.rename": (OWNER, "GET POST"),
+    "projects.settings": (OWNER, "GET POST"),
+    "projects.archive": (OWNER, "POST"),
+    "projects.unarchive": (OWNER, "POST"),
     "projects.delete": (OWNER, "GET POST"),
     "bin.index": (SIGNED_IN, "GET"),
     "bin.restore_vm": (OWNER, "GET POST"),
@@ -303,6 +306,9 @@ WHO = ("anonymous", "stranger", "viewer", "restricted", "member", "project admin
 OF_A_PROJECT = {
     "projects.show": ("viewer", 200, None),
     "projects.rename": ("project admin", 200, 400),
+    "projects.settings": ("project admin", 200, 400),
+    "projects.archive": ("project admin", None, 409),  # its machine runs
+    "projects.unarchive": ("project admin", None, 303),
     "projects.delete": ("owner", 200, 400),
     "projects.budget": ("project admin", 200, 303),
     "projects.members": ("viewer", 200, None),

@@ -7,7 +7,21 @@ from enum import StrEnum
 from zentry_web.domain.vm import VMState
 
 MAX_PROJECT_NAME = 60
+MAX_DESCRIPTION = 500
 MAX_PROJECTS = 200  # per owner: keeps every list of them short enough to show whole
+
+
+class ProjectColour(StrEnum):
+    """What a project's dot in lists can look like; the value is what the colour is called."""
+
+    BLUE = "blue"
+    TEAL = "teal"
+    GREEN = "green"
+    AMBER = "amber"
+    RED = "red"
+    PINK = "pink"
+    VIOLET = "violet"
+    GRAY = "gray"
 
 
 class ProjectRole(StrEnum):
@@ -28,7 +42,7 @@ class ProjectAction(StrEnum):
     RESIZE = "resize"
     DELETE_VM = "delete_vm"
     FUNDS = "funds"  # how much the owner has, and how long it lasts
-    RENAME = "rename"
+    RENAME = "rename"  # name, description, colour, archive
     BUDGET = "budget"
     MEMBERS = "members"  # invite, change roles, remove: see ``may_assign``
     OWN = "own"  # delete the project, hand it over, and whatever else has no name here
@@ -69,6 +83,14 @@ def may_assign(role: ProjectRole | None, before: ProjectRole | None, after: Proj
     return all(each is None or each in assignable(role) for each in (before, after))
 
 
+def parse_colour(value: object) -> ProjectColour | None:
+    """A colour as a form sends it; nothing is none. Raises ValueError."""
+    try:
+        return ProjectColour(str(value)) if value else None
+    except ValueError:
+        raise ValueError("Choose one of the colours.") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """``role`` is that of the one who looks; an admin of Zentry looks as an owner."""
@@ -79,6 +101,13 @@ class Project:
     created_at: datetime
     role: ProjectRole | None = field(default=None, compare=False)
     owner_name: str = field(default="", compare=False)  # who pays
+    description: str = ""
+    colour: ProjectColour | None = None
+    archived_at: datetime | None = None  # since then nothing begins in it
+
+    @property
+    def is_archived(self) -> bool:
+        return self.archived_at is not None
 
     def allows(self, action: str) -> bool:
         """Whether the one who looks may do that here."""

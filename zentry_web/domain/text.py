@@ -26,6 +26,21 @@ def clean_name(value: object, *, longest: int) -> str:
     return text
 
 
+def clean_text(value: object, *, longest: int) -> str:
+    """``value`` as plain text of some lines: outer spaces removed, NFC, at most ``longest`` characters; may be empty.
+
+    Raises ValueError with a sentence for the person.
+    """
+    text = value.replace("\r\n", "\n") if isinstance(value, str) else ""
+    text = unicodedata.normalize("NFC", text[: 20 * longest]).strip()
+    refused = (c for c in text if c != "\n" and (unicodedata.category(c) in _REFUSED_CATEGORIES or c in _TURNING_MARKS))
+    if any(refused):
+        raise ValueError("Leave out control characters.")
+    if len(text) > longest:
+        raise ValueError(f"Use at most {longest} characters.")
+    return text
+
+
 def folded(text: str) -> str:
     """What two texts share when a person would call them the same: case and compatibility forms folded."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())

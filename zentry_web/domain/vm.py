@@ -97,6 +97,9 @@ STATE_WHEN_ACCEPTED: dict[OperationKind, VMState] = {
     OperationKind.DELETE: VMState.DELETING,
 }
 
+# What an archived project refuses.
+BEGINNING = frozenset({OperationKind.CREATE, OperationKind.START, OperationKind.RESIZE})
+
 OVERTAKING = frozenset({OperationKind.FORCE_OFF, OperationKind.DELETE})
 
 # The steps a person watches while a VM comes up.
@@ -215,6 +218,7 @@ class VM:
     owner_email: str = ""
     protected: bool = False  # nobody deletes it before that is switched off
     rights: frozenset[str] = field(default=frozenset(), compare=False)  # of the one who looks: ProjectAction
+    is_archived: bool = False  # its project is: it may stop and be deleted, nothing else begins
 
     @property
     def rate_micro_per_hour(self) -> int:
@@ -236,8 +240,8 @@ class VM:
         return self.state in IN_TRANSITION
 
     def may(self, kind: OperationKind) -> bool:
-        """Whether the state allows this action (permissions are another matter)."""
-        return kind in ALLOWED_ACTIONS[self.state]
+        """Whether its state and its project's allow this action (permissions are another matter)."""
+        return kind in ALLOWED_ACTIONS[self.state] and not (self.is_archived and kind in BEGINNING)
 
     def allows(self, action: str) -> bool:
         """Whether the role of the one who looks has this right (the state is another matter)."""

@@ -22,7 +22,10 @@ class DbProject(Base):
     owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"))
     name: Mapped[str] = mapped_column(String(60))
     name_key: Mapped[str] = mapped_column(String(60))
+    description: Mapped[str] = mapped_column(String(500), default="", server_default="")
+    colour: Mapped[str] = mapped_column(String(10), default="", server_default="")  # '': none
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    archived_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # nothing begins in it
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # its deleted VMs and their charges still name it
     purge_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # in the recycle bin until then; None: not in it
     deleted_by: Mapped[str | None] = mapped_column(String(40))

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from zentry_web.domain.project import ProjectAction, ProjectRole, may
 from zentry_web.domain.user import Actor, Role
 from zentry_web.models import DbProject, DbProjectMember, DbVM
-from zentry_web.services.errors import NotFoundError, PermissionDeniedError, ProofRequiredError
+from zentry_web.services.errors import ConflictError, NotFoundError, PermissionDeniedError, ProofRequiredError
 
 PROOF_LASTS = timedelta(minutes=5)
 
@@ -73,6 +73,14 @@ def require_member(
         raise NotFoundError("There is no such project.")
     _require(as_role(actor, found[1]), action, "There is no such project.")
     return found[0]
+
+
+def require_open(session: Session, project_id: str) -> None:
+    """Before anything begins in a project, under its owner's wallet lock. Raises ConflictError when it is archived."""
+    if session.scalar(select(DbProject.archived_at).where(DbProject.id == project_id)) is not None:
+        raise ConflictError(
+            "This project is archived: nothing new begins in it. Take it out of the archive in its settings first."
+        )
 
 
 def require_vm(

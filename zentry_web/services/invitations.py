@@ -24,7 +24,7 @@ from zentry_web.domain.team import (
 )
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.models import DbProject, DbProjectInvitation, DbProjectMember, DbUser
-from zentry_web.services.access import find_role, require_member
+from zentry_web.services.access import find_role, require_member, require_open
 from zentry_web.services.base_service import Core
 from zentry_web.services.errors import ConflictError, NotFoundError, PermissionDeniedError
 from zentry_web.services.fields import Fields, email_key, parse_email
@@ -69,6 +69,7 @@ class Invitations(MailQueue):
         self._limits.check(limit_of("invite", actor.id), limit_of("invite_address", email_key(email)))
         with self.transaction() as session:
             project = self._locked(session, project_id, role, actor)
+            require_open(session, project_id)
             self._end(session, "replaced", DbProjectInvitation.email_key == email_key(email), project_id=project_id)
             if self._count_open(session, project_id) >= MAX_INVITATIONS:
                 raise ConflictError(f"At most {MAX_INVITATIONS} invitations can be open. Withdraw some first.")
@@ -131,6 +132,7 @@ class Invitations(MailQueue):
             there = set(session.scalars(members))
             if project is None or project.deleted_at is not None:
                 raise NotFoundError(GONE)
+            require_open(session, project.id)
             if actor.id in there:
                 raise ConflictError("You belong to this project already.")
             if len(there) >= MAX_MEMBERS:

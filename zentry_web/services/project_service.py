@@ -6,7 +6,6 @@ from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.project import (
-    MAX_PROJECT_NAME,
     MAX_PROJECTS,
     Project,
     ProjectAction,
@@ -15,7 +14,6 @@ from zentry_web.domain.project import (
     ProjectSummary,
     may,
 )
-from zentry_web.domain.text import clean_name, folded
 from zentry_web.domain.user import SYSTEM, Actor, User
 from zentry_web.domain.vm import VMState
 from zentry_web.models import DbProject, DbProjectMember, DbUsageInterval, DbUser, DbVM
@@ -23,10 +21,11 @@ from zentry_web.services.access import find_role, member_projects, require_membe
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError
-from zentry_web.services.fields import Fields, invalid
 from zentry_web.services.invitations import Invitations
 from zentry_web.services.members import Members
 from zentry_web.services.notices import MailSettings
+from zentry_web.services.project_rows import as_project, name_key, refuse_taken, take_name
+from zentry_web.services.project_settings import ProjectSettings
 from zentry_web.services.usage_reports import spend_by_project
 
 
@@ -40,6 +39,7 @@ class ProjectService(BaseService):
         self._billing = billing
         self.members = Members(core, billing.notices)
         self.invitations = Invitations(core, billing.notices, mail)
+        self.settings = ProjectSettings(core, billing)
 
     # -- changes --------------------------------------------------------------------------------
 
@@ -51,18 +51,18 @@ class ProjectService(BaseService):
         Raises ValidationError (``name``: missing, too long, or taken), ConflictError (too many projects).
         """
         require_self(actor, current_user.id)
-        name = _take_name(project_data)
+        name = take_name(project_data)
         with self.transaction() as session:
             owned = DbProject.owner_id == current_user.id, DbProject.deleted_at.is_(None)
             count = session.scalar(select(func.count()).select_from(DbProject).where(*owned)) or 0
             if count >= MAX_PROJECTS:
                 raise ConflictError(f"An account can have at most {MAX_PROJECTS} projects.")
-            _refuse_taken(session, current_user.id, name)
+            refuse_taken(session, current_user.id, name)
             row = DbProject(
                 id=self.new_id("prj"),
                 owner_id=current_user.id,
                 name=name,
-                name_key=_name_key(name),
+                name_key=name_key(name),
                 created_at=self.now(),
                 deleted_at=None,
             )
@@ -78,16 +78,7 @@ class ProjectService(BaseService):
 
     def rename_project(self, project_id: str, name: str, *, actor: Actor = SYSTEM) -> Project:
         """Give a project another name. Raises ValidationError (``name``), NotFoundError."""
-        name = _take_name({"name": name})
-        with self.transaction() as session:
-            row = require_member(session, actor, project_id, ProjectAction.RENAME)
-            if row.name == name:
-                return as_project(row)
-            _refuse_taken(session, row.owner_id, name, but_not=project_id)
-            before, row.name, row.name_key = row.name, name, _name_key(name)
-            session.flush()
-            self._log("project.rename", row, actor, {"project": name, "project_before": before})
-            return as_project(row)
+        return self.settings.rename(project_id, name, actor=actor)
 
     def delete_project(self, project_id: str, *, actor: Actor = SYSTEM) -> None:
         """Delete an empty project. Raises ConflictError while it has VMs that are not deleted, NotFoundError."""
@@ -120,16 +111,19 @@ class ProjectService(BaseService):
     ) -> list[Project]:
         """The projects in which a person may do ``action``, by name, without figures: for forms and filters.
 
-        One statement.
+        Nothing is launched in archived ones. One statement.
         """
         require_self(actor, user_id)
         with self.reading() as session:
             found = [as_project(row, ProjectRole(role), owner) for row, role, owner, _ in _joined(session, user_id)]
-        return [project for project in found if may(project.role, action)]
+        is_open = [each for each in found if action != ProjectAction.LAUNCH or not each.is_archived]
+        return [project for project in is_open if may(project.role, action)]
 
-    def list_projects(self, user_id: str, *, actor: Actor = SYSTEM) -> list[ProjectSummary]:
-        """The projects a person belongs to with their figures, by name. The number of statements does not depend on
-        how many there are."""
+    def list_projects(
+        self, user_id: str, *, actor: Actor = SYSTEM, archived: bool | None = False
+    ) -> list[ProjectSummary]:
+        """The projects a person belongs to with their figures, by name: those in use, or the ``archived`` ones (None:
+        all). The number of statements does not depend on how many there are."""
         require_self(actor, user_id)
         with self.reading() as session:
             rows = _joined(session, user_id)
@@ -139,7 +133,8 @@ class ProjectService(BaseService):
             shared = {row.id: (row.owner_id, zone) for row, _, _, zone in rows if row.owner_id != user_id}
             spend |= spend_by_project(session, shared, self.now())
             seen = [as_project(row, ProjectRole(role), owner) for row, role, owner, _ in rows]
-            return [_summary(each, counts.get(each.id, {}), rates, spend.get(each.id, 0)) for each in seen]
+            wanted = [each for each in seen if archived is None or each.is_archived == archived]
+            return [_summary(each, counts.get(each.id, {}), rates, spend.get(each.id, 0)) for each in wanted]
 
     def get_project_summary(
         self, project_id: str, *, actor: Actor = SYSTEM, action: ProjectAction = ProjectAction.VIEW
@@ -205,34 +200,6 @@ def _joined(session: Session, user_id: str) -> Sequence[Row[DbProject, str, str,
 def _seen(session: Session, actor: Actor, row: DbProject) -> Project:
     owner_name = session.scalars(select(DbUser.name).where(DbUser.id == row.owner_id)).one()
     return as_project(row, find_role(session, actor, row.id), owner_name)
-
-
-def as_project(row: DbProject, role: ProjectRole | None = None, owner_name: str = "") -> Project:
-    """The row as pages see it; ``role`` is that of the one who looks."""
-    return Project(row.id, row.owner_id, row.name, row.created_at, role, owner_name)
-
-
-def _take_name(data: Mapping[str, object]) -> str:
-    fields = Fields(data)
-    name = fields.take("name", lambda value: clean_name(value, longest=MAX_PROJECT_NAME), "")
-    fields.check()
-    return name
-
-
-def _name_key(name: str) -> str:
-    # Folding can make a text longer; two names that differ only behind this point count as the same.
-    return folded(name)[:MAX_PROJECT_NAME]
-
-
-def _refuse_taken(session: Session, owner_id: str, name: str, *, but_not: str = "") -> None:
-    taken = select(DbProject.id).where(
-        DbProject.owner_id == owner_id,
-        DbProject.name_key == _name_key(name),
-        DbProject.deleted_at.is_(None),
-        DbProject.id != but_not,
-    )
-    if session.scalar(taken):
-        raise invalid({"name": "You already have a project with this name."})
 
 
 def _living(condition: ColumnElement[bool]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -32,7 +32,8 @@ from zentry_web.services.errors import ConflictError, NotFoundError
 from zentry_web.services.event_log import for_viewer, latest_seq, read_events, read_events_after
 from zentry_web.services.fields import email_key, storable
 from zentry_web.services.monitoring_service import MonitoringService
-from zentry_web.services.project_service import ProjectService, as_project
+from zentry_web.services.project_rows import as_project
+from zentry_web.services.project_service import ProjectService
 from zentry_web.services.usage_reports import month_spend, spend_by_project
 from zentry_web.services.user_directory import UserDirectory
 from zentry_web.services.vm_queries import as_vm, vm_query
@@ -127,6 +128,7 @@ class UserService(BaseService):
             self._billing.notices.erase(user_id)
             self._billing.payments.erase(user_id)
             self._project.members.erase(user_id)
+            self._project.settings.erase(user_id)
             self.announcements.erase(user_id)
             self._project.invitations.erase(user_id, row.email)
             row.email = row.email_key = f"{user_id}@erased.invalid"

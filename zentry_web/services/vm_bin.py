@@ -30,7 +30,7 @@ from zentry_web.domain.vm import (
 )
 from zentry_web.models import DbOperation, DbProject, DbVM
 from zentry_web.services import holds, ledger
-from zentry_web.services.access import require_vm
+from zentry_web.services.access import require_open, require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.bin_queries import read_binned_vms
@@ -153,6 +153,7 @@ class VMBin(BaseService):
             project = session.get(DbProject, vm.project_id, populate_existing=True)
             if project is None or project.deleted_at is not None:
                 raise ConflictError("Its project is in the recycle bin. Restore that first.")
+            require_open(session, vm.project_id)
             self._payer.require_able(session, actor, vm.owner_id)
             vm.name = _free_name(session, vm, name)
             self.bring_back(session, [vm], actor)

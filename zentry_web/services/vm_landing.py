@@ -38,6 +38,7 @@ class VMLanding(BaseService):
         with self.transaction() as session:
             self._billing.lock_wallet(owner_id)
             vm = require_vm(session, SYSTEM, vm_id, lock=True)
+            # An archived project's machines wait for nothing: archiving it has seen to that.
             waits = vm.credit_stopped_at is not None and vm.state == VMState.STOPPED
             if not waits or not self._billing.landing.may_return(session, vm):
                 return False

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, func, or_, select
@@ -23,10 +24,10 @@ class VMList:
     next_before: str | None
 
 
-def vm_query() -> Select[DbVM, str, str, str, str]:
-    """VMs with the names of their size, image, project and owner."""
+def vm_query() -> Select[DbVM, str, str, str, str, datetime | None]:
+    """VMs with the names of their size, image, project and owner, and since when the project is archived."""
     return (
-        select(DbVM, DbSize.name, DbImage.name, DbProject.name, DbUser.email)
+        select(DbVM, DbSize.name, DbImage.name, DbProject.name, DbUser.email, DbProject.archived_at)
         .join(DbSize, DbSize.id == DbVM.size_id)
         .join(DbImage, DbImage.id == DbVM.image_id)
         .join(DbProject, DbProject.id == DbVM.project_id)
@@ -94,9 +95,9 @@ def _beyond(vm_id: str, order: VMOrder) -> ColumnElement[bool]:
     return (DbVM.name > name) | ((DbVM.name == name) & (DbVM.id > vm_id))
 
 
-def as_vm(row: Row[DbVM, str, str, str, str]) -> VM:
+def as_vm(row: Row[DbVM, str, str, str, str, datetime | None]) -> VM:
     """The row as pages see it."""
-    vm, size_name, image_name, project_name, owner_email = row
+    vm, size_name, image_name, project_name, owner_email, archived_at = row
     return VM(
         id=vm.id,
         project_id=vm.project_id,
@@ -123,4 +124,5 @@ def as_vm(row: Row[DbVM, str, str, str, str]) -> VM:
         project_name=project_name,
         owner_email=owner_email,
         protected=vm.protected,
+        is_archived=archived_at is not None,
     )

@@ -12,7 +12,7 @@ from zentry_web.domain.resize import SizeChoice, choose
 from zentry_web.domain.user import Actor
 from zentry_web.domain.vm import ALLOWED_ACTIONS, VM, Operation, OperationKind, Size, VMState
 from zentry_web.models import DbImage, DbOperation, DbVM
-from zentry_web.services.access import require_vm
+from zentry_web.services.access import require_open, require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, ValidationError
@@ -73,6 +73,7 @@ class VMResizing(BaseService):
                 return as_operation(made)
             if OperationKind.RESIZE not in ALLOWED_ACTIONS[VMState(vm.state)]:
                 raise ConflictError(f"{vm.name} is {vm.state}: its size cannot be changed now.")
+            require_open(session, vm.project_id)
             shown = read_vm(session, vm_id)
             size = self._check(session, shown, size_id)
             self._quotas.require_room(vm.project_id, vm.owner_id, growth(shown, size))

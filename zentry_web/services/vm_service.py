@@ -28,7 +28,14 @@ from zentry_web.domain.vm import (
     launch_steps,
 )
 from zentry_web.models import DbEvent, DbVM
-from zentry_web.services.access import member_projects, require_admin, require_member, require_self, require_vm
+from zentry_web.services.access import (
+    member_projects,
+    require_admin,
+    require_member,
+    require_open,
+    require_self,
+    require_vm,
+)
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError
@@ -297,6 +304,7 @@ class VMService(BaseService):
                 self.operations.cancel_open(session, vm.id)
             reason = "admin" if actor.is_admin and actor.id != vm.owner_id else "owner"  # or a member in their place
             if kind == OperationKind.START:
+                require_open(session, vm.project_id)
                 self.payer.require_able(session, actor, vm.owner_id)
                 self._billing.budgets.require_room(vm, vm.running_micro_per_hour)
                 self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)

@@ -1,6 +1,6 @@
-"""projects: routes.py (the projects themselves), members.py."""
+"""projects: routes.py (the projects themselves), members.py, settings.py."""
 
-from . import members
+from . import members, settings
 from .routes import blueprint
 
-__all__ = ["blueprint", "members"]
+__all__ = ["blueprint", "members", "settings"]

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from wtforms import BooleanField, EmailField, RadioField, StringField
+from wtforms import BooleanField, EmailField, RadioField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
 from zentry_web.domain.budget import parse_alerts
 from zentry_web.domain.project import ProjectRole
-from zentry_web.web.forms import BaseForm, CreditsField
+from zentry_web.web.forms import BaseForm, CreditsField, without_nul
 
 
 class AlertsField(StringField):
@@ -26,6 +26,17 @@ class AlertsField(StringField):
 
 class ProjectForm(BaseForm):
     name = StringField("Name", validators=[InputRequired("Give the project a name."), Length(max=60)])
+
+
+class SettingsForm(BaseForm):
+    name = StringField("Name", validators=[InputRequired("Give the project a name."), Length(max=60)])
+    description = TextAreaField("Description", filters=[without_nul])
+    colour = RadioField("Colour", choices=[], validate_choice=False, filters=[without_nul], default="")
+
+    @property
+    def values(self) -> dict[str, object]:
+        """What ProjectSettings.update takes."""
+        return {name: self.text(name) for name in ("name", "description", "colour")}
 
 
 class InviteForm(BaseForm):

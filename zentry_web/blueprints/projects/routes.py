@@ -33,12 +33,12 @@ def _template(name: str) -> str:
 
 @blueprint.get("")
 def index() -> ResponseReturnValue:
-    """All projects with their VMs and spend."""
-    user = me()
-    summaries = services().get_project_service().list_projects(user.id, actor=current_actor())
+    """All projects in use with their VMs and spend, or the archived ones."""
+    user, archived = me(), bool(text_argument("archived"))
+    summaries = services().get_project_service().list_projects(user.id, actor=current_actor(), archived=archived)
     quota = services().get_vm_service().quotas.get_own(user.id, actor=current_actor())
     template = "projects/_list.html" if is_htmx() else "projects/index.html"
-    return render_template(template, summaries=summaries, quota=quota)
+    return render_template(template, summaries=summaries, quota=quota, archived=archived)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
