@@ -106,6 +106,21 @@ class UserRow:
     last_seen_at: datetime | None = None  # None: in no session that is still kept
     has_factor: bool = False
     deletion_at: datetime | None = None  # its owner asked for it
+    has_password: bool = True
+
+
+LONGEST_NOTE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class UserNote:
+    """What an admin wrote down about an account, for the other admins. Plain text."""
+
+    id: str
+    author_id: str
+    author_name: str
+    at: datetime
+    text: str
 
 
 @lru_cache(maxsize=1)

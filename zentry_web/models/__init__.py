@@ -30,7 +30,15 @@ from zentry_web.models.project import DbProject, DbProjectInvitation, DbProjectM
 from zentry_web.models.quota import DbQuota
 from zentry_web.models.statement import DbStatement
 from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader
-from zentry_web.models.user import DbApiToken, DbAuthSession, DbMailRequest, DbOneTimeLink, DbRateCounter, DbUser
+from zentry_web.models.user import (
+    DbApiToken,
+    DbAuthSession,
+    DbMailRequest,
+    DbOneTimeLink,
+    DbRateCounter,
+    DbUser,
+    DbUserNote,
+)
 from zentry_web.models.vm import DbImage, DbOperation, DbSize, DbVM
 from zentry_web.models.voucher import DbVoucher, DbVoucherRedemption
 
@@ -88,6 +96,7 @@ __all__ = [
     "DbUsageInterval",
     "DbUsageMonth",
     "DbUser",
+    "DbUserNote",
     "DbVM",
     "DbVerifyRun",
     "DbVoucher",

@@ -29,6 +29,18 @@ class DbUser(Base):
     __table_args__ = (Index("ix_user_deletion_at", "deletion_at", sqlite_where=_LEAVING, postgresql_where=_LEAVING),)
 
 
+class DbUserNote(Base):
+    """What admins wrote down about an account: theirs to read, and erased with it."""
+
+    __tablename__ = "user_note"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user.id"), index=True)
+    author_id: Mapped[str] = mapped_column(ForeignKey("user.id"))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    text: Mapped[str] = mapped_column(Text)
+
+
 class DbAuthSession(Base):
     """One signed-in browser. The cookie carries the secret, this row only its hash."""
 

@@ -28,7 +28,7 @@ from zentry_web.services.passwords import Passwords
 from zentry_web.services.rate_limit import RateLimiter, limit_of, network_of
 from zentry_web.services.sessions import Sessions, new_secret, secret_hash
 
-SIGNUP, RESET = "signup", "reset"
+SIGNUP, RESET, FORCED = "signup", "reset", "forced_reset"
 SIGNUP_LIFETIME = timedelta(hours=24)
 GIVE_UP = timedelta(hours=24)
 KEEP = timedelta(days=7)  # they hold addresses of people who may have no account
@@ -117,6 +117,23 @@ class EmailVerification(MailQueue):
         fields.check()
         self._ask(RESET, address, "", actor)
 
+    def send_forced_reset(self, row: DbUser) -> None:
+        """Have a link mailed by which a person sets a new password because an admin made the old one useless; in the
+        caller's transaction."""
+        now = self.now()
+        with self.transaction() as session:
+            session.add(
+                DbMailRequest(
+                    id=self.new_id("mrq"),
+                    purpose=FORCED,
+                    email=row.email,
+                    name="",
+                    created_at=now,
+                    run_at=now,
+                    attempts=0,
+                )
+            )
+
     def peek_reset(self, token: str) -> User | None:
         """Whose password a link sets anew, without using it; None when it has expired or was used."""
         found = self._links.find(token, RESETTING)
@@ -196,7 +213,7 @@ class EmailVerification(MailQueue):
             elif row.purpose == SIGNUP:
                 written = self._signup_letter(session, row) if user is None else self._known_letter(user)
             else:
-                written = self._reset_letter(user)
+                written = self._reset_letter(user, forced=row.purpose == FORCED)
             if written is None:
                 session.execute(update(DbMailRequest).where(DbMailRequest.id == row.id).values(done_at=self.now()))
                 return None
@@ -226,10 +243,18 @@ class EmailVerification(MailQueue):
             "If it was not you, there is nothing to do."
         )
 
-    def _reset_letter(self, user: DbUser | None) -> tuple[str, str] | None:
+    def _reset_letter(self, user: DbUser | None, *, forced: bool) -> tuple[str, str] | None:
         if user is None or user.disabled_at is not None:
             return None
+        if forced and user.password_hash is not None:
+            return None  # its owner has chosen another one already
         secret = self._links.make(user.id, LinkPurpose.RESET_PASSWORD)
+        if forced:
+            return "Choose a new Zentry password: the old one was reset", (
+                f"Hello {user.name},\n\nthose who run this Zentry have reset your password and ended your log-ins. "
+                "Open this link to choose another one. It works once, for an hour:\n\n"
+                f"{self._mail.base_url}/reset/{secret}\n\nAfter that, ask for a new link: {self._mail.base_url}/forgot"
+            )
         return "Choose a new Zentry password", (
             f"Hello {user.name},\n\nopen this link to choose a new password. It works once, for an hour:\n\n"
             f"{self._mail.base_url}/reset/{secret}\n\n"

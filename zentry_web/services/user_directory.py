@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from zentry_web.domain.billing import AccountKind
 from zentry_web.domain.directory import LOW_MICRO, PeopleFilter, PeopleMark, PeopleSort, PeopleState
 from zentry_web.domain.event import Outcome
+from zentry_web.domain.factor import FactorKind
 from zentry_web.domain.text import folded
 from zentry_web.domain.user import SYSTEM, Actor, UserRow
 from zentry_web.domain.vm import VMState
@@ -75,6 +76,13 @@ class UserDirectory(BaseService):
         with self.reading() as session:
             query = select(DbUser).where(DbUser.id.in_([storable(each) for each in ids])).order_by(DbUser.id.desc())
             return _user_rows(session, list(session.scalars(query)))
+
+    def count_factors(self, user_id: str, *, actor: Actor = SYSTEM) -> dict[FactorKind, int]:
+        """Which kinds of second factors an account has, and how many of each; for admins, who see no more of them."""
+        require_admin(actor)
+        query = select(DbFactor.kind, func.count()).where(DbFactor.user_id == user_id)
+        with self.reading() as session:
+            return {FactorKind(kind): count for kind, count in session.execute(query.group_by(DbFactor.kind))}
 
     def export(
         self, wanted: PeopleFilter, *, actor: Actor = SYSTEM, sort: PeopleSort = PeopleSort.NEWEST
@@ -181,6 +189,7 @@ def _user_rows(session: Session, users: list[DbUser]) -> list[UserRow]:
             last_seen_at=seen_at.get(user.id),
             has_factor=user.id in guarded,
             deletion_at=user.deletion_at,
+            has_password=user.password_hash is not None,
         )
         for user in users
     ]

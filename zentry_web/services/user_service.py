@@ -35,7 +35,9 @@ from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.project_rows import as_project
 from zentry_web.services.project_service import ProjectService
 from zentry_web.services.usage_reports import month_spend, spend_by_project
+from zentry_web.services.user_access import UserAccess
 from zentry_web.services.user_directory import UserDirectory
+from zentry_web.services.user_notes import UserNotes
 from zentry_web.services.vm_queries import as_vm, vm_query
 from zentry_web.services.vm_service import VMService
 
@@ -75,6 +77,8 @@ class UserService(BaseService):
         self.export = DataExport(core)
         self.directory = UserDirectory(core)
         self.announcements = Announcements(core)
+        self.notes = UserNotes(core)
+        self.access = UserAccess(core, auth, billing)
 
     # -- accounts -------------------------------------------------------------------------------
 
@@ -99,18 +103,7 @@ class UserService(BaseService):
 
         Its VMs go on running and are billed. Raises PermissionDeniedError, NotFoundError, ConflictError.
         """
-        require_admin(actor)
-        if actor.id == user_id:
-            raise ConflictError("You cannot disable your own account.")
-        with self.transaction() as session:
-            row = require_user_row(session, user_id, lock=True)
-            if (row.disabled_at is not None) != disabled:
-                row.disabled_at = self.now() if disabled else None
-                action = "user.disable" if disabled else "user.enable"
-                self.log_audit_event(actor.id, action, "user", user_id, actor=actor, owner_id=user_id)
-                if disabled:
-                    self._auth.end_sessions(user_id, actor=actor)
-            return to_user(row)
+        return self.access.set_disabled(user_id, disabled, actor=actor)
 
     def erase_personal_data(self, user_id: str, *, actor: Actor = SYSTEM) -> None:
         """Erase name, e-mail address, password, sessions and all personal fields of the account's events, for good.
@@ -127,6 +120,7 @@ class UserService(BaseService):
             self._auth.erase_access(user_id)
             self._billing.notices.erase(user_id)
             self._billing.payments.erase(user_id)
+            self.notes.erase(user_id)
             self._project.members.erase(user_id)
             self._project.settings.erase(user_id)
             self.announcements.erase(user_id)

@@ -30,6 +30,10 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "profile.update": ("user", "Changed the profile"),
     "user.disable": ("user-off", "Disabled an account"),
     "user.enable": ("user", "Enabled an account"),
+    "user.role": ("users", "Changed the role of an account{roles}"),
+    "user.force_reset": ("key", "Reset a password"),
+    "user.note": ("edit", "Wrote a note about an account"),
+    "user.note_removed": ("trash", "Deleted a note about an account"),
     "user.deletion_ask": ("trash", "Asked for the account to be deleted"),
     "user.deletion_off": ("user", "Kept the account after all"),
     "user.export": ("download", "Took a copy of all personal data"),
@@ -183,7 +187,7 @@ def _filled(words: str, event: Event) -> str:
     amount = event.details.get("amount_micro", event.details.get("amount"))
     if not words:
         return f"{event.action.replace('.', ' ').replace('_', ' ').capitalize()}: {name}"
-    text = words.replace("{name}", name).replace("{sizes}", _sizes(event))
+    text = words.replace("{name}", name).replace("{sizes}", _sizes(event)).replace("{roles}", _roles(event))
     if event.action.startswith("credits.") and isinstance(amount, int):
         text = f"{text}: {format_credits(abs(amount))}"
     return text
@@ -191,6 +195,11 @@ def _filled(words: str, event: Event) -> str:
 
 def _sizes(event: Event) -> str:
     before, after = event.details.get("from"), event.details.get("size")
+    return f" from {before} to {after}" if before and after else ""
+
+
+def _roles(event: Event) -> str:
+    before, after = event.details.get("from"), event.details.get("to")
     return f" from {before} to {after}" if before and after else ""
 
 

@@ -2,7 +2,9 @@
 
 import pytest
 
+from tests.functional.conftest import Browser
 from tests.page import Page
+from tests.services.people import Statements, acting
 
 pytestmark = pytest.mark.integration
 
@@ -112,3 +114,100 @@ def test_an_admin_cannot_disable_themselves(as_admin, admin):
 def test_an_unknown_account_is_not_there(as_admin):
     assert as_admin.get("/admin/users/usr_unknown").status_code == 404
     assert as_admin.post("/admin/users/usr_unknown/disable").status_code == 404
+
+
+# -- notes, roles, sessions ---------------------------------------------------------------------
+
+
+def test_the_page_shows_what_the_account_has(as_admin, as_alice, alice, machine):
+    text = as_admin.page(f"/admin/users/{alice.id}").text()
+    for shown in ("web-1", "Website", "Owner", "Second factors none", "Log-ins of late", "Logged in"):
+        assert shown in text
+
+
+def test_the_page_costs_the_same_however_much_there_is(as_admin, container, cloud, alice, project):
+    def statements():
+        with Statements(container.database, container.metrics_database) as counted:
+            as_admin.page(f"/admin/users/{alice.id}")
+        return len([one for one in counted.texts if "SELECT" in one])
+
+    cloud.launch(alice, project, "vm-0")
+    before = statements()
+    for number in range(3):
+        cloud.launch(alice, project, f"vm{number}")
+        cloud.project(alice, f"More {number}")
+        container.get_user_service().notes.add(alice.id, f"Note {number}", actor=acting(as_admin.user))
+    assert statements() == before
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_a_note_is_kept_as_plain_text(as_admin, alice, htmx):
+    answer = as_admin.post(f"/admin/users/{alice.id}/notes", {"body": "<b>Called</b>\r\ntwice"}, htmx=htmx)
+    assert answer.status_code == (204 if htmx else 303)
+    page = as_admin.page(f"/admin/users/{alice.id}")
+    note = page.one("//p[@class='z-note']")
+    assert note.text == "<b>Called</b>\ntwice"
+    delete = page.one("//ul[@class='z-notes']//form").get("action")
+    assert as_admin.post(delete).status_code == 303
+    assert not as_admin.page(f"/admin/users/{alice.id}").find("//p[@class='z-note']")
+    assert as_admin.post(delete).status_code == 404
+
+
+@pytest.mark.parametrize("text", ["", "x" * 2001, "a\u202eb"])
+def test_a_refused_note_stays_typed(as_admin, alice, text):
+    answer = as_admin.post(f"/admin/users/{alice.id}/notes", {"body": text})
+    assert answer.status_code == 400
+    page = Page(answer.text)
+    assert set(page.errors()) == {"body"}
+    assert "".join(page.one("//textarea").itertext()).strip() == text
+    assert page.one("//input[@name='idempotency_key']").get("value")
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_a_role_changes_after_a_question(as_admin, as_alice, alice, htmx):
+    url = f"/admin/users/{alice.id}/role"
+    page = as_admin.page(url, htmx=htmx)
+    assert page.one("//input[@name='role']").get("value") == "admin"
+    answer = as_admin.post(url, {"role": "admin"}, htmx=htmx)
+    assert answer.status_code == (204 if htmx else 303)
+    assert as_alice.get("/overview").status_code == 303  # out at the next click
+    as_alice.log_in(alice)
+    assert as_alice.get("/admin").status_code == 200
+    as_admin.post(url, {"role": "user"}, htmx=htmx)
+    as_alice.log_in(alice)
+    assert as_alice.get("/admin").status_code == 403
+
+
+def test_ones_own_role_and_what_is_none(as_admin, admin, alice):
+    assert as_admin.post(f"/admin/users/{admin.id}/role", {"role": "user"}).status_code == 409
+    assert as_admin.post(f"/admin/users/{alice.id}/role", {"role": "system"}).status_code == 400
+    assert as_admin.post(f"/admin/users/{alice.id}/role").status_code == 400
+    assert as_admin.get("/admin/users/usr_nobody/role").status_code == 404
+
+
+def test_an_old_log_in_is_asked_again_before_a_role_changes(as_admin, alice, clock, container):
+    clock.advance(minutes=6)
+    answer = as_admin.post(f"/admin/users/{alice.id}/role", {"role": "admin"})
+    assert answer.status_code == 303
+    assert answer.headers["Location"].startswith("/account/confirm")
+    assert container.get_user_service().get_user(alice.id).role == "user"
+
+
+def test_without_a_mail_server_a_reset_says_so(as_admin, alice):
+    assert "Reset the password" not in as_admin.page(f"/admin/users/{alice.id}").text()
+    assert as_admin.page(f"/admin/users/{alice.id}/reset-password").find("//form")
+    answer = as_admin.post(f"/admin/users/{alice.id}/reset-password")
+    assert answer.status_code == 409
+    assert "no mail server" in Page(answer.text).text()
+
+
+def test_sessions_are_ended_one_by_one_and_all(as_admin, as_alice, alice, web):
+    other = Browser(web).log_in(alice)
+    ends = as_admin.page(f"/admin/users/{alice.id}").find("//form[contains(@action, '/sessions/ses_')]")
+    assert len(ends) == 2
+    assert as_admin.post(ends[0].get("action")).status_code == 303
+    assert sorted(browser.get("/overview").status_code for browser in (as_alice, other)) == [200, 303]
+    assert as_admin.post(f"/admin/users/{alice.id}/sessions/end").status_code == 303
+    assert {browser.get("/overview").status_code for browser in (as_alice, other)} == {303}
+    assert as_admin.post(f"/admin/users/{alice.id}/sessions/ses_none/end").status_code == 404
+    assert as_admin.post("/admin/users/usr_nobody/sessions/end").status_code == 404

@@ -14,9 +14,10 @@ from wtforms import (
     SubmitField,
     TextAreaField,
 )
-from wtforms.validators import InputRequired, Length, NumberRange, Optional
+from wtforms.validators import AnyOf, InputRequired, Length, NumberRange, Optional
 
 from zentry_web.domain.announcement import MAX_LINK, MAX_LINK_TEXT, MAX_TEXT, Level
+from zentry_web.domain.user import LONGEST_NOTE, Role
 from zentry_web.domain.vm import Image, Size
 from zentry_web.domain.voucher import MAX_BATCH, MAX_NOTE, MAX_USES
 from zentry_web.web.forms import BaseForm, CreditsField, SelectChoice, without_nul
@@ -29,6 +30,16 @@ class CreditForm(BaseForm):
     amount = CreditsField("Amount", validators=[InputRequired("Enter an amount.")])
     description = StringField("Reason", validators=[InputRequired("Say why: it is written down."), Length(max=200)])
     idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
+
+
+class NoteForm(BaseForm):
+    fields_of_service: ClassVar = {"text": "body"}
+
+    body = TextAreaField("New note", validators=[InputRequired("Write something."), Length(max=LONGEST_NOTE)])
+
+
+class RoleForm(BaseForm):
+    role = HiddenField(validators=[AnyOf([Role.USER, Role.ADMIN], "There is no such role.")])
 
 
 class RefundForm(BaseForm):
