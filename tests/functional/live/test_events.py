@@ -104,3 +104,20 @@ def test_streams_end_when_the_process_stops(web, as_alice, stream):
     started = time.monotonic()
     assert list(answer.iter_encoded())
     assert time.monotonic() - started < 3
+
+
+def test_nothing_that_happens_to_somebody_else_reaches_a_stranger(
+    as_charlie, as_alice, as_admin, alice, cloud, machine, stream
+):
+    """Machines, projects, money, notices: not even their ids."""
+    stranger, admin = stream(as_charlie), stream(as_admin)
+    assert as_alice.post(f"/projects/{machine.project_id}/rename", {"name": "Secret plans"}).status_code == 303
+    assert as_alice.post("/credits/top-up", {"amount": "10"}).status_code == 303
+    assert as_alice.post("/credits/plan", {"low": "3"}).status_code == 303
+    cloud.vms.stop_vm(machine.id, actor=acting(alice))
+    cloud.worker.work()
+    assert admin(f"vm:{machine.id}")
+    heard = "".join(stranger.lines)
+    assert [
+        trace for trace in (machine.id, machine.project_id, alice.id, "Secret plans", "vm:") if trace in heard
+    ] == []

@@ -1,0 +1,103 @@
+"""Everything of one person's that has an id, for tests in which somebody else tries these ids."""
+
+from datetime import UTC, datetime, timedelta
+
+from tests.conftest import PASSWORD
+from tests.services.payment_world import Till
+from tests.services.people import acting
+from tests.services.second_factors import set_up_app
+from zentry_web.domain.announcement import AnnouncementDraft
+from zentry_web.domain.billing import TransferKind
+from zentry_web.domain.prices import ItemKind, PriceItem
+from zentry_web.domain.token import Scope
+from zentry_web.domain.voucher import VoucherDraft
+
+NOVEMBER = (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+CREDIT = 1_000_000
+# What no answer to somebody else may say.
+TRACES = ("web-1", "Website", "alice@example.com", "Alice", "dora@example.com", "Gadget of hers", "4242")
+
+
+class Estate:
+    """Alice's project, machine, invitation, session, token, factor, card, payment, statement, interval, transfer; and
+    what admins have: an approval, a voucher, a change of prices."""
+
+    def __init__(self, cloud, alice, admin, project, machine):
+        self.cloud, self.alice, self.project, self.machine = cloud, alice, project, machine
+        self.container, self.me, boss = cloud.container, acting(alice), acting(admin)
+        auth, billing = self.container.get_auth_service(), self.container.get_billing_service()
+        invitations, till = self.container.get_project_service().invitations, Till(self.container, alice)
+        card = till.kept()
+        cloud.vms.bin.keeps_for = timedelta(days=30)
+        self.binned = cloud.launch(alice, project, "web-1b")
+        cloud.vms.delete_vm(self.binned.id, self.binned.name, actor=self.me)
+        cloud.worker.work()
+        cloud.clock.set(datetime(2026, 12, 2, tzinfo=UTC))  # November becomes a statement
+        cloud.round(3)
+        cloud._biller._keep_house()
+        invited = invitations.invite(project.id, {"email": "dora@example.com", "role": "viewer"}, actor=self.me)
+        payment = till.start(10)
+        signed_in = auth.login({"email": alice.email, "password": PASSWORD}, actor=self.me)
+        self.app, _ = set_up_app(auth, alice, cloud.clock, session_token=signed_in.session_token)
+        auth.tokens.create_personal(alice.id, "Gadget of hers", [Scope.VMS_READ.value], 30, actor=self.me)
+        asked = billing.add_credits(alice.id, 2000 * CREDIT, "Course", actor=boss, idempotency_key="k")
+        (voucher,) = billing.vouchers.create(VoucherDraft(5 * CREDIT), actor=boss)
+        item = PriceItem(ItemKind.SIZE, "size_nano", 15_000, 500)
+        change = billing.price_changes.save_draft("Winter", datetime(2027, 2, 1, tzinfo=UTC), [item], actor=boss)
+        tomorrow = cloud.clock.now() + timedelta(days=1)
+        news = AnnouncementDraft("info", "Gadget of hers will be away", tomorrow)
+        announced = self.container.get_user_service().announcements.create(news, actor=boss)
+        paid = [each for each in billing.list_transactions(alice.id) if each.kind == TransferKind.USAGE]
+        transfer = paid[0].id
+        self.values = {
+            "project_id": project.id,
+            "vm_id": machine.id,
+            "invitation_id": invitations.list_open(project.id)[0].id,
+            "user_id": alice.id,
+            "holder_id": alice.id,
+            "announcement_id": announced.id,
+            "token_id": auth.tokens.list_personal(alice.id)[0].id,
+            "session_id": auth.list_sessions(alice.id)[0].id,
+            "factor_id": auth.factors.list_factors(alice.id).factors[0].id,
+            "statement_id": billing.statements.list_statements(alice.id)[0].id,
+            "transfer_id": transfer,
+            "interval_id": billing.bills.get_bill(alice.id, *NOVEMBER).lines[0].interval.id,
+            "payment_id": payment.id,
+            "method_id": card.id,
+            "approval_id": asked.id,
+            "voucher_id": voucher.id,
+            "change_id": change,
+            "target": f"transfer:{transfer}",
+            "size_id": "size_nano",
+            "image_id": "img_tiny",
+            "action": "stop",
+            "step": "publish",
+            "token": invited.secret,
+        }
+
+    def address(self, web, rule, **other):
+        """The address of a URL rule with her ids, but for those given."""
+        values = self.values | ({"vm_id": self.binned.id} if rule.endpoint.startswith("bin.") else {}) | other
+        with web.test_request_context():
+            return web.url_for(rule.endpoint, **{name: values[name] for name in rule.arguments})
+
+    def state(self):
+        """What must be as it was, whoever tried."""
+        auth, billing = self.container.get_auth_service(), self.container.get_billing_service()
+        projects, user_id = self.container.get_project_service(), self.alice.id
+        return {
+            "project": projects.get_project(self.project.id),
+            "invitations": [each.id for each in projects.invitations.list_open(self.project.id)],
+            "members": projects.members.list_members(self.project.id),
+            "budget": billing.budgets.get_status(self.project.id),
+            "machine": self.container.get_vm_service().get_vm(self.machine.id).state,
+            "bin": len(self.cloud.operations(self.binned)),
+            "operations": len(self.cloud.operations(self.machine)),
+            "sessions": {each.id for each in auth.list_sessions(user_id)},
+            "tokens": [each.id for each in auth.tokens.list_personal(user_id)],
+            "factors": auth.factors.list_factors(user_id),
+            "cards": [each.id for each in billing.payments.list_methods(user_id)],
+            "payments": [(each.id, each.state) for each in billing.payments.list_payments(user_id)],
+            "wallet": billing.get_user_credits(user_id),
+            "plan": billing.landing.get_plan(user_id),
+        }
