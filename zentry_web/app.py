@@ -87,7 +87,6 @@ def _flask_settings(config: Config, container: ServiceContainer) -> dict[str, ob
         "ZENTRY_SIMULATED": config.compute == "simulator",
         "ZENTRY_METRICS_TOKEN": config.metrics_token,
         "ZENTRY_SIGNUP_SECONDS": config.signup_seconds,
-        "ZENTRY_STARTING_MICRO": config.starting_micro,
     }
 
 

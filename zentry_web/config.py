@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from zentry_web.domain.money import MICRO
 from zentry_web.domain.payments import CreditPrice
 from zentry_web.domain.quota import LARGEST, Limits, QuotaDefaults
+from zentry_web.domain.setting import SettingKey, SettingValue, parse_domains
 
 
 def _none_is_no_limit(value: object) -> object:
@@ -65,6 +66,12 @@ class Config(BaseSettings):
     quota_project_memory_mib: QuotaLimit = None
     quota_project_disk_gib: QuotaLimit = None
     bin_days: int = Field(7, ge=0, le=365)  # how long what was deleted can be restored; 0: deleted at once
+    max_projects: int = Field(200, ge=1, le=1000)  # of one account
+    signup: Literal["open", "invited", "closed"] = "open"
+    signup_domains: str = ""  # example.com .example.org; with a dot all below it; empty: every address
+    login_tries: int = Field(10, ge=3)  # wrong ones in 15 minutes on one account from one address
+    signups_per_hour: int = Field(100, ge=1)  # from one network address
+    invitations_per_hour: int = Field(30, ge=1)  # of one person
     admin_factor: Literal["", "required", "optional"] = ""  # required in production with real machines
     signup_seconds: float = Field(2, ge=0)  # who fills the sign-up form in faster is asked to press again
     rate_factor: int = Field(1, ge=1)  # multiplies the limits of what is costly (services/rate_rules.py)
@@ -99,6 +106,11 @@ class Config(BaseSettings):
         if not re.fullmatch(r"[a-z]{3} [1-9][0-9]{0,8}", value.strip().lower()):
             raise ValueError("ZENTRY_CREDIT_PRICE is a currency and minor units per credit, such as 'eur 100'")
         return value.strip().lower()
+
+    @field_validator("signup_domains")
+    @classmethod
+    def _domains(cls, value: str) -> str:
+        return " ".join(parse_domains(value))
 
     @model_validator(mode="after")
     def _payments_are_real(self) -> "Config":
@@ -175,6 +187,21 @@ class Config(BaseSettings):
     @property
     def approval_micro(self) -> int:
         return int(self.approval_credits * MICRO)
+
+    @property
+    def setting_defaults(self) -> dict[SettingKey, SettingValue]:
+        """What the settings of the interface begin with."""
+        plain = {key: getattr(self, key.value) for key in SettingKey}
+        return plain | {
+            SettingKey.STARTING_CREDITS: self.starting_micro,
+            SettingKey.APPROVAL_CREDITS: self.approval_micro,
+            SettingKey.SIGNUP_DOMAINS: parse_domains(self.signup_domains),
+        }
+
+    @property
+    def pinned_settings(self) -> frozenset[SettingKey]:
+        """Those that were given a value: nobody changes them in the interface."""
+        return frozenset(key for key in SettingKey if key.value in self.model_fields_set)
 
     @property
     def business_url(self) -> str:

@@ -98,6 +98,11 @@ def _mistype_budget(page: Page) -> None:
     _press("Save", page)
 
 
+def _mistype_domains(page: Page) -> None:
+    page.get_by_label("E-mail domains").fill("example.com\nnot/one")
+    _press("Save", page)
+
+
 def _launch_too_much(page: Page) -> None:
     page.get_by_label("Name", exact=True).fill("too-much")
     page.get_by_role("button", name=re.compile("^Launch")).click()
@@ -250,6 +255,9 @@ SIGHTS = (
     Sight("admin-announcements", "admin", "/admin/announcements"),
     Sight("admin-announcement", "admin", "/admin/announcements/{announcement}", partial(_press, "Preview")),
     Sight("admin-announcement-mistakes", "admin", "/admin/announcements/new", partial(_press, "Announce")),
+    Sight("admin-settings", "admin", "/admin/settings"),
+    Sight("admin-setting", "admin", "/admin/settings/login_tries"),
+    Sight("admin-setting-mistakes", "admin", "/admin/settings/signup_domains", _mistype_domains),
     Sight("admin-audit", "admin", "/admin/audit"),
     Sight("admin-system", "admin", "/admin/system"),
     Sight("admin-ledger", "admin", "/admin/ledger"),
@@ -351,6 +359,7 @@ class Furnished:
             **self._payments(owner),
             "voucher": self._vouchers(owner.id),
             "announcement": self._announce(admin),
+            **self._settings(),
             "capped_project": self._budgets(owner, project),
             **self._prices(admin),
             "failed": self._launch(owner, project, "unlucky", ("fault", "create", "refuse"), is_failed).id,
@@ -431,6 +440,12 @@ class Furnished:
         capped = projects.create_project({"name": "trial"}, owner).id
         billing.budgets.set_budget(capped, 1_000, (100,), hard_cap=True)
         return capped
+
+    def _settings(self) -> dict[str, str]:
+        """One that was changed twice."""
+        settings = self.product.container.get_billing_service().settings
+        settings.change("login_tries", 12, settings.change("login_tries", 20, 0).version)
+        return {}
 
     def _announce(self, admin: User) -> str:
         """One of each level, on every page from now on; returns the id of one that can be changed."""

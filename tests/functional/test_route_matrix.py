@@ -1,7 +1,5 @@
 """Every URL rule and who may call it. A rule that is not listed here fails; so does one that lets somebody else in."""
 
-from datetime import timedelta
-
 import pytest
 
 from tests.conftest import sign_up
@@ -150,6 +148,9 @@ RULES = {
     "admin.new_announcement": (ADMIN, "GET POST"),
     "admin.announcement": (ADMIN, "GET POST"),
     "admin.end_announcement": (ADMIN, "POST"),
+    "admin.settings": (ADMIN, "GET"),
+    "admin.setting": (ADMIN, "GET POST"),
+    "admin.reset_setting": (ADMIN, "POST"),
     "admin.audit": (ADMIN, "GET"),
     "admin.system": (ADMIN, "GET"),
     "admin.ledger": (ADMIN, "GET"),
@@ -210,6 +211,7 @@ def address(web, endpoint, **ids):
         "filename": "img/icons.svg",
         "voucher_id": "vch_none",
         "announcement_id": "ann_none",
+        "setting_key": "grace_days",
         "change_id": "chg_none",
         "step": "publish",
     }
@@ -221,7 +223,7 @@ def address(web, endpoint, **ids):
 @pytest.fixture
 def binned(cloud, alice, project):
     """A machine of alice's in the recycle bin."""
-    cloud.vms.bin.keeps_for = timedelta(days=7)
+    cloud.keep_deleted(7)
     vm = cloud.launch(alice, project, "web-1b")
     cloud.vms.delete_vm(vm.id, vm.name)
     cloud.worker.work()

@@ -11,10 +11,12 @@ from sqlalchemy import select, text, update
 from zentry_web.adapters.database import Database, make_engine
 from zentry_web.domain.billing import AccountKind, BilledVM, UsageState
 from zentry_web.domain.payments import ProviderEvent
+from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.usage import EPOCH
 from zentry_web.domain.user import SYSTEM
 from zentry_web.models import DbAccount, DbCharge, DbHold, DbPriceVersion, DbProject, DbUsageInterval, DbUser, DbVM
 from zentry_web.services.billing_service import BillingService
+from zentry_web.services.settings import Settings
 
 HOUR = 3600
 DISK = 100  # micro-credits per GiB and hour that the sizes begin with
@@ -27,7 +29,9 @@ class World:
 
     def __init__(self, core, *, starting=5_000_000, window=HOUR):
         self.core, self.clock, self.database = core, core.clock, core.database
-        self.billing = BillingService(core, starting_micro=starting, hold_window_seconds=window)
+        self.billing = BillingService(
+            core, settings=Settings(core, {SettingKey.STARTING_CREDITS: starting}), hold_window_seconds=window
+        )
         self._numbers = count(1)
         self.prices = {size: (f"price_{size}_1", *rates) for size, rates in SIZES.items()}
 

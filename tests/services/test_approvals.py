@@ -281,7 +281,7 @@ def test_refunds_at_once_never_pass_what_was_charged(world, charged):
 
 
 def test_a_large_refund_waits_and_is_checked_again(world, charged):
-    world.billing.books.approvals.threshold_micro = 100_000
+    world.billing.settings.change("approval_credits", 100_000, 0)
     asked = give(world, charged[0], 120_000)
     assert isinstance(asked, Approval)
     other = give(world, charged[0], 100_000, actor=ADA)

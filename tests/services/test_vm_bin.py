@@ -25,7 +25,7 @@ WEEK = timedelta(days=7)
 
 @pytest.fixture
 def cloud(cloud):
-    cloud.vms.bin.keeps_for = WEEK
+    cloud.keep_deleted(7)
     return cloud
 
 
@@ -138,7 +138,7 @@ def test_a_machine_that_was_never_made_is_deleted_at_once(cloud, alice, project)
 
 
 def test_without_a_bin_a_machine_is_deleted_at_once(cloud, alice, project):
-    cloud.vms.bin.keeps_for = timedelta(0)
+    cloud.keep_deleted(0)
     vm = cloud.launch(alice, project)
     assert delete(cloud, alice, vm).kind == OperationKind.DELETE
 

@@ -9,6 +9,7 @@ from zentry_web.adapters.compute.base import MachineEvent
 from zentry_web.adapters.compute.simulator_control import SimulatorControl
 from zentry_web.adapters.compute.simulator_store import SimulatorStore
 from zentry_web.domain.billing import AccountKind
+from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.usage import UsageState
 from zentry_web.models import DbAccount, DbCharge, DbHold, DbOperation, DbUsageInterval, DbVM
 from zentry_web.worker.machine_events import MachineEvents
@@ -102,6 +103,10 @@ class Cloud:
     def close(self):
         self.store.close()
         self.control.close()
+
+    def keep_deleted(self, days):
+        """Whatever is deleted from now on stays in the recycle bin for so long: the settings of tests pin it to 0."""
+        self.billing.settings._defaults[SettingKey.BIN_DAYS] = days
 
     def another_worker(self, name):
         return OneWorker(self, name, self.stop_timeout)

@@ -8,7 +8,7 @@ from zentry_web.domain.vm import VMState
 
 MAX_PROJECT_NAME = 60
 MAX_DESCRIPTION = 500
-MAX_PROJECTS = 200  # per owner: keeps every list of them short enough to show whole
+MAX_PROJECTS = 200  # per owner, unless a setting differs: keeps every list of them short enough to show whole
 
 
 class ProjectColour(StrEnum):

@@ -29,7 +29,7 @@ from zentry_web.models.prices import DbImagePriceVersion, DbPriceChange, DbPrice
 from zentry_web.models.project import DbProject, DbProjectInvitation, DbProjectMember
 from zentry_web.models.quota import DbQuota
 from zentry_web.models.statement import DbStatement
-from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader
+from zentry_web.models.system import DbComputeStatus, DbHeartbeat, DbLeader, DbSetting
 from zentry_web.models.user import (
     DbApiToken,
     DbAuthSession,
@@ -89,6 +89,7 @@ __all__ = [
     "DbRecoveryCode",
     "DbRefund",
     "DbSample",
+    "DbSetting",
     "DbSize",
     "DbStatement",
     "DbTopUp",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zentry_web.db import Base
@@ -45,3 +45,19 @@ class DbLeader(Base):
     job: Mapped[str] = mapped_column(String(30), primary_key=True)
     worker: Mapped[str] = mapped_column(String(60))
     lease_until: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class DbSetting(Base):
+    """What an admin chose instead of the default; None again: the default. What the environment sets is not here."""
+
+    __tablename__ = "setting"
+
+    key: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
+    version: Mapped[int] = mapped_column(Integer)
+    changed_by: Mapped[str] = mapped_column(String(40))
+    changed_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    bound_to: Mapped[int | None] = mapped_column(BigInteger)  # holds for ``changed_by`` until ``bound_until``
+    bound_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    __mapper_args__ = {"version_id_col": version}

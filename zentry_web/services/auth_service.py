@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from zentry_web.domain.event import Outcome
 from zentry_web.domain.factor import FactorNeeded
+from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.user import (
     FIRST_ADMIN_EMAIL,
     SYSTEM,
@@ -35,6 +36,7 @@ from zentry_web.services.passwords import Passwords
 from zentry_web.services.rate_limit import RateLimiter, limit_of, network_of
 from zentry_web.services.secret_box import FactorSettings
 from zentry_web.services.sessions import Sessions
+from zentry_web.services.signup_rules import SignupRules
 
 WRONG_LOGIN = "The e-mail address or the password is wrong."
 
@@ -63,6 +65,7 @@ class AuthService(BaseService):
         self._sessions = Sessions(core, days=session_days, idle_days=min(idle_days, session_days))
         self._links = OneTimeLinks(core)
         self._accounts = Accounts(core, billing)
+        self.rules = SignupRules(core, billing.settings)
         accounts, sessions = self._accounts, self._sessions
         self.factors, self.pending, self.proofs, self.passkeys = make_factor_parts(
             core, factor_settings or FactorSettings(), accounts=accounts, sessions=sessions, passwords=self._passwords
@@ -75,6 +78,7 @@ class AuthService(BaseService):
             sessions=self._sessions,
             passwords=self._passwords,
             mail=mail,
+            rules=self.rules,
         )
 
     # -- accounts -------------------------------------------------------------------------------
@@ -82,15 +86,18 @@ class AuthService(BaseService):
     def signup(self, user_data: Mapping[str, object], *, actor: Actor = SYSTEM) -> User:
         """Make an account from ``email``, ``name`` and ``password``, with its wallet and starting credits.
 
-        Raises ValidationError (details per field; also for an address that has an account), RateLimitedError.
+        ``invitation`` is the secret of the link by which somebody came, where only invited people may sign up.
+        Raises ValidationError (details per field; also for an address that has an account, or may not sign up),
+        ConflictError (closed), RateLimitedError.
         """
         fields = Fields(user_data)
         email = fields.take("email", parse_email, "")
         name = fields.take("name", parse_person, "")
         password = fields.take("password", strong_password(email, name), "")
         fields.check()
+        self.rules.check(email, invitation=user_data.get("invitation"), actor=actor)
         if actor.address is not None:
-            self._limits.check(limit_of("signup", network_of(actor.address)))
+            self._limits.check(limit_of("signup", network_of(actor.address), self.rules.most_per_hour()))
         self._accounts.refuse_taken(email)
         password_hash = self._passwords.hash(password)
         try:
@@ -164,7 +171,8 @@ class AuthService(BaseService):
         typed = credentials.get("email")
         key = email_key(typed) if isinstance(typed, str) else ""
         network = network_of(actor.address)
-        pair = limit_of("login", f"{key}|{network}")
+        tries = self._billing.settings.number(SettingKey.LOGIN_TRIES)
+        pair = limit_of("login", f"{key}|{network}", tries)
         crowd = limit_of("login_network", network)
         self._limits.check(pair, crowd)
         password = credentials.get("password")

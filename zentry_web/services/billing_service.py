@@ -20,8 +20,9 @@ from zentry_web.domain.billing import (
 )
 from zentry_web.domain.books import Approval
 from zentry_web.domain.landing import Policy, default_policy
-from zentry_web.domain.money import MICRO, cost, per_month
+from zentry_web.domain.money import cost, per_month
 from zentry_web.domain.payments import CreditPrice
+from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.usage import SECOND, BilledVM, UsageState, whole_second
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import Image, Size, next_price
@@ -44,6 +45,7 @@ from zentry_web.services.price_changes import DEFAULT_NOTICE_DAYS, PriceChanges
 from zentry_web.services.price_rehearsal import PriceRehearsal
 from zentry_web.services.price_telling import PriceTelling
 from zentry_web.services.resizes import Resizes
+from zentry_web.services.settings import Settings
 from zentry_web.services.spending import Spending
 from zentry_web.services.statements import Statements
 from zentry_web.services.usage import UsageRecorder
@@ -59,9 +61,8 @@ class BillingService(BillingRuns):
         self,
         core: Core,
         *,
-        starting_micro: int,
         hold_window_seconds: int,
-        approval_micro: int = 1000 * MICRO,
+        settings: Settings | None = None,
         mail: MailSettings | None = None,
         policy: Policy | None = None,
         price_notice_days: int = DEFAULT_NOTICE_DAYS,
@@ -69,13 +70,13 @@ class BillingService(BillingRuns):
         credit_price: CreditPrice | None = None,
     ) -> None:
         super().__init__(core, hold_window_seconds=hold_window_seconds)
-        self._starting_micro = starting_micro
+        self.settings = settings or Settings(core, mail=mail)
         self.notices = Notices(core, mail)
-        self.landing = Landing(core, self.notices, policy or default_policy(hold_window_seconds))
+        self.landing = Landing(core, self.notices, policy or default_policy(hold_window_seconds), self.settings)
         self.bills = Bills(core)
         self.spending = Spending(core, self.bills, window=self._window)
         self.statements = Statements(core, self.notices)
-        self.vouchers = Vouchers(core, self.notices, threshold_micro=approval_micro)
+        self.vouchers = Vouchers(core, self.notices, self.settings)
         self.price_changes = PriceChanges(core, notice_days=price_notice_days)
         self.price_rehearsal = PriceRehearsal(core)
         self.price_telling = PriceTelling(core, self.notices)
@@ -83,9 +84,7 @@ class BillingService(BillingRuns):
         self.by_hand = ByHandPosting(core)
         self.resizes = Resizes(core, window=self._window)
         self.budgets = Budgets(core, self.notices, window=self._window)
-        self.books = Books(
-            core, self.by_hand, self.notices, self.statements, self.landing.policy, approval_micro=approval_micro
-        )
+        self.books = Books(core, self.by_hand, self.notices, self.statements, self.landing.policy, self.settings)
         self.auto_top_ups = AutoTopUps(core, self.notices, self.payments)
         self.payment_desk = PaymentDesk(core, self.payments)
 
@@ -109,7 +108,8 @@ class BillingService(BillingRuns):
 
         None when the setting is 0, or another account of that mailbox had them.
         """
-        if not self._starting_micro:
+        starting_micro = self.settings.number(SettingKey.STARTING_CREDITS)
+        if not starting_micro:
             return None
         key = f"starting:{user_id}"
         if once_per is not None:
@@ -118,7 +118,7 @@ class BillingService(BillingRuns):
                 taken = select(DbTransfer.id).where(DbTransfer.idempotency_key == key, DbTransfer.owner_id != user_id)
                 if session.scalar(taken) is not None:
                     return None
-        asked = ByHand(user_id, TransferKind.GRANT, self._starting_micro, "Starting credits")
+        asked = ByHand(user_id, TransferKind.GRANT, starting_micro, "Starting credits")
         return self.by_hand.post(asked, key, actor=SYSTEM)
 
     def add_credits(

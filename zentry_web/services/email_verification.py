@@ -27,6 +27,7 @@ from zentry_web.services.password_strength import strong_password
 from zentry_web.services.passwords import Passwords
 from zentry_web.services.rate_limit import RateLimiter, limit_of, network_of
 from zentry_web.services.sessions import Sessions, new_secret, secret_hash
+from zentry_web.services.signup_rules import SignupRules
 
 SIGNUP, RESET, FORCED = "signup", "reset", "forced_reset"
 SIGNUP_LIFETIME = timedelta(hours=24)
@@ -48,10 +49,12 @@ class EmailVerification(MailQueue):
         links: OneTimeLinks,
         sessions: Sessions,
         passwords: Passwords,
+        rules: SignupRules,
         mail: MailSettings | None = None,
     ) -> None:
         super().__init__(core)
         self._accounts = accounts
+        self._rules = rules
         self._links = links
         self._sessions = sessions
         self._passwords = passwords
@@ -68,12 +71,14 @@ class EmailVerification(MailQueue):
     def request_signup(self, user_data: Mapping[str, object], *, actor: Actor = SYSTEM) -> None:
         """Have a link mailed to ``email``; ``name`` is kept for the account. The same for known and unknown addresses.
 
-        Raises ValidationError (details per field), RateLimitedError (3 an hour for one address, 100 from one network).
+        ``invitation`` as in ``AuthService.signup``. Raises ValidationError (details per field), ConflictError (closed),
+        RateLimitedError (3 an hour for one address; a setting for one network).
         """
         fields = Fields(user_data)
         email = fields.take("email", parse_email, "")
         name = fields.take("name", parse_person, "")
         fields.check()
+        self._rules.check(email, invitation=user_data.get("invitation"), actor=actor)
         self._ask(SIGNUP, email, name, actor)
 
     def peek_signup(self, token: str) -> PendingSignup | None:
@@ -86,11 +91,12 @@ class EmailVerification(MailQueue):
         """Make the account, with its wallet and starting credits (once per mailbox), and sign in.
 
         Raises ValidationError (details ``password``), NotFoundError when the link has expired or was used,
-        ConflictError when the address got an account meanwhile.
+        ConflictError when the address got an account meanwhile, or may not sign up any more.
         """
         waiting = self.peek_signup(token)
         if waiting is None:
             raise NotFoundError(GONE)
+        self._rules.check_again(waiting.email)
         fields = Fields({"password": password})
         password = fields.take("password", strong_password(waiting.email, waiting.name), "")
         fields.check()
@@ -193,9 +199,10 @@ class EmailVerification(MailQueue):
     # -- inside ---------------------------------------------------------------------------------
 
     def _ask(self, purpose: str, email: str, name: str, actor: Actor) -> None:
+        most = self._rules.most_per_hour() if purpose == SIGNUP else None
         self._limits.check(
             limit_of(f"mail_{purpose}", email_key(email)),
-            limit_of(f"mail_{purpose}_network", network_of(actor.address)),
+            limit_of(f"mail_{purpose}_network", network_of(actor.address), most),
         )
         now = self.now()
         row = DbMailRequest(

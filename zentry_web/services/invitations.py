@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from zentry_web.domain.notice import Mail
 from zentry_web.domain.project import ProjectAction, ProjectRole, may_assign
 from zentry_web.domain.secret import new_secret, secret_hash
+from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.team import (
     INVITATION_LASTS,
     KEEP_ENDED,
@@ -32,6 +33,7 @@ from zentry_web.services.mail_queue import MailQueue
 from zentry_web.services.members import TOO_MUCH
 from zentry_web.services.notices import MailSettings, Notices
 from zentry_web.services.rate_limit import RateLimiter, limit_of
+from zentry_web.services.settings import Settings
 
 GONE = "This invitation has been used, withdrawn, or is too old. Ask for a new one."
 
@@ -41,8 +43,11 @@ class Invitations(MailQueue):
 
     name = "invitations"
 
-    def __init__(self, core: Core, notices: Notices, mail: MailSettings | None = None) -> None:
+    def __init__(
+        self, core: Core, notices: Notices, mail: MailSettings | None = None, *, settings: Settings | None = None
+    ) -> None:
         super().__init__(core)
+        self._settings = settings or Settings(core)
         self._notices = notices
         self._mail = mail or MailSettings()
         self._limits = RateLimiter(core)
@@ -66,7 +71,8 @@ class Invitations(MailQueue):
         with self.reading() as session:
             require_member(session, actor, project_id, ProjectAction.MEMBERS)
         fields.check()
-        self._limits.check(limit_of("invite", actor.id), limit_of("invite_address", email_key(email)))
+        most = self._settings.number(SettingKey.INVITATIONS_PER_HOUR)
+        self._limits.check(limit_of("invite", actor.id, most), limit_of("invite_address", email_key(email)))
         with self.transaction() as session:
             project = self._locked(session, project_id, role, actor)
             require_open(session, project_id)

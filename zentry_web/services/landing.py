@@ -3,19 +3,17 @@
 What a VM must do (start again, be deleted) is returned; the worker's loop carries it to VMService.
 """
 
-from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, ColumnElement, func, or_, select, type_coerce
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.billing import AccountKind, BilledVM, CreditStop, UsageState
 from zentry_web.domain.landing import (
     DAY,
     DISK_NOTICES,
-    Lander,
     LandingPlan,
     LandingStep,
     Policy,
@@ -27,15 +25,18 @@ from zentry_web.domain.landing import (
     positions,
     seconds_of,
 )
-from zentry_web.domain.usage import EPOCH, OpenHold, whole_second
+from zentry_web.domain.setting import SettingKey
+from zentry_web.domain.usage import EPOCH, whole_second
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.models import DbLanding, DbProject, DbUser, DbVM
 from zentry_web.services import holds, ledger
 from zentry_web.services.access import require_self
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import NotFoundError, ValidationError
+from zentry_web.services.landing_reads import as_lander, burn_of, read_burn, read_totals, used_of, waiting_owners
 from zentry_web.services.notices import Notices
 from zentry_web.services.prices import check_micro
+from zentry_web.services.settings import Settings
 from zentry_web.services.settlement import HOLD, INTERVAL
 from zentry_web.services.usage import UsageRecorder
 
@@ -54,10 +55,11 @@ class Landing(BaseService):
 
     name = "landing"
 
-    def __init__(self, core: Core, notices: Notices, policy: Policy) -> None:
+    def __init__(self, core: Core, notices: Notices, policy: Policy, settings: Settings) -> None:
         super().__init__(core)
         self._notices = notices
-        self.policy = policy
+        self._settings = settings
+        self.policy = policy  # but for the days of grace
 
     # -- the owner's side -----------------------------------------------------------------------
 
@@ -106,10 +108,10 @@ class Landing(BaseService):
         """Tell every owner whose runway or balance has come down to something they must know."""
         now = self.now()
         with self.reading() as session:
-            burning = _read_burn(session, now)
+            burning = read_burn(session, now)
             watched = or_(DbLanding.told_seconds.is_not(None), DbLanding.low_micro.is_not(None))
             rows = {row.user_id: row for row in session.scalars(select(DbLanding).where(watched))}
-            totals = _read_totals(session, set(burning) | set(rows))
+            totals = read_totals(session, set(burning) | set(rows))
         for user_id, total in sorted(totals.items()):
             burn, accrued = burning.get(user_id, (0, 0))
             left = max(0, total - accrued)
@@ -186,12 +188,12 @@ class Landing(BaseService):
     def keep_disk(self, vm: DbVM, at: datetime) -> None:
         """From ``at`` on this disk is kept without a charge, for the time that the setting gives; in the caller's
         transaction, under the owner's wallet lock, with no interval open."""
-        vm.disk_until = at + self.policy.grace
+        vm.disk_until = at + self._settings.days(SettingKey.GRACE_DAYS)
 
     def keep_disks(self) -> None:
         """Stop charging for the disks of stopped VMs that their owner's wallet cannot pay any more."""
         now = self.now()
-        used = func.sum(_used(now))
+        used = func.sum(used_of(now))
         query = (
             select(INTERVAL.c.owner_id)
             .join(ledger.ACCOUNT, ledger.ACCOUNT.c.owner_id == INTERVAL.c.owner_id)
@@ -232,7 +234,7 @@ class Landing(BaseService):
         """Charge again for disks that were kept for nothing, where the wallet pays them for an hour and all that runs
         for half a window."""
         with self.reading() as session:
-            owners = list(session.scalars(_waiting(DbVM.disk_until.is_not(None))))
+            owners = list(session.scalars(waiting_owners(DbVM.disk_until.is_not(None))))
         for owner_id in owners:
             with self.transaction() as session:
                 wallet = ledger.lock_accounts(session, [owner_id])[owner_id].wallet
@@ -240,7 +242,7 @@ class Landing(BaseService):
                 vms = session.scalars(query.where(DbVM.state == UsageState.STOPPED).order_by(DbVM.id).with_for_update())
                 kept = list(vms)
                 price = sum(vm.stopped_micro_per_hour for vm in kept)
-                burn = _burn_of(session, owner_id)
+                burn = burn_of(session, owner_id)
                 if not kept or not may_start_again(wallet, price, burn, self.policy.window):
                     continue
                 for vm in kept:
@@ -276,7 +278,7 @@ class Landing(BaseService):
     def list_returns(self) -> list[str]:
         """VMs that Zentry stopped for lack of credit and whose owner has credits now, the most important first."""
         with self.reading() as session:
-            owners = list(session.scalars(_waiting(DbVM.credit_stopped_at.is_not(None))))
+            owners = list(session.scalars(waiting_owners(DbVM.credit_stopped_at.is_not(None))))
             query = select(DbVM.id).where(DbVM.owner_id.in_(owners), DbVM.credit_stopped_at.is_not(None))
             return list(session.scalars(query.order_by(DbVM.owner_id, DbVM.importance.desc(), DbVM.name, DbVM.id)))
 
@@ -284,7 +286,7 @@ class Landing(BaseService):
         """Whether there is enough to start it again and keep what runs running. The wallet is locked."""
         wallet = ledger.lock_accounts(session, [vm.owner_id])[vm.owner_id].wallet
         price = holds.hold_price(vm.running_micro_per_hour, self.policy.window)
-        return may_start_again(wallet, price, _burn_of(session, vm.owner_id), self.policy.window)
+        return may_start_again(wallet, price, burn_of(session, vm.owner_id), self.policy.window)
 
     def tell_return(self, vm: DbVM) -> None:
         """Tell the owner that the VM starts again; in the caller's transaction."""
@@ -311,8 +313,10 @@ class Landing(BaseService):
             .outerjoin(HOLD, (HOLD.c.interval_id == INTERVAL.c.id) & HOLD.c.closed_at.is_(None))
             .where(DbVM.owner_id == user_id, DbVM.deleted_at.is_(None))
         )
-        landers = [_lander(row._mapping) for row in session.execute(query)]
-        return make_plan(landers, wallet, self.now(), self.policy)
+        landers = [as_lander(row._mapping) for row in session.execute(query)]
+        return make_plan(
+            landers, wallet, self.now(), replace(self.policy, grace=self._settings.days(SettingKey.GRACE_DAYS))
+        )
 
     def _describe(self, session: Session, user_id: str, opening: str) -> str:
         """The next lines of the plan, as text in the reader's time zone."""
@@ -327,56 +331,6 @@ class Landing(BaseService):
         return self.log_audit_event(
             SYSTEM.id, action, "vm", vm.id, {}, owner_id=vm.owner_id, project_id=vm.project_id, vm_id=vm.id
         )
-
-
-def _lander(row: Any) -> Lander:
-    vm: DbVM = row["DbVM"]
-    hold = None
-    if row[HOLD.c.id] is not None:
-        hold = OpenHold(
-            row[HOLD.c.id], vm.id, row[HOLD.c.rate_micro_per_hour], row[HOLD.c.remaining],
-            row[HOLD.c.paid_until], row[INTERVAL.c.settled_until], row[INTERVAL.c.time_zone],
-        )  # fmt: skip
-    disk = vm.stopped_micro_per_hour if row[INTERVAL.c.state] == UsageState.STOPPED else 0
-    return Lander(vm.id, vm.name, vm.importance, hold, disk, vm.disk_until, row[DbProject.name])
-
-
-def _waiting(condition: Any) -> Any:
-    """Owners with something in their wallet who have VMs like that."""
-    return (
-        select(DbVM.owner_id)
-        .distinct()
-        .join(ledger.ACCOUNT, ledger.ACCOUNT.c.owner_id == DbVM.owner_id)
-        .where(condition, ledger.ACCOUNT.c.kind == AccountKind.WALLET, ledger.ACCOUNT.c.balance > 0)
-        .order_by(DbVM.owner_id)
-    )
-
-
-def _burn_of(session: Session, owner_id: str) -> int:
-    query = select(func.sum(INTERVAL.c.rate_micro_per_hour))
-    return int(session.scalar(query.where(INTERVAL.c.owner_id == owner_id, INTERVAL.c.end_at.is_(None))) or 0)
-
-
-def _read_burn(session: Session, now: datetime) -> dict[str, tuple[int, int]]:
-    """Of each owner with something that costs: micro-credits per hour, and what has accrued since it was charged."""
-    query = select(INTERVAL.c.owner_id, func.sum(INTERVAL.c.rate_micro_per_hour), func.sum(_used(now)))
-    rows = session.execute(query.where(INTERVAL.c.end_at.is_(None)).group_by(INTERVAL.c.owner_id))
-    return {owner_id: (int(burn), int(accrued) // 3600) for owner_id, burn, accrued in rows}
-
-
-def _used(now: datetime) -> ColumnElement[int]:
-    """Of an open interval: micro-credits since it was charged, times 3600."""
-    return INTERVAL.c.rate_micro_per_hour * (_epoch(now) - type_coerce(INTERVAL.c.settled_until, BigInteger))
-
-
-def _read_totals(session: Session, owner_ids: Iterable[str]) -> dict[str, int]:
-    owners = set(owner_ids)
-    accounts = ledger.ACCOUNT
-    query = select(accounts.c.owner_id, func.sum(accounts.c.balance)).where(accounts.c.owner_id.is_not(None))
-    if len(owners) <= 500:
-        query = query.where(accounts.c.owner_id.in_(owners))
-    rows = session.execute(query.group_by(accounts.c.owner_id))
-    return {owner: int(total) for owner, total in rows if owner in owners}
 
 
 def _zone(session: Session, user_id: str) -> ZoneInfo:

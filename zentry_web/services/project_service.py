@@ -6,7 +6,6 @@ from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.project import (
-    MAX_PROJECTS,
     Project,
     ProjectAction,
     ProjectRole,
@@ -14,6 +13,7 @@ from zentry_web.domain.project import (
     ProjectSummary,
     may,
 )
+from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.user import SYSTEM, Actor, User
 from zentry_web.domain.vm import VMState
 from zentry_web.models import DbProject, DbProjectMember, DbUsageInterval, DbUser, DbVM
@@ -38,7 +38,7 @@ class ProjectService(BaseService):
         super().__init__(core)
         self._billing = billing
         self.members = Members(core, billing.notices)
-        self.invitations = Invitations(core, billing.notices, mail)
+        self.invitations = Invitations(core, billing.notices, mail, settings=billing.settings)
         self.settings = ProjectSettings(core, billing)
 
     # -- changes --------------------------------------------------------------------------------
@@ -55,8 +55,9 @@ class ProjectService(BaseService):
         with self.transaction() as session:
             owned = DbProject.owner_id == current_user.id, DbProject.deleted_at.is_(None)
             count = session.scalar(select(func.count()).select_from(DbProject).where(*owned)) or 0
-            if count >= MAX_PROJECTS:
-                raise ConflictError(f"An account can have at most {MAX_PROJECTS} projects.")
+            most = self._billing.settings.number(SettingKey.MAX_PROJECTS)
+            if count >= most:
+                raise ConflictError(f"An account can have at most {most} projects.")
             refuse_taken(session, current_user.id, name)
             row = DbProject(
                 id=self.new_id("prj"),

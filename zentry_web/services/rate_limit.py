@@ -59,10 +59,10 @@ class Limit:
         return wait
 
 
-def limit_of(rule: str, subject: str) -> Limit:
-    """The limit that the table (rate_rules.py) sets for a subject."""
+def limit_of(rule: str, subject: str, count: int | None = None) -> Limit:
+    """The limit that the table (rate_rules.py) sets for a subject; ``count`` instead where a setting says so."""
     found = RULES[rule]
-    return Limit(rule, subject, found.count, found.seconds, found.costly, found.words)
+    return Limit(rule, subject, found.count if count is None else count, found.seconds, found.costly, found.words)
 
 
 def network_of(address: str | None) -> str:

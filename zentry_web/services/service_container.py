@@ -1,6 +1,7 @@
 """Dependency injection: one container per process builds the services and hands them out."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from importlib import import_module
 from typing import TypeVar, cast
@@ -8,10 +9,11 @@ from typing import TypeVar, cast
 from zentry_web.adapters.clock import Clock
 from zentry_web.adapters.database import Database
 from zentry_web.adapters.payments.base import PaymentProvider
-from zentry_web.domain.landing import Policy
+from zentry_web.domain.landing import Policy, default_policy
 from zentry_web.domain.monitoring import ServiceHealth
 from zentry_web.domain.payments import CreditPrice
 from zentry_web.domain.quota import QuotaDefaults
+from zentry_web.domain.setting import SettingKey, SettingValue
 from zentry_web.services.auth_service import AuthService
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
@@ -20,6 +22,7 @@ from zentry_web.services.notices import MailSettings
 from zentry_web.services.project_service import ProjectService
 from zentry_web.services.secret_box import FactorSettings
 from zentry_web.services.service_tokens import ServiceTokens
+from zentry_web.services.settings import Settings
 from zentry_web.services.user_service import UserService
 from zentry_web.services.vm_service import VMService
 
@@ -30,7 +33,6 @@ ServiceT = TypeVar("ServiceT", bound=BaseService)
 class ServiceSettings:
     """The settings that services need, as plain values."""
 
-    starting_micro: int
     hold_window_seconds: int
     stop_timeout_seconds: int
     session_days: int
@@ -40,9 +42,8 @@ class ServiceSettings:
     compute_driver: str
     compute_simulated: bool
     mail: MailSettings = field(default_factory=MailSettings)
-    grace_days: int = 14
-    bin_days: int = 7
-    approval_micro: int = 1_000_000_000
+    defaults: Mapping[SettingKey, SettingValue] = field(default_factory=dict)
+    pinned: frozenset[SettingKey] = frozenset()
     price_notice_days: int = 14
     credit_price: CreditPrice = field(default_factory=CreditPrice)
     quotas: QuotaDefaults = field(default_factory=QuotaDefaults)
@@ -50,10 +51,9 @@ class ServiceSettings:
 
     @property
     def landing_policy(self) -> Policy:
-        return Policy(
-            timedelta(seconds=self.hold_window_seconds),
-            timedelta(seconds=self.stop_timeout_seconds),
-            timedelta(days=self.grace_days),
+        """Without the days of grace: those are looked up at each use."""
+        return replace(
+            default_policy(self.hold_window_seconds), stop_timeout=timedelta(seconds=self.stop_timeout_seconds)
         )
 
 
@@ -83,9 +83,8 @@ class ServiceContainer:
         core, settings = parts.core, parts.settings
         billing = BillingService(
             core,
-            starting_micro=settings.starting_micro,
+            settings=Settings(core, settings.defaults, settings.pinned, mail=settings.mail),
             hold_window_seconds=settings.hold_window_seconds,
-            approval_micro=settings.approval_micro,
             mail=settings.mail,
             policy=settings.landing_policy,
             price_notice_days=settings.price_notice_days,
@@ -105,7 +104,6 @@ class ServiceContainer:
             monitoring,
             stop_timeout_seconds=settings.stop_timeout_seconds,
             quota_defaults=settings.quotas,
-            bin_days=settings.bin_days,
         )
         project = ProjectService(core, billing, mail=settings.mail)
         auth = AuthService(

@@ -16,6 +16,7 @@ from zentry_web.domain.event import Outcome
 from zentry_web.domain.monitoring import ComputeStatus
 from zentry_web.domain.project import ProjectAction
 from zentry_web.domain.quota import Amounts
+from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import (
     ALLOWED_ACTIONS,
@@ -59,7 +60,7 @@ NO_FUNDS = "There are not enough credits to pay its disk for {minutes} minutes."
 
 
 class VMBin(BaseService):
-    """Deleting, restoring and purging; a part of VMService. ``days`` 0: nothing is kept."""
+    """Deleting, restoring and purging; a part of VMService. Kept for 0 days, what is deleted is gone."""
 
     name = "vm_bin"
 
@@ -73,7 +74,6 @@ class VMBin(BaseService):
         operations: OperationQueue,
         accept: Accept,
         compute_status: Callable[[], ComputeStatus],
-        days: int,
     ) -> None:
         super().__init__(core)
         self._billing = billing
@@ -83,7 +83,11 @@ class VMBin(BaseService):
         self._operations = operations
         self._accept = accept
         self._compute_status = compute_status
-        self.keeps_for = timedelta(days=days)
+
+    @property
+    def keeps_for(self) -> timedelta:
+        """How long what is deleted now will be kept."""
+        return self._billing.settings.days(SettingKey.BIN_DAYS)
 
     # -- deleting -------------------------------------------------------------------------------
 
@@ -97,13 +101,14 @@ class VMBin(BaseService):
             if OperationKind.DELETE not in ALLOWED_ACTIONS[state]:
                 raise ConflictError(f"{vm.name} is {state}: it cannot be deleted now.")
             require_unprotected(vm)
-            kind = OperationKind.BIN if self.keeps_for and was_made(vm) else OperationKind.DELETE
+            kept = self.keeps_for
+            kind = OperationKind.BIN if kept and was_made(vm) else OperationKind.DELETE
             operation, event_id = self._ask(session, vm, kind, actor, _reason(vm, actor))
             vm.credit_stopped_at = None
             self._billing.close_interval(vm.id, self.confirmed_end(), event_id=event_id)  # not when the disk is gone
             if kind == OperationKind.BIN:
                 vm.deleted_at, vm.deleted_by = self.now(), actor.id
-                vm.purge_at, vm.disk_until = self.now() + self.keeps_for, None
+                vm.purge_at, vm.disk_until = self.now() + kept, None
             return operation
 
     def confirmed_end(self) -> datetime:

@@ -77,7 +77,6 @@ class VMService(BaseService):
         *,
         stop_timeout_seconds: int,
         quota_defaults: QuotaDefaults,
-        bin_days: int = 7,
     ) -> None:
         super().__init__(core)
         self._billing = billing
@@ -98,7 +97,6 @@ class VMService(BaseService):
             self.operations,
             self._accept,
             self.get_compute_status,
-            bin_days,
         )
         self.landing = VMLanding(core, billing, self.operations, self._accept)
         self.launching = VMLaunching(

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from zentry_web.domain.bill_csv import csv_text, iso
 from zentry_web.domain.billing import AccountKind, TransferKind
 from zentry_web.domain.money import format_credits
+from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.voucher import (
     MAX_BATCH,
@@ -33,6 +34,7 @@ from zentry_web.services.fields import invalid
 from zentry_web.services.notices import Notices
 from zentry_web.services.prices import check_micro
 from zentry_web.services.rate_limit import RateLimiter, limit_of
+from zentry_web.services.settings import Settings
 
 VOUCHER = cast(Table, DbVoucher.__table__)
 REDEMPTION = cast(Table, DbVoucherRedemption.__table__)
@@ -47,14 +49,14 @@ class Vouchers(BaseService):
 
     name = "vouchers"
 
-    def __init__(self, core: Core, notices: Notices, *, threshold_micro: int | None = None) -> None:
-        """``threshold_micro``: what one admin's vouchers may give one person within a day (None: anything).
+    def __init__(self, core: Core, notices: Notices, settings: Settings | None = None) -> None:
+        """``settings`` say what one admin's vouchers may give one person within a day (None: anything).
 
         Otherwise a voucher would be the way around the second admin that a large grant needs.
         """
         super().__init__(core)
         self._notices = notices
-        self._threshold = threshold_micro
+        self._settings = settings
         self._limits = RateLimiter(core)
 
     # -- for admins -----------------------------------------------------------------------------
@@ -68,7 +70,7 @@ class Vouchers(BaseService):
         """
         require_admin(actor)
         now = self.now()
-        note = _check_draft(draft, now, None if actor.id == SYSTEM.id else self._threshold)
+        note = _check_draft(draft, now, self._threshold(actor.id))
         batch_id = _batch_id(actor, idempotency_key) if idempotency_key else self.new_id("vb")
         shared = {
             "value": draft.value_micro, "uses": draft.uses, "used": 0, "expires_at": draft.expires_at, "note": note,
@@ -197,7 +199,8 @@ class Vouchers(BaseService):
         return Redemption(voucher.id, user_id, transfer_id, voucher.value_micro, now)
 
     def _refuse_too_much(self, session: Session, voucher: Voucher, user_id: str, now: datetime) -> None:
-        if self._threshold is None or voucher.created_by == SYSTEM.id:
+        threshold = self._threshold(voucher.created_by)
+        if threshold is None:
             return
         lately = session.scalar(
             select(func.coalesce(func.sum(VOUCHER.c.value), 0))
@@ -208,9 +211,14 @@ class Vouchers(BaseService):
                 VOUCHER.c.created_by == voucher.created_by,
             )
         )
-        if int(lately or 0) + voucher.value_micro > self._threshold:
-            most = format_credits(self._threshold)
+        if int(lately or 0) + voucher.value_micro > threshold:
+            most = format_credits(threshold)
             raise invalid({"code": f"Vouchers give at most {most} credits within 24 hours. Redeem this one later."})
+
+    def _threshold(self, admin_id: str) -> int | None:
+        if self._settings is None or admin_id == SYSTEM.id:
+            return None
+        return self._settings.limit_for(SettingKey.APPROVAL_CREDITS, admin_id)
 
     def _post(self, session: Session, voucher: Voucher, user_id: str, actor: Actor) -> str:
         amounts = {

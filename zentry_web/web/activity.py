@@ -100,6 +100,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "vm.price_changed": ("tag", "The price of {name} changed as announced"),
     "landing.order": ("list", "Changed the order in which machines stop"),
     "landing.low_balance": ("bell", "Changed the low-balance notice"),
+    "setting.change": ("settings", "Changed the setting “{name}”"),
     "announcement.create": ("bell", "Announced something"),
     "announcement.edit": ("edit", "Changed an announcement"),
     "announcement.end": ("x", "Ended an announcement"),

@@ -12,6 +12,12 @@ def come_back_to(path: str) -> None:
     session[_KEY] = path
 
 
+def invitation() -> str:
+    """The secret of the invitation by whose link this browser came; '' when it came by none."""
+    before, _, secret = str(session.get(_KEY, "")).rpartition("/")
+    return secret if before == "/invitations" else ""
+
+
 def where_to(default: str) -> str:
     """Where to lead somebody who has just signed up. Ask before the session begins: nothing of the old one survives."""
     return safe_next(str(session.get(_KEY, "")), default)

@@ -1,7 +1,5 @@
 """/bin: machines that were deleted, restoring and purging them."""
 
-from datetime import timedelta
-
 import pytest
 
 from tests.conftest import sign_up
@@ -14,7 +12,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def cloud(cloud):
-    cloud.vms.bin.keeps_for = timedelta(days=7)
+    cloud.keep_deleted(7)
     return cloud
 
 
@@ -29,7 +27,7 @@ def binned(cloud, as_alice, machine):
 
 def test_the_delete_page_says_that_it_can_be_restored(as_alice, machine, cloud):
     assert "recycle bin for 7 days" in as_alice.get(f"/vms/{machine.id}/delete").text
-    cloud.vms.bin.keeps_for = timedelta(0)
+    cloud.keep_deleted(0)
     assert "cannot be undone" in as_alice.get(f"/vms/{machine.id}/delete", htmx=True).text
 
 

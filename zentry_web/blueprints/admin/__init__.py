@@ -1,8 +1,21 @@
 """admin: routes.py (overview, machines, images, trail, health), people.py (accounts), person.py (one of them),
 prices.py (sizes), ledger.py, price_changes.py (new prices from a date on), payments.py, quotas.py, vouchers.py,
-approvals.py (and refunds), books.py (revenue, liability, write-offs), announcements.py (banners)."""
+approvals.py (and refunds), books.py (revenue, liability, write-offs), announcements.py (banners), settings.py."""
 
-from . import announcements, approvals, books, ledger, payments, people, person, price_changes, prices, quotas, vouchers
+from . import (
+    announcements,
+    approvals,
+    books,
+    ledger,
+    payments,
+    people,
+    person,
+    price_changes,
+    prices,
+    quotas,
+    settings,
+    vouchers,
+)
 from .routes import blueprint
 
 __all__ = [
@@ -17,5 +30,6 @@ __all__ = [
     "price_changes",
     "prices",
     "quotas",
+    "settings",
     "vouchers",
 ]

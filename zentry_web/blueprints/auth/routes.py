@@ -1,13 +1,14 @@
 """Sign up, log in, log out, and the one-time links that admins make."""
 
-from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.auth.forms import LoginForm, SignupForm, SignupWithPasswordForm, WelcomeForm
+from zentry_web.domain.setting import SettingKey
 from zentry_web.services.errors import ConflictError, NotFoundError
 from zentry_web.web import human
 from zentry_web.web.actor import current_actor, end_session, public, session_token, signed_in_user
-from zentry_web.web.come_back import where_to
+from zentry_web.web.come_back import invitation, where_to
 from zentry_web.web.entering import enter
 from zentry_web.web.flash import success
 from zentry_web.web.headers import secret_page
@@ -29,6 +30,7 @@ def signup() -> ResponseReturnValue:
     form = SignupForm() if by_mail else SignupWithPasswordForm()
     if request.method == "POST":
         data = {name: form.text(name) for name in ("email", "name", "password") if name in form}
+        data["invitation"] = invitation()
         if why := human.refusal(form.text("website"), form.text("stamp")):
             form.validate()
             form.take(ConflictError(why))
@@ -40,8 +42,9 @@ def signup() -> ResponseReturnValue:
             success("Welcome to Zentry. Your account is ready.")
             return answer
     form.stamp.data = form.stamp.data or human.stamp()
-    starting = current_app.config["ZENTRY_STARTING_MICRO"]
-    return render_template("auth/signup.html", form=form, starting=starting, by_mail=by_mail), form.status
+    starting = services().get_billing_service().settings.number(SettingKey.STARTING_CREDITS)
+    shown = {"starting": starting, "by_mail": by_mail, "why_not": auth.rules.why_not(invitation())}
+    return render_template("auth/signup.html", form=form, **shown), form.status
 
 
 @blueprint.route("/login", methods=["GET", "POST"])

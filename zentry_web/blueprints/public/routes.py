@@ -1,8 +1,9 @@
 """The landing page, with live prices."""
 
-from flask import Blueprint, current_app, render_template
+from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
+from zentry_web.domain.setting import SettingKey
 from zentry_web.web.actor import public
 from zentry_web.web.services import services
 
@@ -19,5 +20,5 @@ def landing() -> ResponseReturnValue:
         "public/landing.html",
         sizes=vms.list_sizes(),
         images=images,
-        starting=current_app.config["ZENTRY_STARTING_MICRO"],
+        starting=services().get_billing_service().settings.number(SettingKey.STARTING_CREDITS),
     )

@@ -10,6 +10,7 @@ from zentry_web.services.books.verification import Verification
 from zentry_web.services.books.write_offs import WriteOffs
 from zentry_web.services.by_hand import ByHandPosting
 from zentry_web.services.notices import Notices
+from zentry_web.services.settings import Settings
 from zentry_web.services.statements import Statements
 
 
@@ -23,12 +24,11 @@ class Books:
         notices: Notices,
         statements: Statements,
         policy: Policy,
-        *,
-        approval_micro: int,
+        settings: Settings,
     ) -> None:
         self.ledger = LedgerBrowser(core)
         self.refunds = Refunds(core, posting, notices)
-        self.approvals = Approvals(core, posting, self.refunds, notices, threshold_micro=approval_micro)
+        self.approvals = Approvals(core, posting, self.refunds, notices, settings)
         self.verification = Verification(core, notices, statements, policy)
         self.totals = Totals(core)
         self.write_offs = WriteOffs(core)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from zentry_web.domain.billing import AccountKind, Transaction, TransferKind
 from zentry_web.domain.books import APPROVAL_TIME, Approval, ApprovalOutcome, needs_second
 from zentry_web.domain.money import format_credits
+from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.user import SYSTEM, Actor, Role
 from zentry_web.models import DbApproval, DbUser
 from zentry_web.services import ledger
@@ -22,6 +23,7 @@ from zentry_web.services.by_hand import ByHand, ByHandPosting, check_request
 from zentry_web.services.errors import ConflictError, NotFoundError
 from zentry_web.services.ledger import ENTRY, TRANSFER, account_id
 from zentry_web.services.notices import Notices
+from zentry_web.services.settings import Settings
 
 LATELY = timedelta(hours=24)
 GIVING = (TransferKind.GRANT, TransferKind.REFUND)
@@ -37,13 +39,13 @@ class Approvals(BaseService):
     name = "approvals"
 
     def __init__(
-        self, core: Core, posting: ByHandPosting, refunds: Refunds, notices: Notices, *, threshold_micro: int
+        self, core: Core, posting: ByHandPosting, refunds: Refunds, notices: Notices, settings: Settings
     ) -> None:
         super().__init__(core)
         self._posting = posting
         self._refunds = refunds
         self._notices = notices
-        self.threshold_micro = threshold_micro
+        self._settings = settings
 
     def submit(self, asked: ByHand, key: str, *, actor: Actor) -> Transaction | Approval:
         """Post it, or, where it needs a second admin, keep it as a request and tell the other admins.
@@ -61,9 +63,7 @@ class Approvals(BaseService):
                     if made.body_hash != asked.body:
                         raise ConflictError("This request was made before with other contents.")
                     return self._get(session, made.id)
-                if actor.id != SYSTEM.id and needs_second(
-                    asked.amount, self._lately(session, asked, actor), self.threshold_micro
-                ):
+                if actor.id != SYSTEM.id and self._needs_second(session, asked, actor):
                     require_recent_proof(actor, self.now())
                     needed = asked.amount if asked.kind == TransferKind.DEDUCTION else 0
                     ledger.require_funds(wallet, needed, "There are not enough credits in the wallet for that.")
@@ -166,6 +166,10 @@ class Approvals(BaseService):
         if asked.kind == TransferKind.REFUND:
             return self._refunds.post(asked, key, actor=actor)
         return self._posting.post(asked, key, actor=actor)
+
+    def _needs_second(self, session: Session, asked: ByHand, actor: Actor) -> bool:
+        threshold = self._settings.limit_for(SettingKey.APPROVAL_CREDITS, actor.id)
+        return needs_second(asked.amount, self._lately(session, asked, actor), threshold)
 
     def _lately(self, session: Session, asked: ByHand, actor: Actor) -> int:
         """What this admin has moved that way for that person without a second one."""
