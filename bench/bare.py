@@ -21,7 +21,7 @@ INSERTS = {
     ),
 }
 _MONTH = (
-    " ON CONFLICT (vm_id, month, state) DO UPDATE SET seconds = usage_month.seconds + excluded.seconds,"
+    " ON CONFLICT (vm_id, month, state, project_id) DO UPDATE SET seconds = usage_month.seconds + excluded.seconds,"
     " amount = usage_month.amount + excluded.amount"
 )
 ACCOUNT = "UPDATE account SET balance = balance + %s, last_seq = last_seq + %s WHERE id = %s"

@@ -237,6 +237,7 @@ SIGHTS = (
     Sight("admin-user-mistakes", "admin", "/admin/users/{user}", partial(_press, "Add the note")),
     Sight("admin-vms", "admin", "/admin/vms"),
     Sight("admin-sizes", "admin", "/admin/sizes"),
+    Sight("vm-move", "owner", "/vms/{running}/move"),
     Sight("admin-quota", "admin", "/admin/quotas/{user}"),
     Sight("admin-price", "admin", "/admin/sizes/size_small/price"),
     Sight("admin-images", "admin", "/admin/images"),

@@ -82,6 +82,15 @@ class Machine:
         if self.open:
             self.change(self.open.state, at)
 
+    def move(self, at):
+        """Another project: cut at the last second at which nothing is rounded."""
+        if self.open:
+            at = self.earliest(at)
+            begin = max([self.open.start, at - at % 3600] + [cut for cut in self.cuts if cut <= at])
+            while self.open.rate * (at - begin) % 3600:
+                at -= 1
+            self.change(self.open.state, at)
+
     def finish(self, at):
         if self.open:
             self.open.end = self.earliest(at)

@@ -62,6 +62,17 @@ class World:
             self.billing.add_credits(name, credits, "for the test")
         return name
 
+    def project(self, owner, project_id):
+        """Another project of that person."""
+        with self.billing.transaction() as session:
+            session.add(
+                DbProject(
+                    id=project_id, owner_id=owner, name=project_id, name_key=project_id, created_at=self.clock.now(),
+                    deleted_at=None,
+                )
+            )  # fmt: skip
+            session.flush()
+
     def vm(self, owner="alice", *, size="nano", project=None):
         """A VM that has never run; returns what billing needs to know of it."""
         number = next(self._numbers)
@@ -161,6 +172,15 @@ class World:
             if state:
                 self.billing.open_interval(bigger, UsageState(state), at, event_id=self.event())
         return bigger
+
+    def move(self, vm, project, at=None):
+        """Into another project. Returns what billing needs to know of the VM now."""
+        moved = replace(vm, project_id=project)
+        with self.billing.transaction() as session:
+            self.billing.lock_wallet(vm.owner_id)
+            session.execute(update(DbVM).where(DbVM.id == vm.vm_id).values(project_id=project))
+            self.billing.move_interval(moved, at or self.clock.now(), event_id=self.event())
+        return moved
 
     def delete(self, vm, at=None):
         with self.changing(vm, "deleted"):

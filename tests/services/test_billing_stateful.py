@@ -46,6 +46,7 @@ class Billing(RuleBasedStateMachine):
         self.given = {"alice": 0, "bob": 0}
         for owner, zone in ZONES.items():
             self.world.person(owner, credits=0, zone=zone)
+            self.world.project(owner, f"p_{owner}_2")
             self.give(owner, 40_000)
             self.launch(owner, "micro" if owner == "alice" else "nano")
             self.order(owner, 30_000, 3)
@@ -118,6 +119,15 @@ class Billing(RuleBasedStateMachine):
         self.vms[number % len(self.vms)] = bigger = self.world.resize(vm, size, moment)
         rates = {"running": bigger.running_micro_per_hour, "stopped": bigger.stopped_micro_per_hour}
         machine.resize(rates, seconds(moment))
+
+    @rule(number=PICK, lag=LAGS)
+    def move(self, number, lag):
+        """To and fro between two projects."""
+        vm, machine = self._pick(number)
+        moment = self.world.clock.now() - lag
+        other = f"p_{vm.owner_id}" if vm.project_id.endswith("_2") else f"p_{vm.owner_id}_2"
+        self.vms[number % len(self.vms)] = self.world.move(vm, other, moment)
+        machine.move(seconds(moment))
 
     @rule(value=st.integers(1, 50_000), uses=st.integers(1, 2))
     def make_voucher(self, value, uses):

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from itertools import islice
+from math import gcd
 from zoneinfo import ZoneInfo
 
-from .money import cost
+from .money import SECONDS_PER_HOUR, cost
 
 MINIMUM_SECONDS = 60  # every start by a person pays for at least this long
 HOUR = timedelta(hours=1)
@@ -154,6 +155,15 @@ class Interval:
     def earliest_end(self, moment: datetime) -> datetime:
         """``moment`` as a whole second, never before what is charged already (a clock may have stepped back)."""
         return max(whole_second(moment), self.settled_until)
+
+
+def exact_cut(interval: Interval, moment: datetime) -> datetime:
+    """The last second by ``moment`` at which an open interval can be cut without rounding: the charges of both parts
+    add up to those of the whole. At the latest fixed cut at least it can; at round prices some seconds before."""
+    latest = interval.earliest_end(moment)
+    begin = last_cut(interval.settled_until, latest, interval.zone)
+    step = SECONDS_PER_HOUR // gcd(interval.rate_micro_per_hour, SECONDS_PER_HOUR)
+    return begin + seconds_between(begin, latest) // step * step * SECOND
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,9 @@ STATE_WHEN_ACCEPTED: dict[OperationKind, VMState] = {
 # What an archived project refuses.
 BEGINNING = frozenset({OperationKind.CREATE, OperationKind.START, OperationKind.RESIZE})
 
+# In which states it can be moved into another project.
+MOVABLE = frozenset({VMState.RUNNING, VMState.STOPPED, VMState.ERROR})
+
 OVERTAKING = frozenset({OperationKind.FORCE_OFF, OperationKind.DELETE})
 
 # The steps a person watches while a VM comes up.
@@ -242,6 +245,11 @@ class VM:
     def may(self, kind: OperationKind) -> bool:
         """Whether its state and its project's allow this action (permissions are another matter)."""
         return kind in ALLOWED_ACTIONS[self.state] and not (self.is_archived and kind in BEGINNING)
+
+    @property
+    def may_move(self) -> bool:
+        """Whether its state lets it be moved into another project."""
+        return self.state in MOVABLE and not self.is_archived
 
     def allows(self, action: str) -> bool:
         """Whether the role of the one who looks has this right (the state is another matter)."""

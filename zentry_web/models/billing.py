@@ -153,15 +153,15 @@ class DbCharge(Base):
 
 
 class DbUsageMonth(Base):
-    """What one VM used in one state in one month: the sums of its charges, kept so that pages need not add them up."""
+    """What one VM used in one state, month and project: the sums of its charges, kept so that pages need not add up."""
 
     __tablename__ = "usage_month"
 
     vm_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     month: Mapped[str] = mapped_column(String(7), primary_key=True)  # '2026-11', in the interval's time zone
     state: Mapped[str] = mapped_column(String(10), primary_key=True)
+    project_id: Mapped[str] = mapped_column(String(40), primary_key=True)  # in which it was then
     owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"))
-    project_id: Mapped[str] = mapped_column(String(40))
     seconds: Mapped[int] = mapped_column(BigInteger)  # used; the seconds of minimum lines are not in it
     amount: Mapped[int] = mapped_column(BigInteger)  # micro-credits, minimum lines included
 

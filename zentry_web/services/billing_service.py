@@ -302,6 +302,16 @@ class BillingService(BillingRuns):
         with self._recording(vm_id) as recorder:
             recorder.close(vm_id, at, event_id)
 
+    def move_interval(self, vm: BilledVM, at: datetime, *, event_id: str) -> None:
+        """The VM is in ``vm``'s project from ``at`` on: what is open goes on there, hold and minimum with it."""
+        with self._recording(vm.vm_id, vm.owner_id) as recorder:
+            recorder.move(vm, at, event_id)
+
+    def open_rate(self, vm_id: str) -> int:
+        """What a VM costs at this moment, in micro-credits per hour; 0 when nothing is charged."""
+        with self.reading() as session:
+            return usage_reports.open_rate(session, vm_id)
+
     # -- prices ---------------------------------------------------------------------------------
 
     def publish_price(

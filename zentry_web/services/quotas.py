@@ -1,4 +1,4 @@
-"""Quotas of projects and their owners: how they stand, refusing what would pass one, setting them (ADR 0014).
+"""Quotas of projects and their owners: how they stand, refusing what would pass one, setting them (ADR 0016).
 
 Everything whose disk exists counts, whole: a stopped machine may be started at any time, and keeps what it needs.
 """
@@ -55,13 +55,16 @@ class Quotas(BaseService):
 
     # -- launches and resizes, inside the caller's transaction ----------------------------------
 
-    def require_room(self, project_id: str, owner_id: str, more: Amounts, *, field: str = "size_id") -> None:
+    def require_room(
+        self, project_id: str, owner_id: str, more: Amounts, *, field: str = "size_id", moves_in: bool = False
+    ) -> None:
         """Refuse what would pass the project's or its owner's quota. The owner's wallet is locked. Three statements.
 
-        ``field`` is what in a form chose the amounts. Raises QuotaExceededError.
+        ``field`` is what in a form chose the amounts. What ``moves_in`` the owner has already. Raises
+        QuotaExceededError.
         """
         with self.transaction() as session:
-            quotas = self._read(session, project_id, owner_id)
+            quotas = self._read(session, project_id, owner_id)[: 1 if moves_in else 2]
         if problem := _problem(quotas, project_id, more, field):
             raise problem
 

@@ -53,7 +53,7 @@ UNSETTLED = text("NOT usage_interval.settled")
 
 # A month's sums grow by what is charged.
 _ADD_TO_MONTH = (
-    "ON CONFLICT (vm_id, month, state) DO UPDATE SET "
+    "ON CONFLICT (vm_id, month, state, project_id) DO UPDATE SET "
     "seconds = usage_month.seconds + excluded.seconds, amount = usage_month.amount + excluded.amount"
 )
 
@@ -198,7 +198,7 @@ def _write(session: Session, accounts: dict[str, _Account], now: datetime) -> No
     charged = {owner: account for owner, account in sorted(accounts.items()) if account.lines}
     transfers = post(session, [_draft(owner, account) for owner, account in charged.items()], now)
     charges: list[dict[str, Any]] = []
-    months: dict[tuple[str, str, str], dict[str, Any]] = {}
+    months: dict[tuple[str, ...], dict[str, Any]] = {}
     for transfer_id, account in zip(transfers, charged.values(), strict=True):
         for interval, line in account.lines:
             charges.append(_charge_row(interval, line, transfer_id))
@@ -249,9 +249,9 @@ def _charge_row(interval: Interval, line: ChargeLine, transfer_id: str) -> dict[
     }
 
 
-def _add_to_month(months: dict[tuple[str, str, str], dict[str, Any]], interval: Interval, line: ChargeLine) -> None:
+def _add_to_month(months: dict[tuple[str, ...], dict[str, Any]], interval: Interval, line: ChargeLine) -> None:
     """Count a line to the month in which it begins."""
-    key = (interval.vm_id, local_month(line.start, interval.zone), interval.state)
+    key = (interval.vm_id, local_month(line.start, interval.zone), interval.state, interval.project_id)
     row = months.setdefault(
         key,
         {
@@ -259,7 +259,7 @@ def _add_to_month(months: dict[tuple[str, str, str], dict[str, Any]], interval: 
             "month": key[1],
             "state": key[2],
             "owner_id": interval.owner_id,
-            "project_id": interval.project_id,
+            "project_id": key[3],
             "seconds": 0,
             "amount": 0,
         },

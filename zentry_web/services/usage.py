@@ -11,7 +11,15 @@ from sqlalchemy import Table, insert, select, update
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.ids import new_id
-from zentry_web.domain.usage import MINIMUM_SECONDS, BilledVM, Interval, UsageState, seconds_between, whole_second
+from zentry_web.domain.usage import (
+    MINIMUM_SECONDS,
+    BilledVM,
+    Interval,
+    UsageState,
+    exact_cut,
+    seconds_between,
+    whole_second,
+)
 from zentry_web.models import DbProjectBudget, DbUser, DbVM
 from zentry_web.services import holds, price_switch
 from zentry_web.services.ledger import lock_accounts
@@ -69,6 +77,18 @@ class UsageRecorder:
         self._note_change(vm.project_id)
         if state == UsageState.RUNNING:
             self._hold(interval)
+
+    def move(self, vm: BilledVM, at: datetime, event_id: str) -> None:
+        """What is open goes on in ``vm``'s project, at the same rate, with its hold and what is left of its minimum.
+
+        The cut lies at the last second by ``at`` at which nothing is rounded: the sum stays as if it had not moved.
+        """
+        vm = self._priced(vm, at)
+        current = self._find_open(vm.vm_id)
+        if current:
+            self._note_change(current.interval.project_id)
+            cut = exact_cut(current.interval, at)
+            self.open(vm, current.interval.state, cut, event_id, has_minimum=False)
 
     def pause(self, vm: BilledVM, at: datetime, event_id: str) -> None:
         """The run ends at ``at`` and another will follow by itself: the hold is kept for that."""

@@ -62,6 +62,12 @@ def read_balance(session: Session, owner_id: str, now: datetime) -> Balance:
     )
 
 
+def open_rate(session: Session, vm_id: str) -> int:
+    """The rate of the VM's open interval; 0 when there is none."""
+    query = select(INTERVAL.c.rate_micro_per_hour).where(INTERVAL.c.vm_id == vm_id, INTERVAL.c.end_at.is_(None))
+    return session.scalars(query).one_or_none() or 0
+
+
 def time_zone_of(session: Session, user_id: str) -> str:
     """The account's time zone. Raises NotFoundError."""
     zone = session.scalars(select(DbUser.time_zone).where(DbUser.id == user_id)).one_or_none()

@@ -47,6 +47,7 @@ from zentry_web.services.vm_bin import VMBin
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_landing import VMLanding
 from zentry_web.services.vm_launching import VMLaunching
+from zentry_web.services.vm_moving import VMMoving
 from zentry_web.services.vm_operations import OperationQueue, as_operation
 from zentry_web.services.vm_payer import Payer
 from zentry_web.services.vm_queries import VMList, matching, read_page, read_vm, with_rights
@@ -102,6 +103,7 @@ class VMService(BaseService):
         self.launching = VMLaunching(
             core, billing, self.catalogue, self.payer, self.quotas, self.get_compute_status, self._accept
         )
+        self.moving = VMMoving(core, billing, self.quotas, self.operations, self.bin.confirmed_end)
         self.resizing = VMResizing(
             core, billing, self.catalogue, self.quotas, lambda: self.get_compute_status().capacity, self._accept
         )

@@ -83,6 +83,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "vm.force_off": ("power", "Forced off {name}"),
     "vm.reboot": ("rotate", "Rebooted {name}"),
     "vm.resize": ("adjustments", "Resized {name}{sizes}"),
+    "vm.move": ("folders", "Moved {name} into {project}"),
+    "vm.move_out": ("folders", "Moved {name} out of {project}"),
     "vm.resize_off": ("player-stop", "{name} powered off to change its size"),
     "vm.bin": ("trash", "Moved {name} to the recycle bin"),
     "vm.restore": ("history", "Restored {name} from the recycle bin"),
@@ -189,6 +191,7 @@ def _filled(words: str, event: Event) -> str:
     if not words:
         return f"{event.action.replace('.', ' ').replace('_', ' ').capitalize()}: {name}"
     text = words.replace("{name}", name).replace("{sizes}", _sizes(event)).replace("{roles}", _roles(event))
+    text = text.replace("{project}", event.personal.get("project") or "a project")
     if event.action.startswith("credits.") and isinstance(amount, int):
         text = f"{text}: {format_credits(abs(amount))}"
     return text

@@ -1,6 +1,6 @@
-"""vms: see routes.py; changing the size is in resize.py."""
+"""vms: see routes.py; changing the size is in resize.py, moving into another project in move.py."""
 
-from . import resize
+from . import move, resize
 from .routes import blueprint
 
-__all__ = ["blueprint", "resize"]
+__all__ = ["blueprint", "move", "resize"]

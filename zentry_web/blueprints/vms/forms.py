@@ -51,6 +51,16 @@ class LaunchForm(BaseForm):
         return {name: self[name].data or "" for name in fields}
 
 
+class MoveForm(BaseForm):
+    project_id = SelectField(
+        "Project",
+        validators=[InputRequired("Choose a project.")],
+        choices=[],
+        validate_choice=False,
+        filters=[without_nul],
+    )
+
+
 class ResizeForm(BaseForm):
     idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
     size_id = RadioField(
