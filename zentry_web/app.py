@@ -43,6 +43,7 @@ from zentry_web.web import (
     live,
     request_id,
     services,
+    viewing,
 )
 
 LOOPBACK = ("localhost", "127.0.0.1")
@@ -108,6 +109,7 @@ def _init_web(app: Flask, config: Config, container: ServiceContainer) -> None:
     csrf.exempt(internal.blueprint)  # other processes, with their tokens
     csrf.exempt(api.blueprint)  # it takes tokens, never the cookie
     actor.init_login(app)
+    viewing.init_viewing(app)
     flash.init_flash(app)
     errors.init_errors(app)
     context.init_context(app)

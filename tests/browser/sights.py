@@ -233,6 +233,7 @@ SIGHTS = (
     Sight("admin-users-filtered", "admin", "/admin/users?role=user&mark=vms&sort=least"),
     Sight("admin-users-nothing-found", "admin", "/admin/users?q=nobody-is-called-this"),
     Sight("admin-user", "admin", "/admin/users/{user}"),
+    Sight("admin-view-as", "admin", "/admin/users/{user}/view", partial(_press, "View as")),
     Sight("admin-user-role", "admin", "/admin/users/{user}/role"),
     Sight("admin-user-mistakes", "admin", "/admin/users/{user}", partial(_press, "Add the note")),
     Sight("admin-vms", "admin", "/admin/vms"),

@@ -121,6 +121,8 @@ RULES = {
     "admin.disable_user": (ADMIN, "POST"),
     "admin.enable_user": (ADMIN, "POST"),
     "admin.password_link": (ADMIN, "POST"),
+    "admin.view_as": (ADMIN, "GET POST"),
+    "account.leave_view": (SIGNED_IN, "POST"),
     "admin.add_note": (ADMIN, "POST"),
     "admin.remove_note": (ADMIN, "POST"),
     "admin.change_role": (ADMIN, "GET POST"),

@@ -23,6 +23,7 @@ class Actor:
     user_agent: str | None = None
     request_id: str | None = None
     proved_at: datetime | None = None  # when the person behind it last proved who it is, in this session
+    viewer_id: str | None = None  # the admin who only looks at this person's pages: nothing can be done as this actor
 
     @property
     def is_admin(self) -> bool:
@@ -107,6 +108,16 @@ class UserRow:
     has_factor: bool = False
     deletion_at: datetime | None = None  # its owner asked for it
     has_password: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An admin's look at ``user``'s pages."""
+
+    id: str
+    user: User
+    since: datetime
+    until: datetime
 
 
 LONGEST_NOTE = 2000

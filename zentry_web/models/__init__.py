@@ -39,6 +39,7 @@ from zentry_web.models.user import (
     DbUser,
     DbUserNote,
 )
+from zentry_web.models.viewing import DbUserView
 from zentry_web.models.vm import DbImage, DbOperation, DbSize, DbVM
 from zentry_web.models.voucher import DbVoucher, DbVoucherRedemption
 
@@ -98,6 +99,7 @@ __all__ = [
     "DbUsageMonth",
     "DbUser",
     "DbUserNote",
+    "DbUserView",
     "DbVM",
     "DbVerifyRun",
     "DbVoucher",

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,7 +27,13 @@ from zentry_web.domain.ids import new_id
 from zentry_web.domain.monitoring import ServiceHealth
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.models import DbAccount, DbEvent, DbEventPersonal
-from zentry_web.services.errors import ConflictError, InsufficientCreditsError, NotFoundError, ServiceError
+from zentry_web.services.errors import (
+    ConflictError,
+    InsufficientCreditsError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServiceError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +45,20 @@ _write_seconds = Histogram(
     "Time a write transaction on the business database was open",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
 )
+
+
+LOOKING = "You are only looking at another person's account: nothing can be changed."
+_only_looking: ContextVar[bool] = ContextVar("only_looking", default=False)
+
+
+def only_look(looking: bool) -> None:
+    """From here on (in this thread or task) no transaction begins; False: they do again."""
+    _only_looking.set(looking)
+
+
+def is_only_looking() -> bool:
+    """Whether nothing may be written here: an admin looks at another person's pages."""
+    return _only_looking.get()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +102,8 @@ class BaseService:
         below zero InsufficientCreditsError; anything raised rolls everything back. Never catch a
         ServiceError inside a transaction. Call no hypervisor and no network inside one.
         """
+        if is_only_looking():
+            raise PermissionDeniedError(LOOKING)
         joined = self._database.open_session.get()
         if joined is not None:
             if joined.info.get("read_only"):
@@ -174,6 +197,8 @@ class BaseService:
         hold nothing personal: e-mail, name and the like go into ``personal``, to which the actor's address and
         user agent are added. Those lie in a side table; the event keeps a salted hash of them.
         """
+        if actor.viewer_id is not None:
+            raise PermissionDeniedError(LOOKING)
         fields = {key: value for key, value in (personal or {}).items() if value}
         if actor.address:
             fields["address"] = actor.address

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from zentry_web.domain.user import Actor
 from zentry_web.models import DbRateCounter
-from zentry_web.services.base_service import BaseService
+from zentry_web.services.base_service import BaseService, is_only_looking
 from zentry_web.services.errors import RateLimitedError
 from zentry_web.services.rate_rules import RULES
 
@@ -93,6 +93,8 @@ class RateLimiter(BaseService):
 
         Commits by itself, so that the count stays when the caller fails: not to be called in a transaction.
         """
+        if is_only_looking():
+            return  # an admin's look at a page uses up nothing of the person's
         if self._database.open_session.get() is not None:
             raise RuntimeError("attempts are counted outside of transactions")
         now = self.now()

@@ -38,6 +38,7 @@ from zentry_web.services.usage_reports import month_spend, spend_by_project
 from zentry_web.services.user_access import UserAccess
 from zentry_web.services.user_directory import UserDirectory
 from zentry_web.services.user_notes import UserNotes
+from zentry_web.services.user_views import UserViews
 from zentry_web.services.vm_queries import as_vm, vm_query
 from zentry_web.services.vm_service import VMService
 
@@ -46,6 +47,7 @@ BUSIEST_VMS = 5
 ATTENTION_VMS = 5
 RECENT_EVENTS = 8
 MOST_COMPARED = 500  # of others' running VMs, when the busiest are looked for
+UNTOLD = ("vm.answered", "user.view_page", "user.view_end")  # in the overview: of a look its beginning is enough
 SIGN_INS = (
     *("auth.login", "auth.logout", "auth.password_change", "auth.password_reset", "auth.link_redeemed"),
     *("auth.factor", "auth.factor_add", "auth.factor_remove", "auth.factor_reset", "auth.codes_new", "auth.code_used"),
@@ -79,6 +81,7 @@ class UserService(BaseService):
         self.announcements = Announcements(core)
         self.notes = UserNotes(core)
         self.access = UserAccess(core, auth, billing)
+        self.views = UserViews(core)
 
     # -- accounts -------------------------------------------------------------------------------
 
@@ -277,7 +280,7 @@ def _projects(session: Session, user_id: str) -> tuple[str, list[tuple[DbProject
 def _recent_events(session: Session, user_id: str, shared: list[str]) -> list[Event]:
     """The newest events of what is one's own, and of these projects of others."""
     own = DbEvent.owner_id == user_id
-    more = DbEvent.action != "vm.answered"
+    more = DbEvent.action.not_in(UNTOLD)
     found = read_events(session, own, more, limit=RECENT_EVENTS, endings=False)
     if shared:
         theirs = DbEvent.project_id.in_(shared), DbEvent.owner_id != user_id

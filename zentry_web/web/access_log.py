@@ -51,7 +51,8 @@ def init_access_log(app: Flask) -> None:
                 endpoint=endpoint,
                 status=response.status_code,
                 milliseconds=round(seconds * 1000, 1),
-                user=user.id if user else None,
+                user=user.account.id if user else None,
+                viewing=user.id if user and user.view else None,
                 request_id=request_id(),
             )
         return response

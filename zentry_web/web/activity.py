@@ -32,6 +32,9 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "user.enable": ("user", "Enabled an account"),
     "user.role": ("users", "Changed the role of an account{roles}"),
     "user.force_reset": ("key", "Reset a password"),
+    "user.view_begin": ("eye", "Looked at the pages of the account, as an admin"),
+    "user.view_page": ("eye", "Saw a page of the account, as an admin: {page}"),
+    "user.view_end": ("eye-off", "Left the pages of the account"),
     "user.note": ("edit", "Wrote a note about an account"),
     "user.note_removed": ("trash", "Deleted a note about an account"),
     "user.deletion_ask": ("trash", "Asked for the account to be deleted"),
@@ -192,6 +195,7 @@ def _filled(words: str, event: Event) -> str:
         return f"{event.action.replace('.', ' ').replace('_', ' ').capitalize()}: {name}"
     text = words.replace("{name}", name).replace("{sizes}", _sizes(event)).replace("{roles}", _roles(event))
     text = text.replace("{project}", event.personal.get("project") or "a project")
+    text = text.replace("{page}", str(event.details.get("page", "")))
     if event.action.startswith("credits.") and isinstance(amount, int):
         text = f"{text}: {format_credits(abs(amount))}"
     return text

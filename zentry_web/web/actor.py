@@ -5,29 +5,33 @@ AuthService whose it is (one query), so ending a session works at once and on al
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from flask import Flask, current_app, g, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 
-from zentry_web.domain.user import Actor, CurrentSession, Role, SignedIn, User
+from zentry_web.domain.user import AccountView, Actor, CurrentSession, Role, SignedIn, User
 from zentry_web.services.errors import AuthenticationRequiredError, NotFoundError, PermissionDeniedError
 from zentry_web.web.htmx import go_to, wants_json
 from zentry_web.web.request_id import request_id
 from zentry_web.web.services import services
 
 ANONYMOUS = "anonymous"
+VIEW = "view"  # in the cookie: which look at somebody's pages is under way
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 class WebUser(UserMixin):
     """What templates see as ``current_actor``: the account behind this request."""
 
-    def __init__(self, found: CurrentSession, session_token: str) -> None:
-        self.user = found.user
+    def __init__(self, found: CurrentSession, session_token: str, view: AccountView | None = None) -> None:
+        self.account = found.user  # whose session it is
+        self.view = view  # an admin's look at another account: then that is what pages are about
+        self.user = view.user if view else found.user
         self.session_token = session_token
-        self.proved_at = found.proved_at
+        self.proved_at = None if view else found.proved_at
         self.has_factor = found.has_factor
 
     def get_id(self) -> str:
@@ -63,7 +67,13 @@ class WebUser(UserMixin):
 def load_user(session_token: str) -> WebUser | None:
     """The signed-in user behind a cookie's token, or None when the session has ended."""
     found = services().get_auth_service().get_session(session_token)
-    return WebUser(found, session_token) if found else None
+    if found is None:
+        return None
+    user = WebUser(found, session_token)
+    if VIEW in session and user.is_admin and not user.lacks_factor:
+        view = services().get_user_service().views.find(str(session[VIEW]), session_token, found.user.id)
+        user = WebUser(found, session_token, view)
+    return user
 
 
 def signed_in_user() -> WebUser | None:
@@ -109,7 +119,13 @@ def current_actor() -> Actor:
         user_agent=str(request.user_agent)[:300],
         request_id=request_id(),
         proved_at=found.proved_at if found else None,
+        viewer_id=found.account.id if found and found.view else None,
     )
+
+
+def looking_admin(user: WebUser) -> Actor:
+    """The admin whose session it is, for what is recorded about a look. Nothing else is done as this actor."""
+    return replace(current_actor(), id=user.account.id, role=user.account.role, viewer_id=None)
 
 
 def begin_session(signed_in: SignedIn) -> None:

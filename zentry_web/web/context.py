@@ -9,7 +9,7 @@ from zentry_web.domain.announcement import Announcement
 from zentry_web.domain.billing import Balance
 from zentry_web.domain.monitoring import ComputeStatus
 from zentry_web.domain.user import MIN_PASSWORD
-from zentry_web.web.actor import current_actor, signed_in_user
+from zentry_web.web.actor import current_actor, known_user, signed_in_user
 from zentry_web.web.services import services
 
 THEMES = ("light", "dark")
@@ -64,8 +64,10 @@ def list_announcements() -> list[Announcement]:
 
 def bare_context() -> dict[str, Any]:
     """The layouts' variables without any look into the database: for error pages."""
+    found = known_user()
     return {
         "current_actor": None,
+        "viewed": found if found and found.view else None,
         "theme": chosen_theme(),
         "password_rule": f"At least {MIN_PASSWORD} characters.",
         "compute_simulated": bool(current_app.config["ZENTRY_SIMULATED"]),

@@ -220,6 +220,7 @@ class Worker:
         users = self._container.get_user_service()
         for user_id in users.closure.list_due():
             self._quietly(partial(users.close_account, user_id))
+        users.views.expire()
         self._billing.notices.prune()
         self._container.get_project_service().invitations.prune()
         self._billing.books.approvals.expire()

@@ -1,6 +1,7 @@
 """admin: routes.py (overview, machines, images, trail, health), people.py (accounts), person.py (one of them),
 prices.py (sizes), ledger.py, price_changes.py (new prices from a date on), payments.py, quotas.py, vouchers.py,
-approvals.py (and refunds), books.py (revenue, liability, write-offs), announcements.py (banners), settings.py."""
+approvals.py (and refunds), books.py (revenue, liability, write-offs), announcements.py (banners), settings.py,
+viewing.py (seeing the pages of others)."""
 
 from . import (
     announcements,
@@ -14,6 +15,7 @@ from . import (
     prices,
     quotas,
     settings,
+    viewing,
     vouchers,
 )
 from .routes import blueprint
@@ -31,5 +33,6 @@ __all__ = [
     "prices",
     "quotas",
     "settings",
+    "viewing",
     "vouchers",
 ]

@@ -42,6 +42,10 @@ class RoleForm(BaseForm):
     role = HiddenField(validators=[AnyOf([Role.USER, Role.ADMIN], "There is no such role.")])
 
 
+class ViewForm(BaseForm):
+    reason = StringField("Why", validators=[InputRequired("Say why: it is written down."), Length(max=300)])
+
+
 class RefundForm(BaseForm):
     amount = CreditsField("Amount", validators=[InputRequired("Enter an amount.")])
     description = StringField("Reason", validators=[InputRequired("Say why: the person reads it."), Length(max=200)])
