@@ -31,6 +31,9 @@ class Estate:
         cloud.vms.bin.keeps_for = timedelta(days=30)
         self.binned = cloud.launch(alice, project, "web-1b")
         cloud.vms.delete_vm(self.binned.id, self.binned.name, actor=self.me)
+        gone = cloud.project(alice, "Website of old")
+        cloud.projects.delete_project(gone.id, actor=self.me)
+        self.in_the_bin = {"vm_id": self.binned.id, "project_id": gone.id}
         cloud.worker.work()
         cloud.clock.set(datetime(2026, 12, 2, tzinfo=UTC))  # November becomes a statement
         cloud.round(3)
@@ -77,7 +80,7 @@ class Estate:
 
     def address(self, web, rule, **other):
         """The address of a URL rule with her ids, but for those given."""
-        values = self.values | ({"vm_id": self.binned.id} if rule.endpoint.startswith("bin.") else {}) | other
+        values = self.values | (self.in_the_bin if rule.endpoint.startswith("bin.") else {}) | other
         with web.test_request_context():
             return web.url_for(rule.endpoint, **{name: values[name] for name in rule.arguments})
 
@@ -92,6 +95,7 @@ class Estate:
             "budget": billing.budgets.get_status(self.project.id),
             "machine": self.container.get_vm_service().get_vm(self.machine.id).state,
             "bin": len(self.cloud.operations(self.binned)),
+            "projects in the bin": projects.bin.list_binned(user_id, actor=self.me),
             "operations": len(self.cloud.operations(self.machine)),
             "sessions": {each.id for each in auth.list_sessions(user_id)},
             "tokens": [each.id for each in auth.tokens.list_personal(user_id)],

@@ -19,12 +19,13 @@ from tests.functional.test_route_matrix import (
     WHO,
     address,
     binned,
+    binned_project,
     expected,
     person,
     where,
 )  # fmt: skip
 
-__all__ = ["address", "binned", "person", "where"]  # fixtures
+__all__ = ["address", "binned", "binned_project", "person", "where"]  # fixtures
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 

@@ -64,6 +64,11 @@ RULES = {
     "bin.index": (SIGNED_IN, "GET"),
     "bin.restore_vm": (OWNER, "GET POST"),
     "bin.purge_vm": (OWNER, "GET POST"),
+    "bin.project": (OWNER, "GET"),
+    "bin.restore_project": (OWNER, "GET POST"),
+    "bin.purge_project": (OWNER, "GET POST"),
+    "projects.protect": (OWNER, "POST"),
+    "vms.protect": (OWNER, "POST"),
     "projects.members": (OWNER, "GET"),
     "projects.invite": (OWNER, "GET POST"),
     "projects.revoke_invitation": (OWNER, "POST"),
@@ -234,10 +239,24 @@ def binned(cloud, alice, project):
 
 
 @pytest.fixture
-def where(web, project, machine, alice, binned):
+def binned_project(cloud, alice, binned):
+    """A project of alice's in the recycle bin."""
+    gone = cloud.project(alice, "web-1c")
+    cloud.projects.delete_project(gone.id)
+    return gone
+
+
+@pytest.fixture
+def where(web, project, machine, alice, binned, binned_project):
     def find(endpoint):
-        one = binned if endpoint.startswith("bin.") else machine
-        return address(web, endpoint, project=project, machine=one, alice=alice)
+        is_bin = endpoint.startswith("bin.")
+        return address(
+            web,
+            endpoint,
+            project=binned_project if is_bin else project,
+            machine=binned if is_bin else machine,
+            alice=alice,
+        )
 
     return find
 
@@ -341,6 +360,11 @@ OF_A_PROJECT = {
     "vms.delete": ("member", 200, 400),
     "bin.restore_vm": ("member", 200, 400),
     "bin.purge_vm": ("member", 200, 400),
+    "bin.project": ("owner", 200, None),
+    "bin.restore_project": ("owner", 200, 400),
+    "bin.purge_project": ("owner", 200, 400),
+    "projects.protect": ("owner", None, 303),
+    "vms.protect": ("member", None, 303),
 }
 # What the table above cannot say: an owner does not leave, nor does one who was never in.
 ODD = {("projects.leave", "owner"): 409, ("projects.leave", "admin"): 404}
@@ -369,7 +393,7 @@ def test_every_rule_with_a_project_or_a_machine_has_its_row(web):
 
 
 @pytest.fixture
-def person(web, container, project, alice, admin, visitor):
+def person(web, container, project, binned_project, alice, admin, visitor):
     """A fresh browser of somebody in that role."""
 
     def log_in(who):
@@ -379,7 +403,8 @@ def person(web, container, project, alice, admin, visitor):
             return Browser(web).log_in(alice if who == "owner" else admin)
         user = sign_up(container, who.replace(" ", "-"))
         if who != "stranger":
-            join(container, project, user, who.removeprefix("project "))
+            for each in (project, binned_project):
+                join(container, each, user, who.removeprefix("project "))
         return Browser(web).log_in(user)
 
     return log_in

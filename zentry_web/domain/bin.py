@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from zentry_web.domain.project import ProjectRole
+from zentry_web.domain.vm import VM
+
 
 @dataclass(frozen=True, slots=True)
 class BinnedVM:
@@ -42,3 +45,32 @@ class BinnedProject:
     def is_off(self) -> bool:
         """Whether all its machines have been powered off: it can be restored."""
         return self.vms == self.vms_off
+
+
+@dataclass(frozen=True, slots=True)
+class GoingProject:
+    """A project that is about to be deleted, with everything that goes with it."""
+
+    id: str
+    name: str
+    protected: bool
+    vms: tuple[VM, ...]
+    members: tuple[tuple[str, ProjectRole], ...]  # but for the owner
+    invitations: int
+    binned_vms: int  # already in the bin: they can be restored only together with it
+    budget_micro: int | None
+    month_micro: int
+
+    @property
+    def rate_micro_per_hour(self) -> int:
+        """What it costs now, and no longer then."""
+        return sum(vm.rate_micro_per_hour for vm in self.vms)
+
+    @property
+    def protected_vms(self) -> tuple[VM, ...]:
+        return tuple(vm for vm in self.vms if vm.protected)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether protection keeps it from being deleted."""
+        return self.protected or bool(self.protected_vms)

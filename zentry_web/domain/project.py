@@ -104,6 +104,7 @@ class Project:
     description: str = ""
     colour: ProjectColour | None = None
     archived_at: datetime | None = None  # since then nothing begins in it
+    protected: bool = False  # nobody deletes it before that is switched off
 
     @property
     def is_archived(self) -> bool:

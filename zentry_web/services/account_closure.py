@@ -28,6 +28,7 @@ class Leaving:
     vms: int
     projects: int
     credits_micro: int
+    protected: tuple[str, ...] = ()  # names of what has to be let go first
 
 
 class AccountClosure(BaseService):
@@ -54,12 +55,14 @@ class AccountClosure(BaseService):
                 vms=_count(session, DbVM, user_id),
                 projects=_count(session, DbProject, user_id),
                 credits_micro=self._billing.get_balance(user_id).total_micro,
+                protected=tuple(_protected(session, user_id)),
             )
 
     def request(self, user_id: str, password: str, *, actor: Actor = SYSTEM) -> datetime:
         """Have one's account deleted in seven days; returns when. Until then all goes on, and it can be called off.
 
-        Raises ValidationError on ``password``, RateLimitedError, ConflictError for the last admin.
+        Raises ValidationError on ``password``, RateLimitedError, ConflictError for the last admin, and
+        while something is protected from deletion.
         """
         require_self(actor, user_id)
         self._auth.confirm_password(user_id, password, actor=actor)
@@ -67,6 +70,9 @@ class AccountClosure(BaseService):
             row = require_user_row(session, user_id, lock=True)
             if row.role == Role.ADMIN and not _other_admins(session, user_id):
                 raise ConflictError("You are the only admin. Make somebody else one first.")
+            if names := _protected(session, user_id):
+                shown = ", ".join(names[:10])
+                raise ConflictError(f"Protected from deletion: {shown}. Switch that off first, where they are.")
             if row.deletion_at is None:
                 row.deletion_at = self.now() + GRACE
                 self.log_audit_event(actor.id, "user.deletion_ask", "user", user_id, actor=actor, owner_id=user_id)
@@ -102,12 +108,7 @@ class AccountClosure(BaseService):
             return False
         for method in self._billing.payments.list_methods(user_id):
             self._billing.payments.remove_method(user_id, method.id, actor=SYSTEM)
-        with self.reading() as session:
-            projects = session.scalars(
-                select(DbProject.id).where(DbProject.owner_id == user_id, DbProject.deleted_at.is_(None))
-            ).all()
-        for project_id in projects:
-            self._project.delete_project(project_id)
+        self._project.bin.clear(user_id)
         return True
 
 
@@ -125,3 +126,12 @@ def _other_admins(session: Session, user_id: str) -> int:
         DbUser.deletion_at.is_(None),
     )
     return session.scalar(others) or 0
+
+
+def _protected(session: Session, user_id: str) -> list[str]:
+    """The names of an account's projects and machines that are protected from deletion."""
+    names: list[str] = []
+    for table in (DbProject, DbVM):
+        query = select(table.name).where(table.owner_id == user_id, table.deleted_at.is_(None), table.protected)
+        names += session.scalars(query.order_by(table.name))
+    return names

@@ -1,12 +1,13 @@
 """Reading the recycle bin: rows to dataclasses, a constant number of statements."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session, aliased
 
-from zentry_web.domain.bin import BinnedVM
+from zentry_web.domain.bin import BinnedProject, BinnedVM
 from zentry_web.domain.project import ProjectAction, ProjectRole, may
 from zentry_web.domain.user import Actor
 from zentry_web.domain.vm import OPEN_OPERATION_STATES, OperationKind, Size, VMState
@@ -31,10 +32,11 @@ def read_binned_vms(
     *,
     user_id: str = "",
     vm_id: str = "",
+    project_id: str = "",
     limit: int = 1,
 ) -> list[BinnedVM]:
-    """The VM with that id; or those of the projects in which ``user_id`` may delete, but for those that went with
-    their project. One statement."""
+    """The VM with that id; those that went with that project; or those of the projects in which ``user_id`` may delete,
+    but for those that went with theirs. One statement."""
     payer = aliased(DbUser)
     query = (
         select(DbVM, DbProject.name, DbProject.deleted_at, DbSize.name, DbUser.name, payer.id, payer.name, _IS_GOING)
@@ -48,6 +50,8 @@ def read_binned_vms(
     )
     if vm_id:
         query = query.where(DbVM.id == vm_id)
+    elif project_id:
+        query = query.where(DbVM.binned_with_project, DbVM.project_id == project_id)
     else:
         deletes = select(DbProjectMember.project_id).where(
             DbProjectMember.user_id == user_id, DbProjectMember.role.in_(_DELETERS)
@@ -74,3 +78,43 @@ def _as_vm(row: Any, prices: Mapping[str, Size], actor: Actor) -> BinnedVM:
         is_going=is_going,
         payer_name="" if payer_id == actor.id else payer_name,
     )
+
+
+def read_binned_projects(
+    session: Session, prices: Mapping[str, Size], now: datetime, condition: ColumnElement[bool]
+) -> list[BinnedProject]:
+    """Projects in the bin with what went with them, newest first. Two statements."""
+    query = (
+        select(DbProject.id, DbProject.name, DbProject.deleted_at, DbProject.purge_at, DbUser.name)
+        .outerjoin(DbUser, DbUser.id == DbProject.deleted_by)
+        .where(DbProject.purge_at.is_not(None), condition)
+        .order_by(DbProject.deleted_at.desc(), DbProject.id)
+    )
+    rows: Sequence[Any] = session.execute(query).all()
+    is_off = case((DbVM.state == VMState.BINNED, 1), else_=0)
+    sums = (
+        select(DbVM.project_id, DbVM.size_id, func.count(), func.sum(is_off), func.sum(DbVM.disk_gib))
+        .where(DbVM.project_id.in_([row[0] for row in rows]), DbVM.binned_with_project, DbVM.purge_at.is_not(None))
+        .group_by(DbVM.project_id, DbVM.size_id)
+    )
+    found: dict[str, list[tuple[int, int, int]]] = {}
+    for project_id, size_id, count, off, disk_gib in session.execute(sums) if rows else ():
+        rate = prices[size_id].disk_micro_per_gib_hour * int(disk_gib)
+        found.setdefault(project_id, []).append((int(count), int(off), rate))
+    projects = []
+    for project_id, name, deleted_at, purge_at, deleter in rows:
+        vms, off, rate = (sum(part) for part in zip(*found.get(project_id, [(0, 0, 0)]), strict=True))
+        projects.append(
+            BinnedProject(
+                id=project_id,
+                name=name,
+                deleted_at=deleted_at,
+                deleted_by=deleter or "",
+                purge_at=purge_at,
+                vms=vms,
+                vms_off=off,
+                is_going=purge_at <= now,
+                stopped_micro_per_hour=rate,
+            )
+        )
+    return projects

@@ -23,6 +23,7 @@ def as_project(row: DbProject, role: ProjectRole | None = None, owner_name: str 
         description=row.description,
         colour=ProjectColour(row.colour) if row.colour else None,
         archived_at=row.archived_at,
+        protected=row.protected,
     )
 
 

@@ -24,9 +24,11 @@ from zentry_web.services.errors import ConflictError
 from zentry_web.services.invitations import Invitations
 from zentry_web.services.members import Members
 from zentry_web.services.notices import MailSettings
+from zentry_web.services.project_bin import ProjectBin
 from zentry_web.services.project_rows import as_project, name_key, refuse_taken, take_name
 from zentry_web.services.project_settings import ProjectSettings
 from zentry_web.services.usage_reports import spend_by_project
+from zentry_web.services.vm_service import VMService
 
 
 class ProjectService(BaseService):
@@ -34,12 +36,15 @@ class ProjectService(BaseService):
 
     name = "project"
 
-    def __init__(self, core: Core, billing: BillingService, *, mail: MailSettings | None = None) -> None:
+    def __init__(
+        self, core: Core, billing: BillingService, vms: VMService, *, mail: MailSettings | None = None
+    ) -> None:
         super().__init__(core)
         self._billing = billing
         self.members = Members(core, billing.notices)
         self.invitations = Invitations(core, billing.notices, mail, settings=billing.settings)
         self.settings = ProjectSettings(core, billing)
+        self.bin = ProjectBin(core, billing, vms, self.invitations)
 
     # -- changes --------------------------------------------------------------------------------
 
@@ -82,19 +87,11 @@ class ProjectService(BaseService):
         return self.settings.rename(project_id, name, actor=actor)
 
     def delete_project(self, project_id: str, *, actor: Actor = SYSTEM) -> None:
-        """Delete an empty project. Raises ConflictError while it has VMs that are not deleted, NotFoundError."""
-        with self.transaction() as session:
-            owner_id = require_member(session, actor, project_id, ProjectAction.OWN).owner_id
-            self._billing.lock_wallet(owner_id)  # no VM is launched into it meanwhile
-            row = require_member(session, actor, project_id, ProjectAction.OWN, fresh=True)
-            living = select(func.count()).select_from(DbVM).where(*_living(DbVM.project_id == project_id))
-            if count := session.scalar(living):
-                machines = "a virtual machine" if count == 1 else f"{count} virtual machines"
-                raise ConflictError(f"This project still has {machines}. Delete them first.", details={"vms": count})
-            self._billing.budgets.remove_budget(project_id, actor=actor)
-            row.deleted_at = self.now()
-            self.invitations.end_all(project_id)
-            self._log("project.delete", row, actor, {"project": row.name})
+        """Accept deleting a project with all that is in it: into the recycle bin, or for good where there is none.
+
+        See ``bin.delete`` for what it raises.
+        """
+        self.bin.delete(project_id, actor=actor)
 
     # -- looking --------------------------------------------------------------------------------
 

@@ -29,9 +29,9 @@ from zentry_web.domain.vm import (
     Size,
     VMState,
 )
-from zentry_web.models import DbOperation, DbProject, DbVM
+from zentry_web.models import DbOperation, DbProject, DbUser, DbVM
 from zentry_web.services import holds, ledger
-from zentry_web.services.access import require_open, require_vm
+from zentry_web.services.access import require_open, require_self, require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.bin_queries import read_binned_vms
@@ -111,6 +111,18 @@ class VMBin(BaseService):
                 vm.purge_at, vm.disk_until = self.now() + kept, None
             return operation
 
+    def delete_with_project(self, session: Session, vm: DbVM, actor: Actor) -> None:
+        """Accept deleting a VM of a project that is deleted, in the caller's transaction, wallet and VM locked."""
+        now = self.now()
+        if vm.state != VMState.DELETING:
+            keep = bool(self.keeps_for) and was_made(vm)
+            kind = OperationKind.BIN if keep else OperationKind.DELETE
+            _, event_id = self._ask(session, vm, kind, actor, _reason(vm, actor))
+            self._billing.close_interval(vm.id, self.confirmed_end(), event_id=event_id)
+            vm.credit_stopped_at = vm.disk_until = None
+            vm.purge_at, vm.binned_with_project = (now + self.keeps_for, True) if keep else (None, False)
+        vm.deleted_at, vm.deleted_by = now, actor.id
+
     def confirmed_end(self) -> datetime:
         """Now; or, while the hypervisor has not been heard of, the last moment that it confirmed."""
         now = self.now()
@@ -123,12 +135,23 @@ class VMBin(BaseService):
         return 0 if never_ran else self.keeps_for.days
 
     def set_protection(self, vm_id: str, protected: bool, *, actor: Actor) -> None:
-        """Protect a VM from being deleted, or no longer. Raises NotFoundError, PermissionDeniedError."""
+        """Protect a VM from being deleted, or no longer.
+
+        Raises NotFoundError, PermissionDeniedError, ConflictError (its owner's account is about to be deleted).
+        """
         with self.transaction() as session:
             vm = self._lock(session, actor, vm_id)
+            if protected:
+                self.require_staying_owner(session, vm.owner_id)
             if vm.protected != protected:
                 vm.protected = protected
                 self._log("vm.protect" if protected else "vm.unprotect", vm, actor)
+
+    def require_staying_owner(self, session: Session, owner_id: str) -> None:
+        """Nothing is protected in an account whose deletion was asked for. Raises ConflictError."""
+        query = select(DbUser.deletion_at).where(DbUser.id == owner_id).with_for_update(read=True)
+        if session.scalars(query).one() is not None:
+            raise ConflictError("The account that owns this is about to be deleted. Call that off first.")
 
     # -- in the bin -----------------------------------------------------------------------------
 
@@ -137,14 +160,15 @@ class VMBin(BaseService):
 
         Three statements.
         """
+        require_self(actor, user_id)
         with self.reading() as session:
-            return read_binned_vms(session, self._prices(), actor, user_id=user_id, limit=limit)
+            return read_binned_vms(session, self.prices(), actor, user_id=user_id, limit=limit)
 
     def get_binned(self, vm_id: str, *, actor: Actor) -> BinnedVM:
         """One VM in the bin. Raises NotFoundError, PermissionDeniedError."""
         with self.reading() as session:
             require_vm(session, actor, vm_id, ProjectAction.DELETE_VM, binned=True)
-            return read_binned_vms(session, self._prices(), actor, vm_id=vm_id)[0]
+            return read_binned_vms(session, self.prices(), actor, vm_id=vm_id)[0]
 
     def restore(self, vm_id: str, name: str, *, actor: Actor) -> VM:
         """Bring a VM back, stopped, under ``name``; its disk is paid for from now on, at today's price.
@@ -166,7 +190,7 @@ class VMBin(BaseService):
 
     def bring_back(self, session: Session, vms: list[DbVM], actor: Actor) -> None:
         """Restore these VMs of one owner, in the caller's transaction, under the owner's wallet lock."""
-        prices = self._prices()
+        prices = self.prices()
         window = self._billing.hold_window
         for vm in vms:
             self._reprice(session, vm, prices)
@@ -287,7 +311,8 @@ class VMBin(BaseService):
         under_way = self._operations.find_open(session, vm_id)
         return under_way is not None and under_way.kind == OperationKind.DELETE
 
-    def _prices(self) -> dict[str, Size]:
+    def prices(self) -> dict[str, Size]:
+        """Every size with its price in force, by id. Two statements."""
         return {size.id: size for size in self._catalogue.list_sizes(include_inactive=True)}
 
     def _reprice(self, session: Session, vm: DbVM, sizes: dict[str, Size]) -> None:

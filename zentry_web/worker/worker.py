@@ -205,6 +205,7 @@ class Worker:
 
     def _purge(self) -> None:
         self._vms.bin.purge_due()
+        self._container.get_project_service().bin.purge_due()
 
     def _verify(self) -> None:
         run = self._billing.books.verification.run_hourly()

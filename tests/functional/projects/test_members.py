@@ -109,9 +109,9 @@ def test_leaving_is_for_members(as_alice, as_bob, container, project, bob):
 @pytest.mark.parametrize(
     ("role", "sees", "misses"),
     [
-        ("viewer", (), ("Console", "Stop: then", "Delete with its disk", "Reboot")),
-        ("restricted", ("Console", "Stop: then", "Reboot"), ("Delete with its disk", "Change size")),
-        ("member", ("Console", "Stop: then", "Delete with its disk", "Change size"), ()),
+        ("viewer", (), ("Console", "Stop: then", "Protect from deletion", "Reboot")),
+        ("restricted", ("Console", "Stop: then", "Reboot"), ("Protect from deletion", "Change size")),
+        ("member", ("Console", "Stop: then", "Protect from deletion", "Change size"), ()),
     ],
 )
 def test_pages_offer_what_the_role_may(as_bob, container, project, machine, bob, role, sees, misses):

@@ -61,23 +61,5 @@ def test_renaming_to_nothing_is_refused(as_alice, project):
     assert set(Page(answer.text).errors()) == {"name"}
 
 
-@pytest.mark.parametrize("htmx", [False, True])
-def test_deleting_an_empty_project_needs_its_name(as_alice, project, htmx):
-    url = f"/projects/{project.id}/delete"
-    wrong = as_alice.post(url, {"confirm": "Something"}, htmx=htmx)
-    assert wrong.status_code == 400
-    assert set(Page(wrong.text, fragment=htmx).errors()) == {"confirm"}
-    answer = as_alice.post(url, {"confirm": "Website"}, htmx=htmx)
-    assert answer.status_code == (204 if htmx else 303)
-    assert as_alice.get(f"/projects/{project.id}").status_code == 404
-
-
-def test_a_project_with_machines_stays(as_alice, project, machine):
-    answer = as_alice.post(f"/projects/{project.id}/delete", {"confirm": "Website"})
-    assert answer.status_code == 409
-    assert "still has" in answer.text
-    as_alice.page(f"/projects/{project.id}")
-
-
 def test_an_admin_may_look_at_it(as_admin, project):
     assert "Website" in as_admin.page(f"/projects/{project.id}").html

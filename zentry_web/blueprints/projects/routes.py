@@ -1,6 +1,6 @@
 """Projects: list, create, one project, rename, delete."""
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.projects.forms import BudgetForm, DeleteForm, ProjectForm
@@ -85,17 +85,28 @@ def rename(project_id: str) -> ResponseReturnValue:
 
 @blueprint.route("/<project_id>/delete", methods=["GET", "POST"])
 def delete(project_id: str) -> ResponseReturnValue:
-    """Delete an empty project, after its name was typed."""
+    """Delete a project with everything in it, after its name was typed; its page in the bin follows."""
     actor, projects = current_actor(), services().get_project_service()
-    summary = projects.get_project_summary(project_id, actor=actor, action=ProjectAction.OWN)
+    going = projects.bin.preview(project_id, actor=actor)
     form = DeleteForm()
     if request.method == "POST":
-        if form.confirm.data and form.confirm.data.strip() != summary.project.name:
+        if form.confirm.data and form.confirm.data.strip() != going.name:
             form.refuse("confirm", "This is not the project's name.")
         elif form.submit(lambda: projects.delete_project(project_id, actor=actor)):
-            success(f"Project {summary.project.name} is deleted.")
-            return go_to(url_for("projects.index"))
-    return render_template(_template("delete"), form=form, summary=summary), form.status
+            success(f"Project {going.name} is deleted.")
+            kept = projects.bin.keeps_for.days
+            return go_to(url_for("bin.project", project_id=project_id) if kept else url_for("projects.index"))
+    days = projects.bin.keeps_for.days
+    return render_template(_template("delete"), form=form, going=going, days=days), form.status
+
+
+@blueprint.post("/<project_id>/protection")
+def protect(project_id: str) -> ResponseReturnValue:
+    """Protect the project from deletion, or no longer."""
+    on = request.form.get("protected") == "1"
+    services().get_project_service().bin.set_protection(project_id, on, actor=current_actor())
+    success("The project is protected from deletion." if on else "The project can be deleted again.")
+    return redirect(url_for("projects.show", project_id=project_id), 303)
 
 
 @blueprint.route("/<project_id>/budget", methods=["GET", "POST"])

@@ -12,3 +12,11 @@ class RestoreForm(BaseForm):
 
 class PurgeForm(BaseForm):
     confirm_name = StringField("Name", validators=[InputRequired("Type the name to confirm.")])
+
+
+class RestoreProjectForm(BaseForm):
+    name = StringField("Name", validators=[InputRequired("Give it a name."), Length(max=60)])
+
+
+class PurgeProjectForm(BaseForm):
+    confirm = StringField("Name", validators=[InputRequired("Type the name to confirm.")])

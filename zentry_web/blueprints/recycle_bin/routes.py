@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from zentry_web.blueprints.recycle_bin.forms import PurgeForm, RestoreForm
+from zentry_web.blueprints.recycle_bin.forms import PurgeForm, PurgeProjectForm, RestoreForm, RestoreProjectForm
 from zentry_web.services.errors import NotFoundError
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.errors import on_service_error
@@ -30,9 +30,10 @@ def _template(name: str) -> str:
 @blueprint.get("")
 def index() -> ResponseReturnValue:
     """Everything that the person may restore, and until when."""
-    vm_bin = services().get_vm_service().bin
-    vms = vm_bin.list_binned(me().id, actor=current_actor())
-    return render_template(_template("index"), vms=vms, days=vm_bin.keeps_for.days)
+    vm_bin, actor = services().get_vm_service().bin, current_actor()
+    vms = vm_bin.list_binned(me().id, actor=actor)
+    projects = services().get_project_service().bin.list_binned(me().id, actor=actor)
+    return render_template(_template("index"), vms=vms, projects=projects, days=vm_bin.keeps_for.days)
 
 
 @blueprint.route("/vms/<vm_id>/restore", methods=["GET", "POST"])
@@ -57,3 +58,34 @@ def purge_vm(vm_id: str) -> ResponseReturnValue:
         success(f"{vm.name} is being deleted for good.")
         return go_to(url_for("bin.index"))
     return render_template(_template("purge_vm"), vm=vm, form=form), form.status
+
+
+@blueprint.get("/projects/<project_id>")
+def project(project_id: str) -> ResponseReturnValue:
+    """A project that was deleted: how far that has come, and what went with it."""
+    found, vms = services().get_project_service().bin.get_binned(project_id, actor=current_actor())
+    return render_template(_template("project"), project=found, vms=vms)
+
+
+@blueprint.route("/projects/<project_id>/restore", methods=["GET", "POST"])
+def restore_project(project_id: str) -> ResponseReturnValue:
+    """Bring a project back with its machines, under another name if its own is taken."""
+    actor, bins = current_actor(), services().get_project_service().bin
+    found, _ = bins.get_binned(project_id, actor=actor)
+    form = RestoreProjectForm(data={"name": found.name})
+    if request.method == "POST" and form.submit(lambda: bins.restore(project_id, form.text("name"), actor=actor)):
+        success(f"{form.result.name} is back. Its machines are stopped.")
+        return go_to(url_for("projects.show", project_id=project_id))
+    return render_template(_template("restore_project"), project=found, form=form), form.status
+
+
+@blueprint.route("/projects/<project_id>/purge", methods=["GET", "POST"])
+def purge_project(project_id: str) -> ResponseReturnValue:
+    """Delete a project in the bin for good, after its name was typed."""
+    actor, bins = current_actor(), services().get_project_service().bin
+    found, _ = bins.get_binned(project_id, actor=actor)
+    form = PurgeProjectForm()
+    if request.method == "POST" and form.submit(lambda: bins.purge(project_id, form.text("confirm"), actor=actor)):
+        success(f"{found.name} is being deleted for good.")
+        return go_to(url_for("bin.index"))
+    return render_template(_template("purge_project"), project=found, form=form), form.status

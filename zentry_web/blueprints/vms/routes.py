@@ -152,3 +152,12 @@ def delete(vm_id: str) -> ResponseReturnValue:
         return go_to(url_for("vms.index"))
     template = "vms/_delete.html" if is_htmx() else "vms/delete.html"
     return render_template(template, vm=vm, form=form, days=vms.bin.days_kept(vm)), form.status
+
+
+@blueprint.post("/<vm_id>/protection")
+def protect(vm_id: str) -> ResponseReturnValue:
+    """Protect the machine from deletion, or no longer."""
+    on = request.form.get("protected") == "1"
+    services().get_vm_service().bin.set_protection(vm_id, on, actor=current_actor())
+    success("The machine is protected from deletion." if on else "The machine can be deleted again.")
+    return redirect(url_for("vms.show", vm_id=vm_id), 303)
