@@ -26,6 +26,7 @@ def make_parts(
             hold_window_seconds=config.hold_window_seconds,
             stop_timeout_seconds=config.stop_timeout_seconds,
             session_days=config.session_days,
+            session_idle_days=config.session_idle_days,
             argon2_memory_kib=config.argon2_memory_kib,
             argon2_time_cost=config.argon2_time_cost,
             metrics_hours=config.metrics_hours,

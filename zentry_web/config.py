@@ -77,6 +77,7 @@ class Config(BaseSettings):
     rate_factor: int = Field(1, ge=1)  # multiplies the limits of what is costly (services/rate_rules.py)
     price_notice_days: int = Field(14, ge=0)  # how long before it begins a dearer price of machines there are is told
     session_days: int = Field(30, ge=1)
+    session_idle_days: int = Field(7, ge=1)  # an unused session ends sooner
     sample_seconds: int = Field(10, ge=1)
     reconcile_seconds: float = Field(3.0, gt=0)
     metrics_hours: int = Field(24, ge=1)

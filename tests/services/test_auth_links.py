@@ -117,6 +117,22 @@ def test_an_admin_cannot_take_an_existing_account_over(auth, admin, alice, bob):
     assert auth.peek_link(auth.create_admin("new@example.com", "New", actor=acting(admin))).role == Role.ADMIN
 
 
+@pytest.mark.error
+def test_no_admin_makes_a_link_to_an_admin_who_has_no_factor_yet(auth, admin):
+    other = auth.redeem_link(auth.create_admin("other@example.com", "Other"), PASSWORD, actor=visitor())
+    for target in (other.user, admin):
+        with pytest.raises(PermissionDeniedError, match="create-admin"):
+            auth.make_password_link(target.id, actor=acting(admin))
+    assert auth.get_session_user(other.session_token) == other.user  # nor does the attempt end sessions
+
+
+def test_whoever_had_a_password_is_told_that_a_link_set_another(auth, container, admin, alice):
+    notices = container.get_billing_service().notices
+    auth.redeem_link(auth.make_password_link(alice.id, actor=acting(admin)), "another password", actor=visitor())
+    assert [each.title for each in notices.list_notices(alice.id)] == ["Your password was changed"]
+    assert notices.list_notices(admin.id) == []  # their first password
+
+
 def test_only_a_hash_of_the_link_is_stored(auth, core):
     token = auth.ensure_first_admin_link()
     with core.database.reading() as session:

@@ -1,13 +1,15 @@
 """Sessions are rows: they end at once, by themselves, and for everyone who should be out."""
 
+import shutil
 import threading
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, make_config, sign_up
 from tests.services.people import Statements, acting, events_of, visitor
+from zentry_web.composition import build_container
 from zentry_web.models import DbAuthSession, DbOneTimeLink
 from zentry_web.services.errors import (
     AuthenticationRequiredError,
@@ -201,3 +203,21 @@ def test_upkeep_deletes_what_ended_long_ago(auth, core, alice, log_in, clock):
         assert len(session.scalars(select(DbAuthSession)).all()) == 1
         assert session.scalars(select(DbOneTimeLink)).all() == []
     assert auth.get_session_user(token) == alice
+
+
+def test_both_time_outs_are_settings(tmp_path, migrated_sqlite, clock):
+    folder = tmp_path / "short"
+    shutil.copytree(migrated_sqlite, folder)
+    container = build_container(make_config(folder, session_days=3, session_idle_days=2), clock=clock)
+    auth, user = container.get_auth_service(), sign_up(container, "dora")
+    idle, used = (
+        auth.login({"email": user.email, "password": PASSWORD}, actor=visitor()).session_token for _ in range(2)
+    )
+    clock.advance(days=1)
+    assert auth.get_session_user(used) == user
+    clock.advance(days=1, minutes=1)
+    assert auth.get_session_user(idle) is None
+    assert auth.get_session_user(used) == user
+    clock.advance(hours=23, minutes=59)
+    assert auth.get_session_user(used) is None
+    container.close()

@@ -26,7 +26,12 @@ from zentry_web.services.api_tokens import ApiTokens
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.email_verification import EmailVerification
-from zentry_web.services.errors import AuthenticationRequiredError, ConflictError, NotFoundError
+from zentry_web.services.errors import (
+    AuthenticationRequiredError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from zentry_web.services.fields import Fields, email_key, invalid, parse_email, parse_local_email, parse_person
 from zentry_web.services.notices import MailSettings
 from zentry_web.services.one_time_links import ADMIN_PURPOSES, LinkPurpose, OneTimeLinks
@@ -251,13 +256,16 @@ class AuthService(BaseService):
     def make_password_link(self, user_id: str, *, actor: Actor) -> str:
         """The secret of a link (24 h, once) by which a person sets a new password; for admins, who never choose it.
 
-        All sessions of the account end; a second factor stays and is asked for. Raises PermissionDeniedError,
-        ProofRequiredError, NotFoundError, ConflictError (disabled).
+        All sessions of the account end; a second factor stays and is asked for. A link to an admin's account is made
+        on the command line only (``create_admin``): it would make one admin into another, or be a way around one's own
+        password. Raises PermissionDeniedError, ProofRequiredError, NotFoundError, ConflictError (disabled).
         """
         require_admin(actor)
         require_recent_proof(actor, self.now())
         with self.transaction() as session:
             row = require_user_row(session, user_id, lock=True)
+            if row.role == Role.ADMIN and actor.role != Role.SYSTEM:
+                raise PermissionDeniedError("Links for admins are made on the command line: zentry create-admin.")
             if row.disabled_at is not None:
                 raise ConflictError("Enable the account first.")
             self._sessions.end_all(user_id)
@@ -332,6 +340,8 @@ class AuthService(BaseService):
             if new_email is not None and email_key(new_email) != row.email_key:
                 self._change_email(row, new_email, allowed=purpose == LinkPurpose.FIRST_ADMIN)
             row.name = new_name or row.name
+            if row.password_hash is not None:
+                self._accounts.tell_password_changed(row.id)
             row.password_hash = password_hash
             session.flush()
             self._sessions.end_all(row.id)

@@ -36,6 +36,7 @@ class ServiceSettings:
     hold_window_seconds: int
     stop_timeout_seconds: int
     session_days: int
+    session_idle_days: int
     argon2_memory_kib: int
     argon2_time_cost: int
     metrics_hours: int
@@ -110,6 +111,7 @@ class ServiceContainer:
             core,
             billing,
             session_days=settings.session_days,
+            idle_days=settings.session_idle_days,
             memory_kib=settings.argon2_memory_kib,
             time_cost=settings.argon2_time_cost,
             mail=settings.mail,

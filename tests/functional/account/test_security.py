@@ -47,3 +47,9 @@ def test_an_admin_makes_a_password_link_that_is_shown_once(as_admin, alice, visi
     assert "Choose your password" in visitor.get(path).text
     answer = visitor.post(path, {"email": alice.email, "name": alice.name, "password": "another horse battery"})
     assert answer.headers["Location"] == "/overview"
+
+
+def test_no_password_link_is_offered_or_made_for_an_admin(as_admin, admin):
+    page = as_admin.page(f"/admin/users/{admin.id}")
+    assert not page.find("//form[contains(@action, 'password-link')]")
+    assert as_admin.post(f"/admin/users/{admin.id}/password-link").status_code == 403
