@@ -5,6 +5,7 @@ from collections.abc import Callable
 from zentry_web.adapters.clock import Clock, SystemClock
 from zentry_web.adapters.compute.base import ComputeDriver
 from zentry_web.adapters.database import Database, make_engine
+from zentry_web.adapters.oidc.base import IdentityProvider
 from zentry_web.adapters.payments.base import PaymentProvider
 from zentry_web.config import Config
 from zentry_web.migrate import METRICS_SCHEMA
@@ -41,6 +42,23 @@ def make_parts(
             factors=FactorSettings(config.get_secret_key(), config.url, config.admins_need_factor),
         ),
         provider=make_provider(config, clock or SystemClock()),
+        identity_provider=make_identity_provider(config, clock or SystemClock()),
+    )
+
+
+def make_identity_provider(config: Config, clock: Clock) -> IdentityProvider | None:
+    """The OpenID provider that ``config`` names, or None. Nothing is asked of it yet."""
+    if not config.oidc_issuer:
+        return None
+    from zentry_web.adapters.oidc.authlib_provider import AuthlibProvider
+
+    return AuthlibProvider(
+        issuer=config.oidc_issuer,
+        client_id=config.oidc_client_id,
+        client_secret=config.oidc_client_secret.get_secret_value(),
+        name=config.oidc_name,
+        scopes=config.oidc_scopes,
+        clock=clock,
     )
 
 

@@ -41,6 +41,11 @@ class Config(BaseSettings):
     secret_key: str = ""  # made and kept in the data folder when empty
     smtp_url: str = ""  # smtp://host:port or smtps://user:password@host:port; without it nothing is mailed
     mail_from: str = ""  # Zentry <zentry@HOST>
+    oidc_issuer: str = ""  # an OpenID provider people may sign in through; its address exactly as it names itself
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr = SecretStr("")  # without it Zentry is a public client: PKCE alone
+    oidc_name: str = Field("single sign-on", min_length=1, max_length=40)  # what its button says
+    oidc_scopes: str = "openid email profile"
     metrics_token: str = ""  # bearer token for /metrics; without it /metrics does not exist
     worker_port: int = Field(0, ge=0, le=65535)  # the worker's health and figures, on loopback; 0: not served
     environment: Literal["production", "development", "test"] = "production"
@@ -123,6 +128,20 @@ class Config(BaseSettings):
                 "ZENTRY_PAYMENTS=stripe needs ZENTRY_STRIPE_SECRET_KEY, ZENTRY_STRIPE_PUBLISHABLE_KEY and "
                 "ZENTRY_STRIPE_WEBHOOK_SECRET"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _issuer_is_safe(self) -> "Config":
+        if bool(self.oidc_issuer) != bool(self.oidc_client_id):
+            raise ValueError("ZENTRY_OIDC_ISSUER and ZENTRY_OIDC_CLIENT_ID are set together or not at all")
+        if not self.oidc_issuer:
+            return self
+        parts = urlsplit(self.oidc_issuer)
+        local = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if not parts.hostname or (parts.scheme != "https" and not local) or parts.query or parts.fragment:
+            raise ValueError("ZENTRY_OIDC_ISSUER is an https address without query (http only on this machine)")
+        if "openid" not in self.oidc_scopes.split():
+            raise ValueError("ZENTRY_OIDC_SCOPES must have 'openid' among its words")
         return self
 
     @model_validator(mode="after")

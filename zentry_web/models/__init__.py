@@ -15,6 +15,7 @@ from zentry_web.models.books import DbApproval, DbLedgerDay, DbRefund, DbVerifyR
 from zentry_web.models.budget import DbProjectBudget
 from zentry_web.models.event import DbEvent, DbEventPersonal
 from zentry_web.models.factor import DbFactor, DbPasskeyChallenge, DbPendingLogin, DbRecoveryCode
+from zentry_web.models.identity import DbIdentity, DbOidcFlow
 from zentry_web.models.metrics import DbConsole, DbLatest, DbSample
 from zentry_web.models.notice import DbLanding, DbNotice, DbOutbox
 from zentry_web.models.payment import (
@@ -59,6 +60,7 @@ __all__ = [
     "DbFactor",
     "DbHeartbeat",
     "DbHold",
+    "DbIdentity",
     "DbImage",
     "DbImagePriceVersion",
     "DbLanding",
@@ -67,6 +69,7 @@ __all__ = [
     "DbLedgerDay",
     "DbMailRequest",
     "DbNotice",
+    "DbOidcFlow",
     "DbOneTimeLink",
     "DbOperation",
     "DbOutbox",

@@ -1,10 +1,11 @@
 """Sign-up, log-in, sessions, profiles, passwords and the one-time links of admins."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import select
 
-from zentry_web.domain.event import Outcome
+from zentry_web.adapters.oidc.base import IdentityProvider
 from zentry_web.domain.factor import FactorNeeded
 from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.user import (
@@ -34,7 +35,9 @@ from zentry_web.services.errors import (
 )
 from zentry_web.services.fields import Fields, email_key, invalid, parse_email, parse_local_email, parse_person
 from zentry_web.services.notices import MailSettings
+from zentry_web.services.oidc_sign_in import OidcSignIn
 from zentry_web.services.one_time_links import ADMIN_PURPOSES, LinkPurpose, OneTimeLinks
+from zentry_web.services.own_password import OwnPassword
 from zentry_web.services.passkeys import make_factor_parts
 from zentry_web.services.password_strength import strong_password
 from zentry_web.services.passwords import Passwords
@@ -62,6 +65,7 @@ class AuthService(BaseService):
         time_cost: int = 2,
         mail: MailSettings | None = None,
         factor_settings: FactorSettings | None = None,
+        identity_provider: IdentityProvider | None = None,
     ) -> None:
         super().__init__(core)
         self._billing = billing
@@ -76,15 +80,18 @@ class AuthService(BaseService):
             core, factor_settings or FactorSettings(), accounts=accounts, sessions=sessions, passwords=self._passwords
         )
         self.tokens = ApiTokens(core, login=self.login, pending=self.pending, sessions=sessions, accounts=accounts)
-        self.verification = EmailVerification(
-            core,
-            accounts=self._accounts,
-            links=self._links,
-            sessions=self._sessions,
-            passwords=self._passwords,
-            mail=mail,
-            rules=self.rules,
-        )
+        parts: dict[str, Any] = {
+            "accounts": accounts,
+            "links": self._links,
+            "sessions": sessions,
+            "passwords": self._passwords,
+        }
+        self.verification = EmailVerification(core, **parts, mail=mail, rules=self.rules)
+        self.password = OwnPassword(core, **parts)
+        self.oidc = OidcSignIn(
+            core, identity_provider, accounts=accounts, sessions=sessions, pending=self.pending,
+            verification=self.verification, rules=self.rules, base_url=(factor_settings or FactorSettings()).base_url,
+        )  # fmt: skip
 
     # -- accounts -------------------------------------------------------------------------------
 
@@ -135,31 +142,10 @@ class AuthService(BaseService):
     ) -> None:
         """Set a new password and end all other sessions; ``session_token`` is the session that stays.
 
-        Raises ValidationError (details ``current`` or ``new``), NotFoundError, RateLimitedError.
+        An account without a password gets its first one. Raises ValidationError (details ``current`` or ``new``),
+        NotFoundError, RateLimitedError, ProofRequiredError (no password yet).
         """
-        require_self(actor, user_id)
-        with self.reading() as session:
-            row = require_user_row(session, user_id)
-            stored, email, name = row.password_hash, row.email, row.name
-        fields = Fields({"new": new})
-        new_password = fields.take("new", strong_password(email, name), "")
-        fields.check()
-        limit = limit_of("password", user_id)
-        self._limits.check(limit)
-        if not self._passwords.verify(stored, current if isinstance(current, str) else ""):
-            self._accounts.log("auth.password_change", user_id, actor, outcome=Outcome.REFUSED)
-            raise invalid({"current": "This is not your present password."})
-        password_hash = self._passwords.hash(new_password)
-        with self.transaction() as session:
-            row = require_user_row(session, user_id, lock=True)
-            if row.password_hash != stored:
-                raise ConflictError("The password was changed at the same moment. Please try again.")
-            row.password_hash = password_hash
-            self._sessions.end_all(user_id, keep=session_token)
-            self._links.void(user_id)
-            self._limits.clear(limit)
-            self._accounts.log("auth.password_change", user_id, actor)
-            self._accounts.tell_password_changed(user_id)
+        self.password.change(user_id, current, new, actor=actor, session_token=session_token)
 
     # -- sessions -------------------------------------------------------------------------------
 
@@ -354,22 +340,14 @@ class AuthService(BaseService):
 
         Raises ValidationError on ``password``, RateLimitedError, NotFoundError, ProofRequiredError.
         """
-        require_self(actor, user_id)
-        require_recent_proof(actor, self.now())
-        limit = limit_of("password", user_id)
-        self._limits.check(limit)
-        with self.reading() as session:
-            stored = require_user_row(session, user_id).password_hash
-        if not self._passwords.verify(stored, password if isinstance(password, str) else ""):
-            raise invalid({"password": "This is not your password."})
-        self._limits.clear(limit)
+        self.password.confirm(user_id, password, actor=actor)
 
     # -- upkeep ---------------------------------------------------------------------------------
 
     def prune(self) -> int:
         """Delete counters, sessions and links too old to matter; returns how many. For the worker, once an hour."""
         parts = (self.tokens, self._limits, self._sessions, self._links, self.verification, self.pending, self.passkeys)
-        return sum(part.prune() for part in parts)
+        return sum(part.prune() for part in (*parts, self.oidc))
 
     def erase_access(self, user_id: str) -> None:
         """Take away every way in and every trace of addresses and browsers; in the caller's transaction."""
@@ -378,6 +356,7 @@ class AuthService(BaseService):
             self._links.void(user_id)
             self._sessions.erase(user_id)
             self.factors.erase(user_id)
+            self.oidc.erase(user_id)
 
     # -- inside ---------------------------------------------------------------------------------
 

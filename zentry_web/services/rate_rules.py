@@ -26,6 +26,7 @@ RULES: dict[str, Rule] = {
     "factor_strangers": Rule(50, DAY),  # of an account, from networks it was never used from
     "factor_setup": Rule(20, QUARTER_HOUR),
     "passkey": Rule(100, QUARTER_HOUR),  # of a network
+    "oidc": Rule(120, QUARTER_HOUR),  # of a network, to the provider and back
     "voucher": Rule(20, QUARTER_HOUR),  # wrong codes of a person
     # What costs the machine, a mail server or a provider something.
     "signup": Rule(100, HOUR, costly=True),  # of a network

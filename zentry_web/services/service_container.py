@@ -8,6 +8,7 @@ from typing import TypeVar, cast
 
 from zentry_web.adapters.clock import Clock
 from zentry_web.adapters.database import Database
+from zentry_web.adapters.oidc.base import IdentityProvider
 from zentry_web.adapters.payments.base import PaymentProvider
 from zentry_web.domain.landing import Policy, default_policy
 from zentry_web.domain.monitoring import ServiceHealth
@@ -66,6 +67,7 @@ class Parts:
     metrics_database: Database
     settings: ServiceSettings
     provider: PaymentProvider | None = None
+    identity_provider: IdentityProvider | None = None
 
 
 @dataclass
@@ -116,6 +118,7 @@ class ServiceContainer:
             time_cost=settings.argon2_time_cost,
             mail=settings.mail,
             factor_settings=settings.factors,
+            identity_provider=parts.identity_provider,
         )
         user = UserService(core, auth, billing, project, vm, monitoring)
         for service in (billing, monitoring, vm, project, auth, user):

@@ -26,6 +26,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "auth.factor_reset": ("shield", "Removed all second factors"),
     "auth.codes_new": ("key", "Made new recovery codes"),
     "auth.code_used": ("key", "Used a recovery code"),
+    "auth.oidc_link": ("link", "Linked another service to log in with"),
+    "auth.oidc_unlink": ("plug-off", "Unlinked a service to log in with"),
     "auth.proof": ("fingerprint", "Confirmed who it is"),
     "profile.update": ("user", "Changed the profile"),
     "user.disable": ("user-off", "Disabled an account"),

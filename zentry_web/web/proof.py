@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import request, session, url_for
+from flask import render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
 
-from zentry_web.web.htmx import is_htmx
+from zentry_web.web.htmx import go_to, is_htmx
 from zentry_web.web.services import services
 
 KEPT = "kept_form"
@@ -42,6 +43,14 @@ def take_kept_form() -> KeptForm | None:
     if kept is None or _now() - kept["at"] > KEPT_SECONDS:
         return None
     return KeptForm(kept["path"], tuple((name, value) for name, value in kept["fields"]))
+
+
+def after_proof(target: str) -> ResponseReturnValue:
+    """Back to where the person was; a form that was sent meanwhile waits for one more press."""
+    kept = take_kept_form()
+    if kept is None:
+        return go_to(target)
+    return render_template("account/confirmed.html", kept=kept, back=target)
 
 
 def page_of_request(otherwise: str = "account.security") -> str:

@@ -32,6 +32,10 @@ class ProfileForm(BaseForm):
     )
 
 
+class LeaveWithoutPasswordForm(BaseForm):
+    """Of somebody who has none: the recent proof has to do."""
+
+
 class LeaveForm(BaseForm):
     password = PasswordField("Your password", validators=[InputRequired("Enter your password."), Length(max=256)])
 
@@ -44,11 +48,16 @@ class TokenForm(BaseForm):
     days = IntegerField("Days it works", default=90, validators=[InputRequired("Enter a number of days.")])
 
 
-class PasswordForm(BaseForm):
+class FirstPasswordForm(BaseForm):
+    """Of somebody whom another service let in: there is none yet."""
+
+    new = PasswordField("New password", validators=[InputRequired("Choose a new password."), Length(max=256)])
+
+
+class PasswordForm(FirstPasswordForm):
     current = PasswordField(
         "Present password", validators=[InputRequired("Enter your present password."), Length(max=256)]
     )
-    new = PasswordField("New password", validators=[InputRequired("Choose a new password."), Length(max=256)])
 
 
 class AppForm(BaseForm):

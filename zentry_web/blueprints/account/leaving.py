@@ -5,7 +5,7 @@ import tempfile
 from flask import redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from zentry_web.blueprints.account.forms import LeaveForm
+from zentry_web.blueprints.account.forms import LeaveForm, LeaveWithoutPasswordForm
 from zentry_web.blueprints.account.routes import blueprint
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.flash import success
@@ -25,12 +25,15 @@ def export() -> ResponseReturnValue:
 @blueprint.route("/leave", methods=["GET", "POST"])
 def leave() -> ResponseReturnValue:
     """What goes with the account; a POST has it deleted in seven days."""
-    user, actor, form = me(), current_actor(), LeaveForm()
-    closure = services().get_user_service().closure
-    if request.method == "POST" and form.submit(lambda: closure.request(user.id, form.text("password"), actor=actor)):
+    user, actor, people = me(), current_actor(), services().get_user_service()
+    ways = services().get_auth_service().oidc.ways_in(user.id, actor=actor)
+    form = LeaveForm() if ways.password else LeaveWithoutPasswordForm()
+    password = form.text("password") if "password" in form else ""
+    if request.method == "POST" and form.submit(lambda: people.closure.request(user.id, password, actor=actor)):
         success("Your account will be deleted. You can call it off until then.")
         return go_to(url_for("account.leave"))
-    return render_template("account/leave.html", form=form, leaving=closure.preview(user.id, actor=actor)), form.status
+    leaving = people.closure.preview(user.id, actor=actor)
+    return render_template("account/leave.html", form=form, leaving=leaving), form.status
 
 
 @blueprint.post("/stay")

@@ -7,8 +7,7 @@ from zentry_web.blueprints.account.forms import ProofByPasswordForm
 from zentry_web.blueprints.account.routes import blueprint
 from zentry_web.web.actor import current_actor, here
 from zentry_web.web.forms import CodeOrPasskeyForm
-from zentry_web.web.htmx import go_to
-from zentry_web.web.proof import take_kept_form
+from zentry_web.web.proof import after_proof
 from zentry_web.web.safe_next import safe_next
 from zentry_web.web.services import services
 
@@ -28,8 +27,10 @@ def confirm() -> ResponseReturnValue:
         else:
             done = form.submit(lambda: auth.proofs.prove(user.id, user.session_token, typed, actor=actor))
         if done:
-            return go_on(target)
-    return render_template("account/confirm.html", form=form, factors=needed, next=target), form.status
+            return after_proof(target)
+    ways = auth.oidc.ways_in(user.id, actor=actor)
+    shown = {"factors": needed, "next": target, "ways": ways, "provider": auth.oidc.provider_name}
+    return render_template("account/confirm.html", form=form, **shown), form.status
 
 
 @blueprint.post("/confirm.json")
@@ -38,11 +39,3 @@ def confirm_options() -> ResponseReturnValue:
     user, passkeys = here(), services().get_auth_service().passkeys
     text = passkeys.begin_proof(user.id, user.session_token, actor=current_actor())
     return Response(text, mimetype="application/json")
-
-
-def go_on(target: str) -> ResponseReturnValue:
-    """Back to where the person was; a form that was sent meanwhile waits for one more press."""
-    kept = take_kept_form()
-    if kept is None:
-        return go_to(target)
-    return render_template("account/confirmed.html", kept=kept, back=target)

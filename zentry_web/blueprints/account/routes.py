@@ -1,9 +1,11 @@
 """One's own account: profile, password, theme."""
 
+from typing import Any
+
 from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from zentry_web.blueprints.account.forms import PasswordForm, ProfileForm
+from zentry_web.blueprints.account.forms import FirstPasswordForm, PasswordForm, ProfileForm
 from zentry_web.web.actor import current_actor, me, public, session_token
 from zentry_web.web.context import THEMES
 from zentry_web.web.flash import success
@@ -18,9 +20,16 @@ blueprint = Blueprint("account", __name__, url_prefix="/account")
 YEAR_SECONDS = 365 * 86400
 
 
-def _page(profile: ProfileForm, password: PasswordForm) -> ResponseReturnValue:
+def _page(profile: ProfileForm, password: FirstPasswordForm | None = None) -> ResponseReturnValue:
+    password = password or _password_form(formdata=None)
     context = {"user": me(), "profile": profile, "password": password}
     return render_template("account/profile.html", **context), max(profile.status, password.status)
+
+
+def _password_form(**options: Any) -> FirstPasswordForm:
+    """With the present password, if there is one."""
+    ways = services().get_auth_service().oidc.ways_in(me().id, actor=current_actor())
+    return PasswordForm(**options) if ways.password else FirstPasswordForm(**options)
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -33,15 +42,16 @@ def profile() -> ResponseReturnValue:
         if form.submit(lambda: services().get_auth_service().update_profile(user.id, data, actor=current_actor())):
             success("Your profile is saved.")
             return go_to(url_for("account.profile"))
-    return _page(form, PasswordForm(formdata=None))
+    return _page(form)
 
 
 @blueprint.post("/password")
 def change_password() -> ResponseReturnValue:
     """A new password; all other sessions end."""
-    user, form, actor = me(), PasswordForm(), current_actor()
+    user, form, actor = me(), _password_form(), current_actor()
     auth = services().get_auth_service()
-    passwords, here = (form.text("current"), form.text("new")), session_token()
+    present = form.text("current") if "current" in form else ""
+    passwords, here = (present, form.text("new")), session_token()
     if form.submit(lambda: auth.change_password(user.id, *passwords, actor=actor, session_token=here)):
         success("Your password is changed. Every other session has been ended.")
         return go_to(url_for("account.profile"))

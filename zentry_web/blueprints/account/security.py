@@ -22,6 +22,8 @@ def security() -> ResponseReturnValue:
         "account/security.html",
         factors=auth.factors.list_factors(user.id, actor=actor),
         passkeys=auth.passkeys.possible,
+        ways=auth.oidc.ways_in(user.id, actor=actor),
+        provider=auth.oidc.provider_name,
         sessions=auth.list_sessions(user.id, actor=actor, session_token=session_token()),
         lines=activity_lines(events, viewer_id=user.id, with_address=True),
     )

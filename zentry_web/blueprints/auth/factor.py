@@ -70,7 +70,9 @@ def passkey_login() -> ResponseReturnValue:
         return enter(form.result, safe_next(wanted, url_for("dashboard.overview")))
     shown = LoginForm(formdata=None)
     shown.form_errors.extend(form.form_errors or ["No passkey was sent. Please try again."])
-    return render_template("auth/login.html", form=shown, next=wanted, passkeys=passkeys.possible), form.status
+    provider = services().get_auth_service().oidc.provider_name
+    context = {"next": wanted, "passkeys": passkeys.possible, "provider": provider}
+    return render_template("auth/login.html", form=shown, **context), form.status
 
 
 def json(text: str) -> Response:

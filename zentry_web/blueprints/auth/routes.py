@@ -44,6 +44,7 @@ def signup() -> ResponseReturnValue:
     form.stamp.data = form.stamp.data or human.stamp()
     starting = services().get_billing_service().settings.number(SettingKey.STARTING_CREDITS)
     shown = {"starting": starting, "by_mail": by_mail, "why_not": auth.rules.why_not(invitation())}
+    shown["provider"] = auth.oidc.provider_name
     return render_template("auth/signup.html", form=form, **shown), form.status
 
 
@@ -60,7 +61,11 @@ def login() -> ResponseReturnValue:
         replaces = session_token()
         if form.submit(lambda: auth.login(credentials, actor=current_actor(), replaces=replaces)):
             return enter(form.result, target)
-    shown = {"next": request.values.get("next", ""), "passkeys": auth.passkeys.possible}
+    shown = {
+        "next": request.values.get("next", ""),
+        "passkeys": auth.passkeys.possible,
+        "provider": auth.oidc.provider_name,
+    }
     return render_template("auth/login.html", form=form, **shown), form.status
 
 

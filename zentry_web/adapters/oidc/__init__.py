@@ -1,0 +1,1 @@
+"""OpenID providers: base.py has the protocol, authlib_provider.py the real one."""
