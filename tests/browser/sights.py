@@ -238,6 +238,9 @@ SIGHTS = (
     Sight("admin-user-role", "admin", "/admin/users/{user}/role"),
     Sight("admin-user-mistakes", "admin", "/admin/users/{user}", partial(_press, "Add the note")),
     Sight("admin-vms", "admin", "/admin/vms"),
+    Sight(
+        "admin-vms-order", "admin", "/admin/vms/order?order=delete&id={running}&id={stopped}", partial(_press, "Delete")
+    ),
     Sight("admin-sizes", "admin", "/admin/sizes"),
     Sight("vm-move", "owner", "/vms/{running}/move"),
     Sight("admin-quota", "admin", "/admin/quotas/{user}"),

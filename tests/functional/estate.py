@@ -28,7 +28,7 @@ class Estate:
         auth, billing = self.container.get_auth_service(), self.container.get_billing_service()
         invitations, till = self.container.get_project_service().invitations, Till(self.container, alice)
         card = till.kept()
-        cloud.vms.bin.keeps_for = timedelta(days=30)
+        cloud.keep_deleted(30)
         self.binned = cloud.launch(alice, project, "web-1b")
         cloud.vms.delete_vm(self.binned.id, self.binned.name, actor=self.me)
         gone = cloud.project(alice, "Website of old")

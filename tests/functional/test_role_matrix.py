@@ -68,6 +68,8 @@ STATUS = {
     "admin.payment": (404, 404),
     "admin.announcement": (404, 404),
     "admin.end_announcement": (None, 404),
+    "admin.reset_setting": (None, 303),
+    "admin.order_vms": (404, 404),
     "admin.ledger_transfer": (404, None),
     "admin.approve": (None, 404),
     "admin.refuse": (None, 404),

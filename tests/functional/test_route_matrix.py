@@ -140,6 +140,8 @@ RULES = {
     "admin.end_user_sessions": (ADMIN, "POST"),
     "admin.end_user_session": (ADMIN, "POST"),
     "admin.vms": (ADMIN, "GET"),
+    "admin.vms_file": (ADMIN, "GET"),
+    "admin.order_vms": (ADMIN, "GET POST"),
     "admin.sizes": (ADMIN, "GET"),
     "admin.offer_size": (ADMIN, "POST"),
     "admin.price": (ADMIN, "GET POST"),

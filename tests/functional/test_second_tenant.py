@@ -12,7 +12,7 @@ from zentry_web.domain.token import Scope
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 # Parts of addresses that name no thing of anybody's. ``token`` is a mailed secret, which is meant to let its bearer in.
-NO_IDS = {"filename", "token", "provider", "action", "step", "size_id", "image_id"}
+NO_IDS = {"filename", "setting_key", "token", "provider", "action", "step", "size_id", "image_id"}
 NOT_BY_ID = (ANYONE, SIGNED, PROGRAM, PROCESS)
 OF_A_PROJECT = {"project_id", "vm_id"}
 

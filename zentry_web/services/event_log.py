@@ -11,6 +11,8 @@ from zentry_web.domain.user import ANONYMOUS_ID, SYSTEM, Actor
 from zentry_web.models import DbEvent, DbEventPersonal, DbOperation, DbUser, DbVM
 from zentry_web.services.base_service import personal_hash
 
+AN_ADMIN = "an admin"  # to whom it matters only that it was one
+
 
 def read_events(
     session: Session,
@@ -33,11 +35,17 @@ def read_events(
 
 
 def for_viewer(events: list[Event], actor: Actor) -> list[Event]:
-    """The events without what is personal to somebody else: an owner need not know an admin's address."""
+    """The events without what is personal to somebody else: an owner need not know an admin's address, nor which admin
+    gave an order to a machine of theirs."""
     if actor.is_admin:
         return events
     own = (actor.id, ANONYMOUS_ID)
-    return [event if event.actor_id in own else replace(event, personal={}, personal_intact=None) for event in events]
+    return [event if event.actor_id in own else _without_persons(event) for event in events]
+
+
+def _without_persons(event: Event) -> Event:
+    name = AN_ADMIN if event.details.get("reason") == "admin" else event.actor_name
+    return replace(event, actor_name=name, personal={}, personal_intact=None)
 
 
 def read_events_after(session: Session, seq: int, limit: int = 500) -> list[Event]:

@@ -45,6 +45,7 @@ from zentry_web.services.quotas import Quotas
 from zentry_web.services.rate_limit import RateLimiter
 from zentry_web.services.vm_bin import VMBin
 from zentry_web.services.vm_catalogue import Catalogue
+from zentry_web.services.vm_fleet import Fleet
 from zentry_web.services.vm_landing import VMLanding
 from zentry_web.services.vm_launching import VMLaunching
 from zentry_web.services.vm_moving import VMMoving
@@ -98,6 +99,17 @@ class VMService(BaseService):
             self.operations,
             self._accept,
             self.get_compute_status,
+        )
+        self.fleet = Fleet(
+            core,
+            billing.notices,
+            {
+                OperationKind.START: lambda vm, actor: self.start_vm(vm.id, actor=actor),
+                OperationKind.STOP: lambda vm, actor: self.stop_vm(vm.id, actor=actor),
+                OperationKind.REBOOT: lambda vm, actor: self.reboot_vm(vm.id, actor=actor),
+                OperationKind.FORCE_OFF: lambda vm, actor: self.force_off_vm(vm.id, actor=actor),
+                OperationKind.DELETE: lambda vm, actor: self.delete_vm(vm.id, vm.name, actor=actor),
+            },
         )
         self.landing = VMLanding(core, billing, self.operations, self._accept)
         self.launching = VMLaunching(

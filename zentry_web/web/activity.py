@@ -101,6 +101,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "vm.protect": ("shield-lock", "Protected {name} from deletion"),
     "vm.unprotect": ("shield", "Switched the delete protection of {name} off"),
     "vm.delete": ("trash", "Deleted {name} for good"),
+    "vm.admin_order": ("mail", "Told the owner of {name} the reason for this"),
+    "vm.list_export": ("download", "Exported the list of machines"),
     "vm.gone_seen": ("plug-off", "{name} was removed outside of Zentry"),
     "vm.off_seen": ("player-stop", "{name} was powered off from inside or outside of Zentry"),
     "vm.run_seen": ("player-play", "{name} was started outside of Zentry"),

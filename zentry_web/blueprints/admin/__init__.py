@@ -1,7 +1,7 @@
-"""admin: routes.py (overview, machines, images, trail, health), people.py (accounts), person.py (one of them),
+"""admin: routes.py (overview, images, trail, health), people.py (accounts), person.py (one of them),
 prices.py (sizes), ledger.py, price_changes.py (new prices from a date on), payments.py, quotas.py, vouchers.py,
 approvals.py (and refunds), books.py (revenue, liability, write-offs), announcements.py (banners), settings.py,
-viewing.py (seeing the pages of others)."""
+viewing.py (seeing the pages of others), vms.py (of all)."""
 
 from . import (
     announcements,
@@ -16,6 +16,7 @@ from . import (
     quotas,
     settings,
     viewing,
+    vms,
     vouchers,
 )
 from .routes import blueprint
@@ -34,5 +35,6 @@ __all__ = [
     "quotas",
     "settings",
     "viewing",
+    "vms",
     "vouchers",
 ]

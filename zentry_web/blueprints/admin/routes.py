@@ -5,12 +5,11 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.admin.forms import OfferForm
 from zentry_web.domain.event import Outcome
-from zentry_web.domain.vm import VMState
 from zentry_web.web.activity import activity_lines
 from zentry_web.web.actor import current_actor, require_admin_page
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import is_htmx
-from zentry_web.web.paging import PAGE_SIZE, here, last_key, number_argument, pages, text_argument
+from zentry_web.web.paging import PAGE_SIZE, last_key, number_argument, pages, text_argument
 from zentry_web.web.services import services
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
@@ -23,20 +22,6 @@ def overview() -> ResponseReturnValue:
     found = services().get_user_service().get_admin_overview(actor=current_actor())
     template = "admin/_overview.html" if is_htmx() else "admin/overview.html"
     return render_template(template, overview=found, **_verified())
-
-
-@blueprint.get("/vms")
-def vms() -> ResponseReturnValue:
-    """Everybody's machines."""
-    state, search = text_argument("state"), text_argument("q")
-    known = state in {item.value for item in VMState if item != VMState.DELETED}
-    found = services().get_vm_service().list_vms(
-        None, actor=current_actor(), state=VMState(state) if known else None, search=search,
-        before=text_argument("before") or None, limit=PAGE_SIZE,
-    )  # fmt: skip
-    template = "admin/_vms.html" if is_htmx() else "admin/vms.html"
-    shown = {"found": found, "search": search, "state": state if known else "", "this_url": here()}
-    return render_template(template, **shown, **pages(found.next_before))
 
 
 @blueprint.get("/images")
