@@ -83,6 +83,25 @@ class PendingSignup:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingEmailChange:
+    """A change of address that waits for its two mailboxes."""
+
+    new_email: str
+    expires_at: datetime
+    old_confirmed: bool
+    new_confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EmailLink:
+    """What a mailed link of a change stands for; ``is_new``: it went to the new address."""
+
+    is_new: bool
+    old_email: str
+    new_email: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenSession:
     """A signed-in browser, as its owner sees it. ``id`` names it and lets nobody in."""
 

@@ -13,6 +13,7 @@ from zentry_web.models.billing import (
 )
 from zentry_web.models.books import DbApproval, DbLedgerDay, DbRefund, DbVerifyRun
 from zentry_web.models.budget import DbProjectBudget
+from zentry_web.models.email_change import DbEmailChange, DbEmailConfirmation
 from zentry_web.models.event import DbEvent, DbEventPersonal
 from zentry_web.models.factor import DbFactor, DbPasskeyChallenge, DbPendingLogin, DbRecoveryCode
 from zentry_web.models.identity import DbIdentity, DbOidcFlow
@@ -54,6 +55,8 @@ __all__ = [
     "DbCharge",
     "DbComputeStatus",
     "DbConsole",
+    "DbEmailChange",
+    "DbEmailConfirmation",
     "DbEntry",
     "DbEvent",
     "DbEventPersonal",

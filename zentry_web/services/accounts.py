@@ -15,7 +15,7 @@ EMAIL_TAKEN = "There is an account with this e-mail address already."
 UNKNOWN_ACCOUNT = "unknown"  # the resource of a refused log-in for an address without an account
 
 # What proves who it is: whoever the browser was signed in as before did not do it.
-_PROOFS = frozenset({"auth.login", "auth.link_redeemed", "auth.password_reset", "auth.code_used"})
+_PROOFS = frozenset({"auth.login", "auth.link_redeemed", "auth.password_reset", "auth.code_used", "auth.email_change"})
 # What a visitor or the command line does in a person's name.
 _IN_ONES_NAME = frozenset({"auth.signup", "auth.logout"})
 
@@ -91,6 +91,10 @@ class Accounts(BaseService):
     ) -> None:  # fmt: skip
         """Tell the owner what happened to the account's security; in the caller's transaction. ``key``: once each."""
         self._billing.notices.tell(user_id, kind, key or self.new_id("key"), title, body, url="/account/security")
+
+    def mail_to(self, user_id: str, address: str, title: str, body: str) -> None:
+        """Mail something about an account to another address than its own; in the caller's transaction."""
+        self._billing.notices.mail_to(user_id, address, title, body)
 
     def tell_new_device(self, user_id: str, actor: Actor) -> None:
         """Tell the owner that somebody logged in from a browser not seen before; in the caller's transaction."""

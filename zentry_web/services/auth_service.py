@@ -26,6 +26,7 @@ from zentry_web.services.accounts import EMAIL_TAKEN, Accounts
 from zentry_web.services.api_tokens import ApiTokens
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
+from zentry_web.services.email_change import EmailChange
 from zentry_web.services.email_verification import EmailVerification
 from zentry_web.services.errors import (
     AuthenticationRequiredError,
@@ -88,6 +89,7 @@ class AuthService(BaseService):
         }
         self.verification = EmailVerification(core, **parts, mail=mail, rules=self.rules)
         self.password = OwnPassword(core, **parts)
+        self.email_change = EmailChange(core, accounts=accounts, links=self._links, sessions=sessions, mail=mail)
         self.oidc = OidcSignIn(
             core, identity_provider, accounts=accounts, sessions=sessions, pending=self.pending,
             verification=self.verification, rules=self.rules, base_url=(factor_settings or FactorSettings()).base_url,
@@ -347,7 +349,7 @@ class AuthService(BaseService):
     def prune(self) -> int:
         """Delete counters, sessions and links too old to matter; returns how many. For the worker, once an hour."""
         parts = (self.tokens, self._limits, self._sessions, self._links, self.verification, self.pending, self.passkeys)
-        return sum(part.prune() for part in (*parts, self.oidc))
+        return sum(part.prune() for part in (*parts, self.oidc, self.email_change))
 
     def erase_access(self, user_id: str) -> None:
         """Take away every way in and every trace of addresses and browsers; in the caller's transaction."""
@@ -357,6 +359,7 @@ class AuthService(BaseService):
             self._sessions.erase(user_id)
             self.factors.erase(user_id)
             self.oidc.erase(user_id)
+            self.email_change.erase(user_id)
 
     # -- inside ---------------------------------------------------------------------------------
 

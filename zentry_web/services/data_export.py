@@ -14,6 +14,7 @@ from zentry_web.models import (
     DbApiToken,
     DbAuthSession,
     DbCharge,
+    DbEmailChange,
     DbEntry,
     DbEvent,
     DbEventPersonal,
@@ -75,6 +76,7 @@ def _queries(user_id: str) -> dict[str, Select[Any]]:
         "sessions": select(*_columns(DbAuthSession)).where(DbAuthSession.user_id == user_id),
         "api_tokens": select(*_columns(DbApiToken)).where(DbApiToken.user_id == user_id),
         "sign_in_identities": select(*_columns(DbIdentity)).where(DbIdentity.user_id == user_id),
+        "email_changes": select(*_columns(DbEmailChange)).where(DbEmailChange.user_id == user_id),
         "notices": select(*_columns(DbNotice)).where(DbNotice.user_id == user_id).order_by(DbNotice.id),
         "projects": select(*_columns(DbProject)).where(DbProject.owner_id == user_id),
         "budgets": select(*_columns(DbProjectBudget))

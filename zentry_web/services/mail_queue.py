@@ -8,13 +8,13 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, select, update
 
 from zentry_web.domain.notice import Mail
-from zentry_web.models import DbMailRequest, DbOutbox, DbProjectInvitation
+from zentry_web.models import DbEmailConfirmation, DbMailRequest, DbOutbox, DbProjectInvitation
 from zentry_web.services.base_service import BaseService
 
 LEASE = timedelta(seconds=60)  # how long a claimed mail is left to the worker that took it
 FIRST_RETRY = timedelta(seconds=30)
 LONGEST_RETRY = timedelta(hours=1)
-Row = TypeVar("Row", DbOutbox, DbMailRequest, DbProjectInvitation)
+Row = TypeVar("Row", DbEmailConfirmation, DbOutbox, DbMailRequest, DbProjectInvitation)
 
 
 class MailQueue(BaseService):

@@ -74,6 +74,12 @@ class Notices(MailQueue):
                     self._enqueue(user_id, address, title, body, url)
             return True
 
+    def mail_to(self, user_id: str, address: str, title: str, body: str) -> None:
+        """Mail something about a person's account to an address that is not theirs any more, if there is a mail
+        server; in the caller's transaction."""
+        if self._mail.enabled and not address.endswith("@localhost"):
+            self._enqueue(user_id, address, title, body, "")
+
     def was_told(self, user_id: str, kind: str, key: str) -> Notice | None:
         """The notice, if that person has been told it."""
         query = select(DbNotice).where(DbNotice.user_id == user_id, DbNotice.kind == kind, DbNotice.key == key)

@@ -106,7 +106,8 @@ class Worker:
         vms, monitoring, driver = self._vms, self._monitoring, self._driver
         reconciler = Reconciler(vms, monitoring, driver, self._events, self._container.clock)
         invitations = self._container.get_project_service().invitations
-        sources = (self._container.get_auth_service().verification, invitations, self._billing.notices)
+        auth = self._container.get_auth_service()
+        sources = (auth.verification, auth.email_change, invitations, self._billing.notices)
         loops: list[tuple[str, Callable[[], None], float]] = [
             ("reconcile", reconciler.run, self._pace.reconcile),
             ("sample", Sampler(vms, monitoring, driver).run, self._pace.sample),

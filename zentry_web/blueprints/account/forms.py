@@ -2,7 +2,7 @@
 
 from zoneinfo import available_timezones
 
-from wtforms import HiddenField, IntegerField, PasswordField, SelectField, SelectMultipleField, StringField
+from wtforms import EmailField, HiddenField, IntegerField, PasswordField, SelectField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length
 
 from zentry_web.domain.token import SCOPES
@@ -30,6 +30,10 @@ class ProfileForm(BaseForm):
         validators=[InputRequired("Choose a time zone.")],
         choices=[SelectChoice(name, name) for name in ZONES],
     )
+
+
+class EmailForm(BaseForm):
+    email = EmailField("New address", validators=[InputRequired("Enter the new address."), Length(max=254)])
 
 
 class LeaveWithoutPasswordForm(BaseForm):

@@ -22,7 +22,8 @@ YEAR_SECONDS = 365 * 86400
 
 def _page(profile: ProfileForm, password: FirstPasswordForm | None = None) -> ResponseReturnValue:
     password = password or _password_form(formdata=None)
-    context = {"user": me(), "profile": profile, "password": password}
+    mails = services().get_auth_service().email_change.enabled
+    context = {"user": me(), "profile": profile, "password": password, "mails": mails}
     return render_template("account/profile.html", **context), max(profile.status, password.status)
 
 

@@ -1,0 +1,49 @@
+"""The links by which an account's old and new address agree to a change. Opening one does nothing: a button does."""
+
+from flask import redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from zentry_web.blueprints.auth.routes import blueprint
+from zentry_web.services.errors import NotFoundError
+from zentry_web.web.actor import current_actor, public, session_token, signed_in_user
+from zentry_web.web.flash import success
+from zentry_web.web.headers import secret_page
+from zentry_web.web.services import services
+
+GONE = "This link has been used, is too old, or the change was called off."
+
+
+@blueprint.get("/email/<token>")
+@public
+def email_link(token: str) -> ResponseReturnValue:
+    """What is to be agreed to. Mail programs open links by themselves, so nothing happens yet."""
+    link = services().get_auth_service().email_change.peek(token)
+    if link is None:
+        raise NotFoundError(GONE)
+    return secret_page(render_template("auth/email.html", link=link, token=token))
+
+
+@blueprint.post("/email/<token>")
+@public
+def confirm_email(token: str) -> ResponseReturnValue:
+    """This address agrees."""
+    changes = services().get_auth_service().email_change
+    user = changes.confirm(token, actor=current_actor(), session_token=session_token())
+    if user is None:
+        success("Thank you. The address changes when the other mailbox has agreed too.")
+    else:
+        success("The address is changed. Log in with the new one from now on; all other sessions have ended.")
+    return _on()
+
+
+@blueprint.post("/email/<token>/cancel")
+@public
+def refuse_email(token: str) -> ResponseReturnValue:
+    """This address does not agree: nothing changes."""
+    services().get_auth_service().email_change.refuse(token, actor=current_actor())
+    success("The change is called off. The address stays as it was.")
+    return _on()
+
+
+def _on() -> ResponseReturnValue:
+    return redirect(url_for("account.profile" if signed_in_user() else "auth.login"), 303)
