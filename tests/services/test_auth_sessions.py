@@ -221,3 +221,81 @@ def test_both_time_outs_are_settings(tmp_path, migrated_sqlite, clock):
     clock.advance(hours=23, minutes=59)
     assert auth.get_session_user(used) is None
     container.close()
+
+
+# -- another secret twice a day -------------------------------------------------------------------
+
+
+def test_a_new_secret_counts_once_it_is_shown_and_the_end_stays(auth, core, alice, log_in, clock):
+    old = log_in()
+    assert not auth.get_session(old).is_due
+    clock.advance(hours=12)
+    assert auth.get_session(old).is_due
+    new = auth.renew_session(old)
+    assert auth.get_session_user(old) == alice, "the answer may have got lost"
+    with core.database.reading() as session:
+        until = session.scalars(select(DbAuthSession.expires_at)).one()
+    assert auth.get_session_user(new) == alice
+    assert not auth.get_session(new).is_due
+    with core.database.reading() as session:
+        row = session.scalars(select(DbAuthSession)).one()
+    assert row.expires_at == until
+    assert not {old, new} & {row.token_hash, row.previous_hash, row.next_hash}
+
+
+@pytest.mark.error
+def test_an_old_secret_that_comes_again_ends_the_session_and_is_told(auth, container, core, alice, log_in, clock):
+    old, other = log_in(), log_in()
+    clock.advance(hours=12)
+    new = auth.renew_session(old)
+    auth.get_session_user(new)
+    clock.advance(minutes=2)
+    assert auth.get_session_user(old) == alice, "what was under way when the new secret arrived"
+    clock.advance(seconds=1)
+    assert auth.get_session_user(old) is None
+    assert auth.get_session_user(new) is None, "nobody knows which of the two is the thief"
+    assert auth.get_session_user(other) == alice
+    assert auth.get_session_user(old) is None
+    assert len(events_of(core, "auth.session_reuse")) == 1
+    assert "in use twice" in container.get_billing_service().notices.list_notices(alice.id)[0].title
+
+
+def test_of_pages_opened_at_once_one_brings_the_secret_and_a_lost_one_is_made_up_for(auth, alice, log_in, clock):
+    old = log_in()
+    clock.advance(hours=12)
+    lost = auth.renew_session(old)
+    assert auth.renew_session(old) is None
+    clock.advance(minutes=1)
+    new = auth.renew_session(old)
+    assert auth.get_session_user(lost) is None
+    assert auth.get_session_user(new) == alice
+    again = auth.renew_session(old)  # an answer under way put the old cookie back
+    assert again is None or auth.get_session_user(again) == alice
+
+
+def test_every_secret_of_a_session_means_it(auth, alice, log_in, clock):
+    old, other = log_in(), log_in()
+    clock.advance(hours=12)
+    new = auth.renew_session(old)
+    auth.end_sessions(alice.id, actor=acting(alice), keep=new)
+    assert auth.get_session_user(other) is None
+    assert auth.get_session_user(new) == alice
+    assert [each.is_current for each in auth.list_sessions(alice.id, session_token=old)] == [True]
+    auth.logout(old, actor=acting(alice))
+    assert auth.get_session_user(new) is None
+
+
+@pytest.mark.parametrize("what", ["disable", "password", "role"])
+def test_what_ends_a_session_ends_its_next_secret_too(auth, container, alice, admin, log_in, clock, what):
+    old = log_in()
+    clock.advance(hours=12)
+    new = auth.renew_session(old)
+    people = container.get_user_service()
+    if what == "disable":
+        people.set_disabled(alice.id, True, actor=acting(admin))
+    elif what == "password":
+        auth.change_password(alice.id, PASSWORD, NEW, actor=acting(alice))
+    else:
+        auth.create_admin(alice.email, "Alice")
+    assert auth.get_session_user(new) is None
+    assert auth.get_session_user(old) is None

@@ -72,6 +72,7 @@ class CurrentSession:
     user: User
     proved_at: datetime | None
     has_factor: bool
+    is_due: bool = False  # for another secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,10 @@ class DbAuthSession(Base):
     proved_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when the person last proved who it is
     address: Mapped[str] = mapped_column(String(64), default="")
     user_agent: Mapped[str] = mapped_column(String(300), default="")
+    next_hash: Mapped[str | None] = mapped_column(String(64), index=True)  # given to the browser, not shown by it yet
+    next_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    previous_hash: Mapped[str | None] = mapped_column(String(64), index=True)  # whoever still shows it has a copy
+    secret_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when token_hash took its place
 
 
 class DbOneTimeLink(Base):

@@ -92,6 +92,15 @@ class Accounts(BaseService):
         """Tell the owner what happened to the account's security; in the caller's transaction. ``key``: once each."""
         self._billing.notices.tell(user_id, kind, key or self.new_id("key"), title, body, url="/account/security")
 
+    def session_reused(self, user_id: str) -> None:
+        """Record that a session's old secret came again, and tell the owner; in the caller's transaction."""
+        self.log("auth.session_reuse", user_id, SYSTEM)
+        self.tell_security(
+            user_id, "session_reuse", "A session was ended: it was in use twice",
+            "Somebody may have copied what a browser of yours was logged in with. If you know of nothing, change your "
+            "password.",
+        )  # fmt: skip
+
     def mail_to(self, user_id: str, address: str, title: str, body: str) -> None:
         """Mail something about an account to another address than its own; in the caller's transaction."""
         self._billing.notices.mail_to(user_id, address, title, body)

@@ -72,9 +72,14 @@ class AuthService(BaseService):
         self._billing = billing
         self._passwords = Passwords(memory_kib=memory_kib, time_cost=time_cost)
         self._limits = RateLimiter(core)
-        self._sessions = Sessions(core, days=session_days, idle_days=min(idle_days, session_days))
-        self._links = OneTimeLinks(core)
         self._accounts = Accounts(core, billing)
+        self._sessions = Sessions(
+            core,
+            days=session_days,
+            idle_days=min(idle_days, session_days),
+            on_reuse=self._accounts.session_reused,
+        )
+        self._links = OneTimeLinks(core)
         self.rules = SignupRules(core, billing.settings)
         accounts, sessions = self._accounts, self._sessions
         self.factors, self.pending, self.proofs, self.passkeys = make_factor_parts(
@@ -193,6 +198,10 @@ class AuthService(BaseService):
         """Whose session it is; None once it was ended, has expired, or the account is disabled. One query."""
         found = self._sessions.find(session_token)
         return found.user if found else None
+
+    def renew_session(self, session_token: str) -> str | None:
+        """Another secret for an open session's browser to show from now on, or None; the end date stays."""
+        return self._sessions.renew(session_token)
 
     def logout(self, session_token: str, *, actor: Actor = SYSTEM) -> None:
         """End a session. One that has ended already is no error."""

@@ -38,7 +38,7 @@ from zentry_web.services.ledger import USER_ACCOUNTS, account_id
 from zentry_web.services.rate_limit import RateLimiter, limit_of
 
 # What lets somebody in, or says nothing about the person.
-SECRETS = frozenset({"password_hash", "token_hash", "body_hash", "salt", "version"})
+SECRETS = frozenset({"password_hash", "token_hash", "next_hash", "previous_hash", "body_hash", "salt", "version"})
 AT_A_TIME = 1000
 README = """Everything this Zentry keeps about you. Times are UTC; amounts are micro-credits (1 000 000 are one credit).
 Secrets (your password, tokens, keys of second factors) are kept as hashes or encrypted, and are not in here.

@@ -1,12 +1,12 @@
 """Signed-in browsers: rows whose secret is known to the cookie only. Ending a row ends the session at once."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import cast
 
 import structlog
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, exists, false, func, or_, select, update
 from sqlalchemy.exc import OperationalError
 
 from zentry_web.domain.device import device_name
@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 TOUCH_EVERY = timedelta(minutes=5)  # a read-only page writes 'last seen' at most this often
 KEEP_ENDED = timedelta(days=30)
+RENEW_EVERY = timedelta(hours=12)
+RENEW_AGAIN = timedelta(minutes=1)  # of pages that are opened at once, one brings the new secret
+PREVIOUS_LASTS = timedelta(minutes=2)  # for what was under way when the new secret arrived
 MOST_SHOWN = 100
 
 
@@ -32,12 +35,20 @@ def public_id(token_hash: str) -> str:
 
 
 class Sessions(BaseService):
-    """Opens, finds, rotates and ends sessions: after ``days`` always, after ``idle_days`` when unused."""
+    """Opens, finds, renews and ends sessions: after ``days`` always, after ``idle_days`` when unused.
+
+    A session's secret is renewed twice a day. The new one counts from the moment the browser first shows it, so an
+    answer that got lost shuts nobody out. Who shows the old one later has a copy, or was copied: the session ends.
+    """
 
     name = "sessions"
 
-    def __init__(self, core: Core, *, days: int, idle_days: int) -> None:
+    def __init__(
+        self, core: Core, *, days: int, idle_days: int, on_reuse: Callable[[str], None] = lambda user_id: None
+    ) -> None:
+        """``on_reuse`` is told whose session it was that ended because an old secret came again."""
         super().__init__(core)
+        self._on_reuse = on_reuse
         self._lifetime = timedelta(days=days)
         self._idle = timedelta(days=idle_days)
 
@@ -71,9 +82,39 @@ class Sessions(BaseService):
         if found is None:
             return None
         row, user, has_factor = found
-        if self.now() - row.last_seen_at >= TOUCH_EVERY:
+        shown, now = secret_hash(secret), self.now()
+        secret_at = row.secret_at or row.created_at
+        is_previous = shown == row.previous_hash
+        if is_previous and now - secret_at > PREVIOUS_LASTS:
+            self._end_reused(row)
+            return None
+        if shown == row.next_hash:
+            self._promote(row)
+            secret_at = now
+        elif now - row.last_seen_at >= TOUCH_EVERY:
             self._touch(row.token_hash)
-        return CurrentSession(to_user(user), row.proved_at, has_factor)
+        is_due = is_previous or now - secret_at >= RENEW_EVERY
+        return CurrentSession(to_user(user), row.proved_at, has_factor, is_due)
+
+    def renew(self, secret: str) -> str | None:
+        """Another secret for the browser that holds this one; this one works until the other is first shown.
+
+        None when the session is not open, or another answer brought one a moment ago.
+        """
+        now, fresh = self.now(), new_secret()
+        shown = secret_hash(secret)
+        with self.transaction() as session:
+            given = session.execute(
+                update(DbAuthSession)
+                .where(
+                    or_(DbAuthSession.token_hash == shown, DbAuthSession.previous_hash == shown),
+                    DbAuthSession.ended_at.is_(None),
+                    or_(DbAuthSession.next_at.is_(None), DbAuthSession.next_at <= now - RENEW_AGAIN),
+                )
+                .values(next_hash=secret_hash(fresh), next_at=now)
+                .execution_options(synchronize_session=False)
+            )
+        return fresh if cast(CursorResult[tuple[()]], given).rowcount == 1 else None
 
     def rotate(self, secret: str, actor: Actor) -> SignedIn | None:
         """End this session and open another with its end date; None if it is not open. In the caller's transaction."""
@@ -89,7 +130,7 @@ class Sessions(BaseService):
         with self.transaction() as session:
             session.execute(
                 update(DbAuthSession)
-                .where(DbAuthSession.token_hash == secret_hash(secret), DbAuthSession.ended_at.is_(None))
+                .where(_shows([secret]), DbAuthSession.ended_at.is_(None))
                 .values(proved_at=self.now())
                 .execution_options(synchronize_session=False)
             )
@@ -105,7 +146,7 @@ class Sessions(BaseService):
     def list_open(self, user_id: str, *, current: str | None = None) -> list[OpenSession]:
         """The sessions of an account that still let somebody in, the one used last first; ``current`` is marked."""
         now = self.now()
-        here = secret_hash(current) if current else ""
+        here = secret_hash(current) if current else "none"
         query = (
             select(DbAuthSession)
             .where(
@@ -126,7 +167,7 @@ class Sessions(BaseService):
                     created_at=row.created_at,
                     last_seen_at=row.last_seen_at,
                     expires_at=min(row.expires_at, row.last_seen_at + self._idle),
-                    is_current=row.token_hash == here,
+                    is_current=here in (row.token_hash, row.next_hash, row.previous_hash),
                 )
                 for row in session.scalars(query)
             ]
@@ -152,7 +193,7 @@ class Sessions(BaseService):
 
     def end(self, some: Iterable[str]) -> int:
         """End the sessions with these secrets; returns how many were open."""
-        return self._end(DbAuthSession.token_hash.in_([secret_hash(secret) for secret in some]))
+        return self._end(_shows(some))
 
     def end_all(self, user_id: str, *, keep: str | None = None) -> int:
         """End all sessions of an account, except the one with the secret ``keep``; returns how many were open.
@@ -165,7 +206,7 @@ class Sessions(BaseService):
         condition = DbAuthSession.user_id == user_id
         tokens = and_(DbApiToken.user_id == user_id, DbApiToken.ended_at.is_(None))
         if keep is not None:
-            condition = and_(condition, DbAuthSession.token_hash != secret_hash(keep))
+            condition = and_(condition, func.coalesce(_shows([keep]), false()).is_(false()))
             tokens = and_(tokens, DbApiToken.kind != TokenKind.PERSONAL)
         with self.transaction() as session:
             session.execute(
@@ -200,7 +241,7 @@ class Sessions(BaseService):
                 select(DbAuthSession, DbUser, has_factor)
                 .join(DbUser, DbUser.id == DbAuthSession.user_id)
                 .where(
-                    DbAuthSession.token_hash == secret_hash(secret),
+                    _shows([secret]),
                     DbAuthSession.ended_at.is_(None),
                     DbAuthSession.expires_at > now,
                     DbAuthSession.last_seen_at > now - self._idle,
@@ -219,6 +260,25 @@ class Sessions(BaseService):
             )
             return cast(CursorResult[tuple[()]], ended).rowcount
 
+    def _promote(self, row: DbAuthSession) -> None:
+        """The browser has the new secret: from now on it is the one, and the old one is remembered."""
+        now, old, new = self.now(), row.token_hash, row.next_hash
+        try:
+            with self.transaction() as session:
+                session.execute(
+                    update(DbAuthSession)
+                    .where(DbAuthSession.token_hash == old, DbAuthSession.next_hash == new)
+                    .values(token_hash=new, previous_hash=old, next_hash=None, secret_at=now, last_seen_at=now)
+                    .execution_options(synchronize_session=False)
+                )
+        except OperationalError:  # the database is busy: the next request does it
+            log.warning("session_not_renewed")
+
+    def _end_reused(self, row: DbAuthSession) -> None:
+        with self.transaction():
+            if self._end(DbAuthSession.token_hash == row.token_hash):
+                self._on_reuse(row.user_id)
+
     def _touch(self, token_hash: str) -> None:
         try:
             with self.transaction() as session:
@@ -230,3 +290,13 @@ class Sessions(BaseService):
                 )
         except OperationalError:  # the database is busy: a page must not fail for this
             log.warning("session_not_touched")
+
+
+def _shows(secrets: Iterable[str]) -> ColumnElement[bool]:
+    """The sessions that one of these secrets belongs to: the one in force, the one before, or the one to come."""
+    hashes = [secret_hash(secret) for secret in secrets]
+    return or_(
+        DbAuthSession.token_hash.in_(hashes),
+        DbAuthSession.next_hash.in_(hashes),
+        DbAuthSession.previous_hash.in_(hashes),
+    )

@@ -51,7 +51,7 @@ UNTOLD = ("vm.answered", "user.view_page", "user.view_end")  # in the overview: 
 SIGN_INS = (
     *("auth.login", "auth.logout", "auth.password_change", "auth.password_reset", "auth.link_redeemed"),
     *("auth.factor", "auth.factor_add", "auth.factor_remove", "auth.factor_reset", "auth.codes_new", "auth.code_used"),
-    *("auth.proof", "auth.oidc_link", "auth.oidc_unlink", "auth.email_change"),
+    *("auth.proof", "auth.session_reuse", "auth.oidc_link", "auth.oidc_unlink", "auth.email_change"),
 )
 
 

@@ -29,6 +29,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "auth.email_change_ask": ("send", "Asked for another e-mail address"),
     "auth.email_change_off": ("x", "Called the change of the e-mail address off"),
     "auth.email_change": ("edit", "Changed the e-mail address, with both mailboxes' word"),
+    "auth.session_reuse": ("alert-triangle", "A session was in use twice and has ended"),
     "auth.oidc_link": ("link", "Linked another service to log in with"),
     "auth.oidc_unlink": ("plug-off", "Unlinked a service to log in with"),
     "auth.proof": ("fingerprint", "Confirmed who it is"),

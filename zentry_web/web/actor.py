@@ -8,17 +8,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from flask import Flask, current_app, g, request, session, url_for
+from flask import Flask, Response, current_app, g, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 
 from zentry_web.domain.user import AccountView, Actor, CurrentSession, Role, SignedIn, User
 from zentry_web.services.errors import AuthenticationRequiredError, NotFoundError, PermissionDeniedError
-from zentry_web.web.htmx import go_to, wants_json
+from zentry_web.web.htmx import go_to, is_htmx, wants_json
 from zentry_web.web.request_id import request_id
 from zentry_web.web.services import services
 
 ANONYMOUS = "anonymous"
+LOGIN = "_user_id"  # where Flask-Login keeps what get_id gave it
 VIEW = "view"  # in the cookie: which look at somebody's pages is under way
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -33,6 +34,7 @@ class WebUser(UserMixin):
         self.session_token = session_token
         self.proved_at = None if view else found.proved_at
         self.has_factor = found.has_factor
+        self.is_due = found.is_due  # for another secret
 
     def get_id(self) -> str:
         """What Flask-Login keeps in the cookie: the session's secret, never the user's id."""
@@ -173,9 +175,22 @@ def require_admin_page() -> ResponseReturnValue | None:
     return None
 
 
+def renew_session(response: Response) -> Response:
+    """Twice a day, put another secret into the cookie, with a page that is opened; not while somebody only looks."""
+    user = known_user()
+    is_page = request.method == "GET" and response.status_code == 200 and response.mimetype == "text/html"
+    if user is None or not user.is_due or not is_page or is_htmx() or VIEW in session:
+        return response
+    fresh = services().get_auth_service().renew_session(user.session_token)
+    if fresh is not None and session.get(LOGIN) == user.session_token:
+        session[LOGIN] = fresh
+    return response
+
+
 def init_login(app: Flask) -> None:
     """Set up Flask-Login: the cookie's own signature and the token in it are the protection."""
     manager = LoginManager(app)
     manager.session_protection = None  # a phone changes its address; the token is what counts
     manager.user_loader(load_user)
     app.before_request(require_login)
+    app.after_request(renew_session)

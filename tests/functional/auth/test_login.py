@@ -80,3 +80,22 @@ def test_logging_out_ends_the_session_everywhere(web, as_alice):
 
 def test_somebody_signed_in_need_not_log_in(as_alice):
     assert as_alice.get("/login?next=/credits").headers["Location"] == "/credits"
+
+
+def test_twice_a_day_an_opened_page_brings_another_secret(web, as_alice, clock):
+    def secret(browser=as_alice):
+        with browser.client.session_transaction() as session:
+            return session["_user_id"]
+
+    first, copy = secret(), Browser(web)
+    copy.client.set_cookie("zentry_session", as_alice.client.get_cookie("zentry_session").value, domain="localhost")
+    clock.advance(hours=12)
+    as_alice.get("/overview", htmx=True)
+    as_alice.post("/projects/new", {})
+    assert secret() == first, "only a page that is opened does"
+    assert as_alice.get("/overview").status_code == 200
+    assert secret() != first
+    assert as_alice.get("/overview").status_code == 200
+    clock.advance(minutes=3)
+    assert copy.get("/overview").status_code == 303, "a copy of the old cookie is found out"
+    assert as_alice.get("/overview").status_code == 303

@@ -1,6 +1,6 @@
 """The links by which an account's old and new address agree to a change. Opening one does nothing: a button does."""
 
-from flask import redirect, render_template, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.auth.routes import blueprint
@@ -13,27 +13,22 @@ from zentry_web.web.services import services
 GONE = "This link has been used, is too old, or the change was called off."
 
 
-@blueprint.get("/email/<token>")
+@blueprint.route("/email/<token>", methods=["GET", "POST"])
 @public
 def email_link(token: str) -> ResponseReturnValue:
-    """What is to be agreed to. Mail programs open links by themselves, so nothing happens yet."""
-    link = services().get_auth_service().email_change.peek(token)
+    """What is to be agreed to; a POST agrees. Mail programs open links by themselves, so looking does nothing."""
+    changes = services().get_auth_service().email_change
+    if request.method == "POST":
+        user = changes.confirm(token, actor=current_actor(), session_token=session_token())
+        if user is None:
+            success("Thank you. The address changes when the other mailbox has agreed too.")
+        else:
+            success("The address is changed. Log in with the new one from now on; all other sessions have ended.")
+        return _on()
+    link = changes.peek(token)
     if link is None:
         raise NotFoundError(GONE)
     return secret_page(render_template("auth/email.html", link=link, token=token))
-
-
-@blueprint.post("/email/<token>")
-@public
-def confirm_email(token: str) -> ResponseReturnValue:
-    """This address agrees."""
-    changes = services().get_auth_service().email_change
-    user = changes.confirm(token, actor=current_actor(), session_token=session_token())
-    if user is None:
-        success("Thank you. The address changes when the other mailbox has agreed too.")
-    else:
-        success("The address is changed. Log in with the new one from now on; all other sessions have ended.")
-    return _on()
 
 
 @blueprint.post("/email/<token>/cancel")
