@@ -192,6 +192,7 @@ SIGHTS = (
     Sight("project-delete", "owner", "/projects/{empty_project}/delete"),
     Sight("project-delete-full", "owner", "/projects/{project}/delete"),
     Sight("bin", "owner", "/bin"),
+    Sight("project-ownership", "owner", "/projects/{project}/ownership"),
     Sight("vms", "owner", "/vms"),
     Sight("vms-menu", "owner", "/vms", partial(_open_menu, "Actions for")),
     Sight("vms-nothing-found", "owner", "/vms?q=nothing-is-called-this"),

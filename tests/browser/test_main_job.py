@@ -15,6 +15,7 @@ from tests.libvirt_fixture import SshKey, image_dir, libvirt_uri, make_ssh_key
 from zentry_web.adapters.compute.libvirt import LibvirtCompute
 from zentry_web.domain.money import cost, format_credits
 from zentry_web.domain.usage import UsageState
+from zentry_web.domain.user import SYSTEM
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(420)]
 
@@ -226,9 +227,11 @@ def check_the_bill(product: Product, page: Page, vm_id: str) -> None:
 def check_the_record(product: Product, page: Page, vm_id: str) -> None:
     """Each action: who, when, from where, and how it ended."""
     page.goto("/overview")
+    binned = product.container.get_vm_service().bin
+    wait_until(lambda: binned.get_binned(vm_id, actor=SYSTEM).is_off, 60, "the machine to be off, in the bin")
     events = product.container.get_user_service().search_audit(resource_id=vm_id)
     ended = {event.action: event for event in events if event.operation_id and event.ended}
-    for action in ("vm.create", "vm.stop", "vm.start", "vm.reboot", "vm.force_off", "vm.delete"):
+    for action in ("vm.create", "vm.stop", "vm.start", "vm.reboot", "vm.force_off", "vm.bin"):
         assert action in ended, f"{action} has no ending"
         event = ended[action]
         assert event.ended == "succeeded", (action, event.ended, event.error)

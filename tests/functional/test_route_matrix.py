@@ -77,6 +77,11 @@ RULES = {
     "bin.restore_project": (OWNER, "GET POST"),
     "bin.purge_project": (OWNER, "GET POST"),
     "projects.protect": (OWNER, "POST"),
+    "projects.ownership": (OWNER, "GET"),
+    "projects.offer_ownership": (OWNER, "POST"),
+    "projects.withdraw_ownership": (OWNER, "POST"),
+    "projects.accept_ownership": (OWNER, "POST"),
+    "projects.decline_ownership": (OWNER, "POST"),
     "vms.protect": (OWNER, "POST"),
     "projects.members": (OWNER, "GET"),
     "projects.invite": (OWNER, "GET POST"),
@@ -376,6 +381,11 @@ OF_A_PROJECT = {
     "bin.restore_project": ("owner", 200, 400),
     "bin.purge_project": ("owner", 200, 400),
     "projects.protect": ("owner", None, 303),
+    "projects.ownership": ("owner", 200, None),
+    "projects.offer_ownership": ("owner", None, 404),
+    "projects.withdraw_ownership": ("owner", None, 303),
+    "projects.accept_ownership": ("viewer", None, 404),  # there is no offer
+    "projects.decline_ownership": ("viewer", None, 404),
     "vms.protect": ("member", None, 303),
 }
 # What the table above cannot say: an owner does not leave, nor does one who was never in.

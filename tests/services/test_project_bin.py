@@ -27,7 +27,7 @@ WEEK = timedelta(days=7)
 
 @pytest.fixture
 def cloud(cloud):
-    cloud.vms.bin.keeps_for = WEEK
+    cloud.keep_deleted(7)
     return cloud
 
 
@@ -251,7 +251,7 @@ def test_an_accounts_end_takes_the_bin_along(cloud, container, alice, project, f
 
 
 def test_without_a_bin_it_is_gone_at_once(cloud, alice, project, fleet):
-    cloud.vms.bin.keeps_for = timedelta(0)
+    cloud.keep_deleted(0)
     cloud.projects.delete_project(project.id, actor=acting(alice))
     assert [one.kind for one in cloud.operations(fleet[0])][-1] == OperationKind.DELETE
     cloud.live(30)

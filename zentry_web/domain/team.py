@@ -53,6 +53,24 @@ class InvitationView:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A project offered to one of its members, with what taking it over costs. Amounts are micro-credits."""
+
+    project_id: str
+    project_name: str
+    owner_name: str
+    user_id: str
+    user_name: str
+    expires_at: datetime
+    vms: int
+    running: int
+    rate_micro_per_hour: int
+    needed_micro: int  # holds of what runs, and disks of what does not
+    available_micro: int | None  # of the one it is offered to, who alone is told
+    is_mine: bool  # offered to the one who looks
+
+
 def parse_role(value: object) -> ProjectRole:
     """A role as a form sends it. Raises ValueError."""
     try:

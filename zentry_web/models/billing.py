@@ -153,7 +153,7 @@ class DbCharge(Base):
 
 
 class DbUsageMonth(Base):
-    """What one VM used in one state, month and project: the sums of its charges, kept so that pages need not add up."""
+    """What one VM used in one state, month, project and wallet: sums of its charges, kept for pages."""
 
     __tablename__ = "usage_month"
 
@@ -161,7 +161,7 @@ class DbUsageMonth(Base):
     month: Mapped[str] = mapped_column(String(7), primary_key=True)  # '2026-11', in the interval's time zone
     state: Mapped[str] = mapped_column(String(10), primary_key=True)
     project_id: Mapped[str] = mapped_column(String(40), primary_key=True)  # in which it was then
-    owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"))
+    owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"), primary_key=True)  # who paid
     seconds: Mapped[int] = mapped_column(BigInteger)  # used; the seconds of minimum lines are not in it
     amount: Mapped[int] = mapped_column(BigInteger)  # micro-credits, minimum lines included
 

@@ -117,6 +117,12 @@ def find_vm_owners(session: Session, vm_ids: Collection[str]) -> dict[str, str]:
     return {row.id: row.owner_id for row in session.execute(query)}
 
 
+def require_payer(vm: DbVM, owner_id: str) -> None:
+    """After locking ``owner_id``'s wallet and the VM: that it is still theirs. Raises ConflictError."""
+    if vm.owner_id != owner_id:
+        raise ConflictError("The project was handed over at this moment. Please try again.")
+
+
 def as_role(actor: Actor, role: str | None) -> ProjectRole | None:
     """As what ``actor`` acts in a project in which they have ``role``: Zentry's admins act as owners."""
     if actor.is_admin:

@@ -1,6 +1,6 @@
 """BillingService: credits, holds, usage and what it costs. Amounts are micro-credits, times aware UTC."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -37,6 +37,7 @@ from zentry_web.services.books import Books
 from zentry_web.services.budgets import Budgets
 from zentry_web.services.by_hand import ByHand, ByHandPosting, check_request
 from zentry_web.services.errors import NotFoundError
+from zentry_web.services.handover import Handover
 from zentry_web.services.landing import Landing
 from zentry_web.services.notices import MailSettings, Notices
 from zentry_web.services.payment_desk import PaymentDesk
@@ -83,6 +84,7 @@ class BillingService(BillingRuns):
         self.payments = Payments(core, self.notices, provider, credit_price)
         self.by_hand = ByHandPosting(core)
         self.resizes = Resizes(core, window=self._window)
+        self.handover = Handover(core, window=self._window)
         self.budgets = Budgets(core, self.notices, window=self._window)
         self.books = Books(core, self.by_hand, self.notices, self.statements, self.landing.policy, self.settings)
         self.auto_top_ups = AutoTopUps(core, self.notices, self.payments)
@@ -97,6 +99,11 @@ class BillingService(BillingRuns):
         """
         with self.transaction() as session:
             ledger.lock_accounts(session, [owner_id])
+
+    def lock_wallets(self, owner_ids: Collection[str]) -> None:
+        """Lock several wallets, in the one order in which everybody does. Raises NotFoundError."""
+        with self.transaction() as session:
+            ledger.lock_accounts(session, sorted(set(owner_ids)))
 
     def open_accounts(self, user_id: str) -> None:
         """A new person's empty wallet and held account, in the caller's transaction."""

@@ -104,7 +104,8 @@ class Invitations(MailQueue):
         """Withdraw an open invitation. Raises NotFoundError, PermissionDeniedError."""
         with self.transaction() as session:
             project = require_member(session, actor, project_id, ProjectAction.MEMBERS)
-            if not self._end(session, "revoked", DbProjectInvitation.id == invitation_id, project_id=project_id):
+            which = DbProjectInvitation.id == invitation_id, DbProjectInvitation.role != ProjectRole.OWNER
+            if not self._end(session, "revoked", *which, project_id=project_id):
                 raise NotFoundError("There is no such invitation.")
             self._log("member.invite_off", project, invitation_id, actor, {})
 
@@ -244,7 +245,8 @@ class Invitations(MailQueue):
         )
 
     def _open(self) -> Select[DbProjectInvitation]:
-        return select(DbProjectInvitation).where(self._is_open())
+        """Invitations, but no offer of ownership: those are services/ownership.py's."""
+        return select(DbProjectInvitation).where(self._is_open(), DbProjectInvitation.role != ProjectRole.OWNER)
 
     def _is_open(self) -> ColumnElement[bool]:
         return DbProjectInvitation.ended_at.is_(None) & (DbProjectInvitation.expires_at > self.now())

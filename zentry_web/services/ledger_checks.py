@@ -141,11 +141,12 @@ _L13 = (
        LEFT JOIN entry e ON e.transfer_id = t.id AND e.account_id = 'acc_revenue'
        WHERE (t.kind = 'usage' OR c.total IS NOT NULL) AND COALESCE(c.total, -1) <> COALESCE(e.amount, -1)""",
     """SELECT 'monthly sums of ' || vm_id || ' differ from its charges' FROM (
-         SELECT vm_id, state, project_id, amount, seconds FROM usage_month
+         SELECT vm_id, state, project_id, owner_id, amount, seconds FROM usage_month
          UNION ALL
-         SELECT i.vm_id, i.state, i.project_id, -c.amount, CASE WHEN c.kind = 'usage' THEN -c.seconds ELSE 0 END
+         SELECT i.vm_id, i.state, i.project_id, i.owner_id, -c.amount,
+                CASE WHEN c.kind = 'usage' THEN -c.seconds ELSE 0 END
          FROM charge c JOIN usage_interval i ON i.id = c.interval_id) both_sides
-       GROUP BY vm_id, state, project_id HAVING SUM(amount) <> 0 OR SUM(seconds) <> 0""",
+       GROUP BY vm_id, state, project_id, owner_id HAVING SUM(amount) <> 0 OR SUM(seconds) <> 0""",
 )
 # Statements of one account follow one another, and together have every charge and credit that the last one knows.
 _STATEMENTS = (

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from zentry_web.domain.bin import BinnedProject, BinnedVM, GoingProject
 from zentry_web.domain.budget import BudgetStatus
-from zentry_web.domain.project import MAX_PROJECTS, Project, ProjectAction, ProjectRole
+from zentry_web.domain.project import Project, ProjectAction, ProjectRole
+from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import VMState
 from zentry_web.models import DbProject, DbProjectMember, DbQuota, DbUser, DbVM
@@ -94,12 +95,13 @@ class ProjectBin(BaseService):
                 raise ConflictError(f"Protected from deletion: {', '.join(names[:10])}. Switch that off first.")
             self._log("project.delete", project, actor)
             now = self.now()
+            kept = self.keeps_for
             for vm in vms:
-                self._vms.bin.delete_with_project(session, vm, actor)
+                self._vms.bin.delete_with_project(session, vm, actor, kept)
             project.deleted_at, project.deleted_by = now, actor.id
-            project.purge_at = now + self.keeps_for if self.keeps_for else None
+            project.purge_at = now + kept if kept else None
             self._invitations.end_all(project_id)
-            if not self.keeps_for:
+            if not kept:
                 _forget(session, project_id)
             self._core.checkpoint("bin.project_deleted")
 
@@ -149,7 +151,8 @@ class ProjectBin(BaseService):
             if any(vm.state != VMState.BINNED for vm in vms):
                 raise ConflictError("Not all of its machines are off yet. Try again in a moment.")
             self._vms.payer.require_able(session, actor, project.owner_id)
-            require_place(session, project.owner_id, name)
+            most = self._billing.settings.number(SettingKey.MAX_PROJECTS)
+            require_place(session, project.owner_id, name, most)
             project.name, project.name_key = name, name_key(name)
             project.deleted_at = project.deleted_by = project.purge_at = None
             session.flush()
@@ -251,11 +254,11 @@ def _count(session: Session, *which: object) -> int:
     return session.scalar(query) or 0
 
 
-def require_place(session: Session, owner_id: str, name: str) -> None:
+def require_place(session: Session, owner_id: str, name: str, most: int) -> None:
     """Refuse another project of that name for this owner, and one too many. Raises ValidationError, ConflictError."""
     mine = DbProject.owner_id == owner_id, DbProject.deleted_at.is_(None)
-    if (session.scalar(select(func.count()).select_from(DbProject).where(*mine)) or 0) >= MAX_PROJECTS:
-        raise ConflictError(f"An account can have at most {MAX_PROJECTS} projects.")
+    if (session.scalar(select(func.count()).select_from(DbProject).where(*mine)) or 0) >= most:
+        raise ConflictError(f"An account can have at most {most} projects.")
     refuse_taken(session, owner_id, name)
 
 

@@ -24,6 +24,7 @@ from zentry_web.services.errors import ConflictError
 from zentry_web.services.invitations import Invitations
 from zentry_web.services.members import Members
 from zentry_web.services.notices import MailSettings
+from zentry_web.services.ownership import Ownership
 from zentry_web.services.project_bin import ProjectBin
 from zentry_web.services.project_rows import as_project, name_key, refuse_taken, take_name
 from zentry_web.services.project_settings import ProjectSettings
@@ -45,6 +46,7 @@ class ProjectService(BaseService):
         self.invitations = Invitations(core, billing.notices, mail, settings=billing.settings)
         self.settings = ProjectSettings(core, billing)
         self.bin = ProjectBin(core, billing, vms, self.invitations)
+        self.ownership = Ownership(core, billing, vms)
 
     # -- changes --------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ UNSETTLED = text("NOT usage_interval.settled")
 
 # A month's sums grow by what is charged.
 _ADD_TO_MONTH = (
-    "ON CONFLICT (vm_id, month, state, project_id) DO UPDATE SET "
+    "ON CONFLICT (vm_id, month, state, project_id, owner_id) DO UPDATE SET "
     "seconds = usage_month.seconds + excluded.seconds, amount = usage_month.amount + excluded.amount"
 )
 
@@ -251,15 +251,21 @@ def _charge_row(interval: Interval, line: ChargeLine, transfer_id: str) -> dict[
 
 def _add_to_month(months: dict[tuple[str, ...], dict[str, Any]], interval: Interval, line: ChargeLine) -> None:
     """Count a line to the month in which it begins."""
-    key = (interval.vm_id, local_month(line.start, interval.zone), interval.state, interval.project_id)
+    key = (
+        interval.vm_id,
+        local_month(line.start, interval.zone),
+        interval.state,
+        interval.project_id,
+        interval.owner_id,
+    )
     row = months.setdefault(
         key,
         {
             "vm_id": key[0],
             "month": key[1],
             "state": key[2],
-            "owner_id": interval.owner_id,
             "project_id": key[3],
+            "owner_id": key[4],
             "seconds": 0,
             "amount": 0,
         },

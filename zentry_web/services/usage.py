@@ -105,6 +105,15 @@ class UsageRecorder:
             self._note_change(current.interval.project_id)
         self.release_hold(vm_id)
 
+    def cut(self, vm_id: str, at: datetime, event_id: str) -> None:
+        """Close as ``close`` does, without what is missing of a minimum: the run goes on on another wallet."""
+        self._catch_up(vm_id, at)
+        current = self._find_open(vm_id)
+        if current:
+            end = current.interval.earliest_end(at)
+            self._close(current, end, event_id, charge_minimum=False, keep_hold=False)
+        self.release_hold(vm_id)
+
     def release_hold(self, vm_id: str) -> None:
         """Give a hold back to the wallet, unless a running interval is open on it."""
         hold = holds.find_hold(self._session, vm_id)

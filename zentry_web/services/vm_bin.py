@@ -31,7 +31,7 @@ from zentry_web.domain.vm import (
 )
 from zentry_web.models import DbOperation, DbProject, DbUser, DbVM
 from zentry_web.services import holds, ledger
-from zentry_web.services.access import require_open, require_self, require_vm
+from zentry_web.services.access import require_open, require_payer, require_self, require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.bin_queries import read_binned_vms
@@ -111,16 +111,16 @@ class VMBin(BaseService):
                 vm.purge_at, vm.disk_until = self.now() + kept, None
             return operation
 
-    def delete_with_project(self, session: Session, vm: DbVM, actor: Actor) -> None:
-        """Accept deleting a VM of a project that is deleted, in the caller's transaction, wallet and VM locked."""
+    def delete_with_project(self, session: Session, vm: DbVM, actor: Actor, kept: timedelta) -> None:
+        """Accept deleting a VM of a project that is deleted and kept for so long; in the caller's transaction."""
         now = self.now()
         if vm.state != VMState.DELETING:
-            keep = bool(self.keeps_for) and was_made(vm)
+            keep = bool(kept) and was_made(vm)
             kind = OperationKind.BIN if keep else OperationKind.DELETE
             _, event_id = self._ask(session, vm, kind, actor, _reason(vm, actor))
             self._billing.close_interval(vm.id, self.confirmed_end(), event_id=event_id)
             vm.credit_stopped_at = vm.disk_until = None
-            vm.purge_at, vm.binned_with_project = (now + self.keeps_for, True) if keep else (None, False)
+            vm.purge_at, vm.binned_with_project = (now + kept, True) if keep else (None, False)
         vm.deleted_at, vm.deleted_by = now, actor.id
 
     def confirmed_end(self) -> datetime:
@@ -271,15 +271,16 @@ class VMBin(BaseService):
         owner_id = require_vm(session, actor, vm_id, right, binned=binned).owner_id
         self._billing.lock_wallet(owner_id)
         vm = require_vm(session, actor, vm_id, right, lock=True, binned=binned)
-        if vm.owner_id != owner_id:
-            raise ConflictError("The project was handed over at this moment. Please try again.")
+        require_payer(vm, owner_id)
         return vm
 
     def _locked(self, session: Session, vm_id: str) -> DbVM:
         owner_id = session.scalars(select(DbVM.owner_id).where(DbVM.id == vm_id)).one()
         self._billing.lock_wallet(owner_id)
         query = select(DbVM).where(DbVM.id == vm_id).with_for_update()
-        return session.scalars(query.execution_options(populate_existing=True)).one()
+        vm = session.scalars(query.execution_options(populate_existing=True)).one()
+        require_payer(vm, owner_id)
+        return vm
 
     def _ask(self, session: Session, vm: DbVM, kind: OperationKind, actor: Actor, reason: str) -> tuple[Operation, str]:
         """Overtake what is under way; the operation and the event of its acceptance."""

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import OperationKind, OperationState, VMState
 from zentry_web.models import DbVM
-from zentry_web.services.access import require_vm
+from zentry_web.services.access import require_payer, require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.vm_operations import Claim, OperationQueue
@@ -38,6 +38,7 @@ class VMLanding(BaseService):
         with self.transaction() as session:
             self._billing.lock_wallet(owner_id)
             vm = require_vm(session, SYSTEM, vm_id, lock=True)
+            require_payer(vm, owner_id)
             # An archived project's machines wait for nothing: archiving it has seen to that.
             waits = vm.credit_stopped_at is not None and vm.state == VMState.STOPPED
             if not waits or not self._billing.landing.may_return(session, vm):
@@ -62,6 +63,7 @@ class VMLanding(BaseService):
         with self.transaction() as session:
             self._billing.lock_wallet(owner_id)
             vm = require_vm(session, SYSTEM, claim.vm_id, lock=True)
+            require_payer(vm, owner_id)
             if vm.state != VMState.STOPPING or not self._billing.keeps_running(vm.id, owner_id):
                 return False
             if not self._operations.finish(session, claim, OperationState.CANCELLED, "credits came in"):
@@ -90,6 +92,7 @@ class VMLanding(BaseService):
         with self.transaction() as session:
             self._billing.lock_wallet(owner_id)
             vm = require_vm(session, SYSTEM, vm_id, lock=True)
+            require_payer(vm, owner_id)
             over = vm.disk_until is not None and vm.disk_until <= self.now() and vm.state == VMState.STOPPED
             if not over or self._operations.find_open(session, vm.id):
                 return False

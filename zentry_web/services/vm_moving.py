@@ -11,7 +11,7 @@ from zentry_web.domain.quota import Amounts
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import MOVABLE, VMState
 from zentry_web.models import DbProject, DbVM
-from zentry_web.services.access import find_roles, require_member, require_open, require_vm
+from zentry_web.services.access import find_roles, require_member, require_open, require_payer, require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError
@@ -82,8 +82,7 @@ class VMMoving(BaseService):
             self._billing.move_interval(billed_vm(vm), self._confirmed_end(), event_id=event_id)
 
     def _check(self, session: Session, vm: DbVM, target: DbProject, owner_id: str) -> None:
-        if vm.owner_id != owner_id:
-            raise ConflictError("The project was handed over at this moment. Please try again.")
+        require_payer(vm, owner_id)
         if target.owner_id != owner_id:
             raise invalid({"project_id": "That project belongs to somebody else, whose credits would pay for it."})
         require_open(session, vm.project_id)

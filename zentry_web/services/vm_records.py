@@ -18,6 +18,7 @@ from zentry_web.domain.event import Outcome
 from zentry_web.domain.user import SYSTEM
 from zentry_web.domain.vm import OPEN_OPERATION_STATES, OperationKind, OperationState, VMState
 from zentry_web.models import DbImage, DbOperation, DbVM
+from zentry_web.services.access import require_payer
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.vm_catalogue import Catalogue
@@ -309,7 +310,9 @@ class VMRecords(BaseService):
         with self.transaction() as session:
             self._billing.lock_wallet(owner_id)
             query = select(DbVM).where(DbVM.id == vm_id).with_for_update()
-            yield session, session.scalars(query.execution_options(populate_existing=True)).one()
+            vm = session.scalars(query.execution_options(populate_existing=True)).one()
+            require_payer(vm, owner_id)
+            yield session, vm
 
     @contextmanager
     def _unchanged(self, known: KnownVM) -> Iterator[DbVM | None]:

@@ -12,7 +12,7 @@ from zentry_web.domain.resize import SizeChoice, choose
 from zentry_web.domain.user import Actor
 from zentry_web.domain.vm import ALLOWED_ACTIONS, VM, Operation, OperationKind, Size, VMState
 from zentry_web.models import DbImage, DbOperation, DbVM
-from zentry_web.services.access import require_open, require_vm
+from zentry_web.services.access import require_open, require_payer, require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, ValidationError
@@ -67,8 +67,10 @@ class VMResizing(BaseService):
         if idempotency_key is not None and not 0 < len(idempotency_key) <= _LONGEST_KEY:
             raise ValidationError("That request key is not usable.", details={"idempotency_key": "Not usable."})
         with self.transaction() as session:
-            self._billing.lock_wallet(require_vm(session, actor, vm_id, ProjectAction.RESIZE).owner_id)
+            owner_id = require_vm(session, actor, vm_id, ProjectAction.RESIZE).owner_id
+            self._billing.lock_wallet(owner_id)
             vm = require_vm(session, actor, vm_id, ProjectAction.RESIZE, lock=True)
+            require_payer(vm, owner_id)
             if idempotency_key and (made := _made_before(session, vm_id, idempotency_key, size_id)):
                 return as_operation(made)
             if OperationKind.RESIZE not in ALLOWED_ACTIONS[VMState(vm.state)]:

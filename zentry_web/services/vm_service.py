@@ -33,6 +33,7 @@ from zentry_web.services.access import (
     require_admin,
     require_member,
     require_open,
+    require_payer,
     require_self,
     require_vm,
 )
@@ -213,6 +214,7 @@ class VMService(BaseService):
         with self.transaction() as session:
             self._billing.lock_wallet(owner_id)
             vm = require_vm(session, SYSTEM, stop.vm_id, lock=True)
+            require_payer(vm, owner_id)
             if self._must_stop(session, vm, stop):
                 self._billing.landing.tell_stop(stop)
                 under_way = self.operations.find_open(session, vm.id)
@@ -307,8 +309,10 @@ class VMService(BaseService):
     def _request(self, kind: OperationKind, vm_id: str, actor: Actor) -> Operation:
         right = ProjectAction.OPERATE
         with self.transaction() as session:
-            self._billing.lock_wallet(require_vm(session, actor, vm_id, right).owner_id)
+            owner_id = require_vm(session, actor, vm_id, right).owner_id
+            self._billing.lock_wallet(owner_id)
             vm = require_vm(session, actor, vm_id, right, lock=True)
+            require_payer(vm, owner_id)
             state = VMState(vm.state)
             if kind not in ALLOWED_ACTIONS[state]:
                 raise ConflictError(f"{vm.name} is {state}: it cannot be {_VERBS[kind]} now.")

@@ -1,7 +1,5 @@
 """Deleting a project, and /bin/projects: how far it is, restoring, purging; delete protection on its pages."""
 
-from datetime import timedelta
-
 import pytest
 
 from tests.page import Page
@@ -12,7 +10,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def cloud(cloud):
-    cloud.vms.bin.keeps_for = timedelta(days=7)
+    cloud.keep_deleted(7)
     return cloud
 
 

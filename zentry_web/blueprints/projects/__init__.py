@@ -1,6 +1,6 @@
-"""projects: routes.py (the projects themselves), members.py, settings.py."""
+"""projects: routes.py (the projects themselves), members.py, ownership.py, settings.py."""
 
-from . import members, settings
+from . import members, ownership, settings
 from .routes import blueprint
 
-__all__ = ["blueprint", "members", "settings"]
+__all__ = ["blueprint", "members", "ownership", "settings"]
