@@ -141,6 +141,8 @@ RULES = {
     "admin.enable_user": (ADMIN, "POST"),
     "admin.password_link": (ADMIN, "POST"),
     "admin.view_as": (ADMIN, "GET POST"),
+    "admin.bulk": (ADMIN, "POST"),
+    "admin.run_bulk": (ADMIN, "POST"),
     "account.leave_view": (SIGNED_IN, "POST"),
     "admin.add_note": (ADMIN, "POST"),
     "admin.remove_note": (ADMIN, "POST"),

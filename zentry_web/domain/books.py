@@ -111,6 +111,22 @@ def needs_second(amount: int, given_lately: int, threshold: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """Grants to many people at once. Each has a key of its own; the second admin's rule looks at the sum of all."""
+
+    key: str
+    count: int
+    total_micro: int
+
+    def key_of(self, user_id: str) -> str:
+        """The idempotency key of one of its grants."""
+        return f"{BATCH_KEYS}{self.key}:{user_id}"
+
+
+BATCH_KEYS = "batch:"  # what the keys of grants in batches begin with
+
+
+@dataclass(frozen=True, slots=True)
 class Refundable:
     """A charge as far as refunds go: what was paid of it, and what has been given back."""
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .money import MICRO
-from .user import Role
+from .user import Role, User
 
 LOW_MICRO = MICRO  # an account that can use less than a credit is called low
 
@@ -46,3 +46,31 @@ class PeopleFilter:
 
     def __bool__(self) -> bool:
         return bool(self.search or self.role or self.state or self.mark)
+
+
+MOST_AT_ONCE = 500  # accounts that one bulk action takes
+
+
+class BulkAction(StrEnum):
+    """What can be done to many accounts at once."""
+
+    DISABLE = "disable"
+    ENABLE = "enable"
+    END_SESSIONS = "end_sessions"
+    GRANT = "grant"
+
+
+class BulkOutcome(StrEnum):
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    WAITS = "waits"  # for a second admin
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class BulkResult:
+    """What became of one account of a bulk action, and why."""
+
+    user: User
+    outcome: BulkOutcome
+    text: str = ""

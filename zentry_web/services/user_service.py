@@ -36,6 +36,7 @@ from zentry_web.services.project_rows import as_project
 from zentry_web.services.project_service import ProjectService
 from zentry_web.services.usage_reports import month_spend, spend_by_project
 from zentry_web.services.user_access import UserAccess
+from zentry_web.services.user_bulk import UserBulk
 from zentry_web.services.user_directory import UserDirectory
 from zentry_web.services.user_notes import UserNotes
 from zentry_web.services.user_views import UserViews
@@ -82,6 +83,7 @@ class UserService(BaseService):
         self.notes = UserNotes(core)
         self.access = UserAccess(core, auth, billing)
         self.views = UserViews(core)
+        self.bulk = UserBulk(core, self.access, self.directory, auth, billing)
 
     # -- accounts -------------------------------------------------------------------------------
 

@@ -46,6 +46,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "user.deletion_ask": ("trash", "Asked for the account to be deleted"),
     "user.deletion_off": ("user", "Kept the account after all"),
     "user.export": ("download", "Took a copy of all personal data"),
+    "user.bulk": ("users", "Changed many accounts at once"),
     "user.list_export": ("download", "Exported the list of users"),
     "user.erased": ("trash", "Erased an account's personal data"),
     "project.create": ("folders", "Created project {name}"),

@@ -1,12 +1,13 @@
 """admin: routes.py (overview, images, trail, health), people.py (accounts), person.py (one of them),
 prices.py (sizes), ledger.py, price_changes.py (new prices from a date on), payments.py, quotas.py, vouchers.py,
 approvals.py (and refunds), books.py (revenue, liability, write-offs), announcements.py (banners), settings.py,
-viewing.py (seeing the pages of others), vms.py (of all)."""
+viewing.py (seeing the pages of others), vms.py (of all), bulk.py (many accounts at once)."""
 
 from . import (
     announcements,
     approvals,
     books,
+    bulk,
     ledger,
     payments,
     people,
@@ -26,6 +27,7 @@ __all__ = [
     "approvals",
     "blueprint",
     "books",
+    "bulk",
     "ledger",
     "payments",
     "people",

@@ -17,6 +17,7 @@ from wtforms import (
 from wtforms.validators import AnyOf, InputRequired, Length, NumberRange, Optional
 
 from zentry_web.domain.announcement import MAX_LINK, MAX_LINK_TEXT, MAX_TEXT, Level
+from zentry_web.domain.directory import BulkAction
 from zentry_web.domain.user import LONGEST_NOTE, Role
 from zentry_web.domain.vm import Image, Size
 from zentry_web.domain.voucher import MAX_BATCH, MAX_NOTE, MAX_USES
@@ -40,6 +41,16 @@ class NoteForm(BaseForm):
 
 class RoleForm(BaseForm):
     role = HiddenField(validators=[AnyOf([Role.USER, Role.ADMIN], "There is no such role.")])
+
+
+class BulkForm(BaseForm):
+    action = HiddenField(validators=[AnyOf(list(BulkAction), "There is no such action.")])
+    key = HiddenField(validators=[Length(max=40)], filters=[without_nul])
+
+
+class BulkGrantForm(BulkForm):
+    amount = CreditsField("For each", validators=[InputRequired("Enter an amount.")])
+    description = StringField("Reason", validators=[InputRequired("Say why: it is written down."), Length(max=200)])
 
 
 class ViewForm(BaseForm):

@@ -10,7 +10,7 @@ from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from zentry_web.domain.billing import AccountKind, Transaction, TransferKind
-from zentry_web.domain.books import APPROVAL_TIME, Approval, ApprovalOutcome, needs_second
+from zentry_web.domain.books import APPROVAL_TIME, BATCH_KEYS, Approval, ApprovalOutcome, Batch, needs_second
 from zentry_web.domain.money import format_credits
 from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.user import SYSTEM, Actor, Role
@@ -47,10 +47,11 @@ class Approvals(BaseService):
         self._notices = notices
         self._settings = settings
 
-    def submit(self, asked: ByHand, key: str, *, actor: Actor) -> Transaction | Approval:
+    def submit(self, asked: ByHand, key: str, *, actor: Actor, batch: Batch | None = None) -> Transaction | Approval:
         """Post it, or, where it needs a second admin, keep it as a request and tell the other admins.
 
-        What the same admin moved the same way for the same person in the last 24 hours counts too. The same ``key``
+        What the same admin moved the same way for the same person in the last 24 hours counts too; of a ``batch``, all
+        that it and the admin's other batches of 24 hours give, whoever it is for. The same ``key``
         gives the same answer and one effect. Raises as posting does; what cannot be posted now is not asked for.
         Asking for a large amount raises ProofRequiredError, too.
         """
@@ -63,13 +64,13 @@ class Approvals(BaseService):
                     if made.body_hash != asked.body:
                         raise ConflictError("This request was made before with other contents.")
                     return self._get(session, made.id)
-                if actor.id != SYSTEM.id and self._needs_second(session, asked, actor):
+                if actor.id != SYSTEM.id and self._needs_second(session, asked, actor, batch):
                     require_recent_proof(actor, self.now())
                     needed = asked.amount if asked.kind == TransferKind.DEDUCTION else 0
                     ledger.require_funds(wallet, needed, "There are not enough credits in the wallet for that.")
                     if asked.kind == TransferKind.REFUND:
                         self._refunds.check(asked)
-                    return self._ask(session, asked, key, actor)
+                    return self._ask(session, asked, key, actor, batch)
             return self._post(asked, key, actor)
 
     def refund(
@@ -167,9 +168,34 @@ class Approvals(BaseService):
             return self._refunds.post(asked, key, actor=actor)
         return self._posting.post(asked, key, actor=actor)
 
-    def _needs_second(self, session: Session, asked: ByHand, actor: Actor) -> bool:
+    def _needs_second(self, session: Session, asked: ByHand, actor: Actor, batch: Batch | None) -> bool:
         threshold = self._settings.limit_for(SettingKey.APPROVAL_CREDITS, actor.id)
-        return needs_second(asked.amount, self._lately(session, asked, actor), threshold)
+        if needs_second(asked.amount, self._lately(session, asked, actor), threshold):
+            return True
+        if batch is None:
+            return False
+        # All of it counts before its first grant is posted; and what was posted under its key, for whoever comes again
+        # with the same key and other people.
+        others, own = self._in_batches(session, actor, batch)
+        return needs_second(max(batch.total_micro, own + asked.amount), others, threshold)
+
+    def _in_batches(self, session: Session, actor: Actor, batch: Batch) -> tuple[int, int]:
+        """What this admin has given in other batches lately, and in this one."""
+        is_own = TRANSFER.c.idempotency_key.startswith(batch.key_of(""), autoescape=True)
+        given = (
+            select(is_own, func.sum(ENTRY.c.amount))
+            .join(TRANSFER, TRANSFER.c.id == ENTRY.c.transfer_id)
+            .where(
+                TRANSFER.c.actor_id == actor.id,
+                text("transfer.actor_id <> 'system'"),  # as the partial index spells it
+                TRANSFER.c.at > self.now() - LATELY,
+                TRANSFER.c.idempotency_key.startswith(BATCH_KEYS),
+                ENTRY.c.amount > 0,
+            )
+            .group_by(is_own)
+        )
+        sums = {bool(own): int(amount) for own, amount in session.execute(given)}
+        return sums.get(False, 0), sums.get(True, 0)
 
     def _lately(self, session: Session, asked: ByHand, actor: Actor) -> int:
         """What this admin has moved that way for that person without a second one."""
@@ -189,7 +215,7 @@ class Approvals(BaseService):
         )
         return int(session.scalar(mine) or 0)
 
-    def _ask(self, session: Session, asked: ByHand, key: str, actor: Actor) -> Approval:
+    def _ask(self, session: Session, asked: ByHand, key: str, actor: Actor, batch: Batch | None) -> Approval:
         now = self.now()
         row = DbApproval(
             id=self.new_id("apr"), kind=asked.kind, user_id=asked.user_id, amount=asked.amount, reason=asked.reason,
@@ -203,8 +229,13 @@ class Approvals(BaseService):
         admins = select(DbUser.id).where(DbUser.role == Role.ADMIN, DbUser.disabled_at.is_(None), DbUser.id != actor.id)
         title = f"{found.asked_by_name} asks for {_WORDS[found.kind]} of {format_credits(found.amount_micro)} credits"
         body = f"For {found.user_email}: {found.reason}\nIt needs a second admin within seven days."
+        if batch is not None:  # one word for all of them
+            total = format_credits(batch.total_micro)
+            title = f"{found.asked_by_name} asks for grants of {total} credits for {batch.count} people"
+            body = f"{found.reason}\nEach needs a second admin within seven days."
+        told = batch.key if batch else found.id
         for admin_id in session.scalars(admins.order_by(DbUser.id)).all():
-            self._notices.tell(admin_id, "approval", found.id, title, body, url=_URL)
+            self._notices.tell(admin_id, "approval", told, title, body, url=_URL)
         return found
 
     def _tell_asker(self, found: Approval, outcome: ApprovalOutcome, actor: Actor) -> None:
