@@ -14,7 +14,7 @@ from tests.services.people import ALWAYS, events_of
 from zentry_web.domain.billing import Transaction, TransferKind
 from zentry_web.domain.books import Approval, ApprovalOutcome
 from zentry_web.domain.user import Actor, Role
-from zentry_web.models import DbNotice, DbRefund, DbTransfer, DbUser
+from zentry_web.models import DbApproval, DbNotice, DbRefund, DbTransfer, DbUser
 from zentry_web.services.errors import (
     ConflictError,
     InsufficientCreditsError,
@@ -113,6 +113,31 @@ def test_the_same_form_sent_twice_asks_once(world):
     assert len(told(world, "ada")) == 1
     small = ask(world, 5, "k9")
     assert ask(world, 5, "k9") == small
+
+
+@pytest.mark.parametrize("kind", ["grant", "refund"])
+def test_whose_wallet_gains_approves_nothing_for_it(world, kind):
+    approvals = world.billing.books.approvals
+    if kind == "grant":
+        asked = world.billing.add_credits("ada", 1001 * CREDIT, "Course", actor=GRACE, idempotency_key="k1")
+    else:
+        asked = ask(world)
+        with world.billing.transaction() as session:
+            row = session.get(DbApproval, asked.id)
+            row.user_id, row.kind = "ada", TransferKind.REFUND
+    before = world.wallet("ada")
+    with pytest.raises(ConflictError, match="would be yours"):
+        approvals.decide(asked.id, True, actor=ADA)
+    assert (world.wallet("ada"), approvals.count_pending()) == (before, 1)
+    assert approvals.decide(asked.id, False, actor=ADA).outcome == "refused"
+
+
+def test_whose_wallet_gains_is_not_asked_and_may_agree_to_a_loss(world):
+    asked = world.billing.add_credits("ada", 1001 * CREDIT, "Course", actor=GRACE, idempotency_key="k1")
+    assert told(world, "ada") == []
+    assert asked.gains("ada")
+    assert not asked.gains("grace")
+    assert not replace(asked, kind=TransferKind.DEDUCTION).gains("ada")
 
 
 def test_nobody_approves_their_own_request_and_only_admins_decide(world):

@@ -100,6 +100,10 @@ class Approval:
     def is_open(self) -> bool:
         return self.outcome == ApprovalOutcome.PENDING
 
+    def gains(self, user_id: str) -> bool:
+        """Whether that person's wallet grows by it: then they may not agree to it."""
+        return user_id == self.user_id and self.kind != TransferKind.DEDUCTION
+
     def as_of(self, now: datetime) -> "Approval":
         """The request as it stands at ``now``: one that waited too long has expired."""
         return replace(self, outcome=ApprovalOutcome.EXPIRED) if self.is_open and now >= self.expires_at else self

@@ -21,12 +21,12 @@ from zentry_web.domain.budget import (
     parse_alerts,
 )
 from zentry_web.domain.money import format_credits
-from zentry_web.domain.project import ProjectAction
+from zentry_web.domain.project import ProjectAction, ProjectRole, may
 from zentry_web.domain.usage import local_month, month_start, next_month_start
 from zentry_web.domain.user import SYSTEM, Actor
-from zentry_web.models import DbProject, DbUser, DbVM
+from zentry_web.models import DbProject, DbProjectMember, DbUser, DbVM
 from zentry_web.services import holds, ledger
-from zentry_web.services.access import require_member
+from zentry_web.services.access import find_role, require_member
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import BudgetExceededError, ValidationError
 from zentry_web.services.notices import Notices
@@ -36,6 +36,7 @@ from zentry_web.services.usage import BUDGET
 from zentry_web.services.usage_reports import cost_of, unsettled_seconds
 
 AT_ONCE = 200  # budgets looked at in one go
+MOST_NAMES = 3  # of people to ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +123,13 @@ class Budgets(BaseService):
 
     # -- starts, inside the caller's transaction ------------------------------------------------
 
-    def require_room(self, vm: DbVM, rate_micro_per_hour: int) -> None:
+    def require_room(self, vm: DbVM, rate_micro_per_hour: int, *, actor: Actor = SYSTEM) -> None:
         """Refuse a launch, a start or a dearer size at that rate (of its disk, when off) when it would pass a hard cap.
 
         The owner's wallet is locked. Spent this month, and one hold window of everything in the project that runs or
         is about to, this VM at its new rate included, must fit the budget. One statement for a project without a
-        cap, three with one. Raises BudgetExceededError (budget, spent, ahead: micro-credits; project_id).
+        cap, three with one. Raises BudgetExceededError (budget, spent, ahead: micro-credits; project_id; may_change:
+        whether ``actor`` may change the budget; whom to ask is in the message).
         """
         with self.transaction() as session:
             look = next(iter(_read_looks(session, BUDGET.c.project_id == vm.project_id)), None)
@@ -142,7 +144,7 @@ class Budgets(BaseService):
             )
             ahead = holds.hold_price(int(running or 0) + rate_micro_per_hour, self._window)
             if not has_room(look.budget, status.spent_micro, ahead):
-                raise _refusal(look, status, ahead, self._window)
+                raise _refusal(look, status, ahead, self._window, _who_changes(session, actor, vm.project_id))
 
     # -- the worker's side ----------------------------------------------------------------------
 
@@ -273,13 +275,32 @@ def _budget(row: Any) -> Budget:
     return Budget(row.project_id, row.amount, parse_alerts(row.alerts), row.hard_cap)
 
 
-def _refusal(look: _Look, status: BudgetStatus, ahead: int, window: timedelta) -> BudgetExceededError:
+def _who_changes(session: Session, actor: Actor, project_id: str) -> list[str]:
+    """The names of those who may change the budget, the owner first; none if ``actor`` may. Two statements at most."""
+    if may(find_role(session, actor, project_id), ProjectAction.BUDGET):
+        return []
+    roles = [role for role in ProjectRole if may(role, ProjectAction.BUDGET)]
+    query = (
+        select(DbUser.name)
+        .join(DbProjectMember, DbProjectMember.user_id == DbUser.id)
+        .where(DbProjectMember.project_id == project_id, DbProjectMember.role.in_(roles))
+        .order_by(DbProjectMember.role != ProjectRole.OWNER, DbUser.name, DbUser.id)
+        .limit(MOST_NAMES)
+    )
+    return list(session.scalars(query))
+
+
+def _refusal(
+    look: _Look, status: BudgetStatus, ahead: int, window: timedelta, who: list[str]
+) -> BudgetExceededError:
     budget, minutes = status.budget, window // timedelta(minutes=1)
+    way = f"Ask {' or '.join(who)} to raise the budget" if who else "Raise the budget, lift its cap"
     return BudgetExceededError(
         f"This would pass the budget of project {look.project_name}: {format_credits(budget.amount_micro)} credits a "
         f"month, of which {format_credits(status.spent_micro)} are spent. {minutes} minutes of what runs, with this, "
-        f"come to {format_credits(ahead)}. Raise the budget, lift its cap, or stop something.",
+        f"come to {format_credits(ahead)}. {way}, or stop something.",
         details={
             "budget": budget.amount_micro, "spent": status.spent_micro, "ahead": ahead, "project_id": budget.project_id,
+            "may_change": not who,
         },
     )  # fmt: skip

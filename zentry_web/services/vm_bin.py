@@ -202,7 +202,8 @@ class VMBin(BaseService):
         if kept:
             wallet = ledger.lock_accounts(session, [kept[0].owner_id])[kept[0].owner_id].wallet
             ledger.require_funds(wallet, needed, NO_FUNDS.format(minutes=window // timedelta(minutes=1)))
-            self._billing.budgets.require_room(kept[0], sum(vm.stopped_micro_per_hour for vm in kept))
+            rate = sum(vm.stopped_micro_per_hour for vm in kept)
+            self._billing.budgets.require_room(kept[0], rate, actor=actor)
         for vm in vms:
             vm.deleted_at = vm.purge_at = vm.deleted_by = None
             vm.binned_with_project = False

@@ -65,7 +65,7 @@ class VMLaunching(BaseService):
             vm.idempotency_key, vm.body_hash = idempotency_key, fingerprint
             session.add(vm)
             session.flush()
-            self._billing.budgets.require_room(vm, vm.running_micro_per_hour)
+            self._billing.budgets.require_room(vm, vm.running_micro_per_hour, actor=actor)
             self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
             self._accept(session, vm, OperationKind.CREATE, actor, "owner", {"size": size.name, "image": image.name})
             return read_vm(session, vm.id)

@@ -84,7 +84,7 @@ class VMResizing(BaseService):
             if runs:
                 now, then = vm.running_micro_per_hour, size.running_micro_per_hour
             if then > now:
-                self._billing.budgets.require_room(vm, then)
+                self._billing.budgets.require_room(vm, then, actor=actor)
             self._billing.resizes.accept(billed_vm(vm), size, runs=runs)
             details = _details(shown, size, vm.run_id, idempotency_key)
             reason = "admin" if actor.is_admin and actor.id != vm.owner_id else "owner"

@@ -322,7 +322,7 @@ class VMService(BaseService):
             if kind == OperationKind.START:
                 require_open(session, vm.project_id)
                 self.payer.require_able(session, actor, vm.owner_id)
-                self._billing.budgets.require_room(vm, vm.running_micro_per_hour)
+                self._billing.budgets.require_room(vm, vm.running_micro_per_hour, actor=actor)
                 self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
             event_id, row = self._accept(session, vm, kind, actor, reason, {})
             if kind == OperationKind.START:

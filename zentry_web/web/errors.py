@@ -72,7 +72,7 @@ class Problem:
         """(text, address) of the way out, where there is a better one than going back."""
         if self.code == "INSUFFICIENT_CREDITS" and "payer" not in self.details:
             return "See your credits", url_for("billing.index")
-        if self.code == "BUDGET_EXCEEDED":
+        if self.code == "BUDGET_EXCEEDED" and self.details.get("may_change"):
             return "Change the budget", url_for("projects.budget", project_id=self.details["project_id"])
         return None
 

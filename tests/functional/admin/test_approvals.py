@@ -108,3 +108,14 @@ def test_a_refund_that_cannot_be_is_said_beside_the_field(as_admin, usage, chang
 def test_what_was_never_charged_is_not_there(as_admin, alice):
     for path in ("/admin/refund/transfer:tr_none", "/admin/refund/nonsense", "/admin/intervals/use_none"):
         assert as_admin.get(path).status_code == 404
+
+
+def test_whose_wallet_gains_is_not_offered_to_approve(as_admin, as_second, container):
+    (second,) = [user for user in container.get_user_service().list_users() if user.name == "Second"]
+    assert as_admin.post(f"/admin/users/{second.id}", LARGE).status_code == 303
+    (found,) = container.get_billing_service().books.approvals.list_approvals()
+    page = as_second.page("/admin/approvals")
+    assert "another admin decides" in page.text()
+    assert not page.find(f"//form[@action='/admin/approvals/{found.id}/approve']")
+    assert as_second.post(f"/admin/approvals/{found.id}/approve").status_code == 409
+    assert as_second.post(f"/admin/approvals/{found.id}/refuse").status_code == 303

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.page import Page
-from tests.services.people import acting
+from tests.services.people import acting, join
+from zentry_web.domain.project import ProjectRole
 
 pytestmark = pytest.mark.integration
 
@@ -94,6 +95,27 @@ def test_a_start_over_the_cap_is_refused_with_the_way_out(as_alice, cloud, alice
     assert answer.status_code == 409
     assert "budget of project Website" in answer.text
     assert f"/projects/{project.id}/budget" in answer.text
+
+
+@pytest.mark.error
+@pytest.mark.parametrize("htmx", [False, True])
+def test_who_may_not_change_it_is_told_whom_to_ask(
+    as_charlie, container, cloud, alice, bob, charlie, project, machine, htmx
+):
+    join(container, project, charlie, ProjectRole.MEMBER)
+    join(container, project, bob, ProjectRole.ADMIN)
+    cloud.vms.force_off_vm(machine.id, actor=acting(alice))
+    cloud.worker.work()
+    cap(cloud, project, 5_000)
+    data = {
+        "name": "over", "project_id": project.id, "size_id": "size_nano", "image_id": "img_tiny", "idempotency_key": "k"
+    }  # fmt: skip
+    addresses = {"/vms/new": data, f"/vms/{machine.id}/start": {}}
+    answers = [as_charlie.post(address, fields, htmx=htmx) for address, fields in addresses.items()]
+    for answer in answers:
+        assert answer.status_code == 409
+        assert "Ask Alice or Bob to raise the budget, or stop something." in answer.text
+        assert f"/projects/{project.id}/budget" not in answer.text
 
 
 def test_a_percentage_reached_is_among_the_notices(as_alice, cloud, alice, project, machine):

@@ -86,10 +86,11 @@ class Approvals(BaseService):
         return self.submit(asked, f"refund:{idempotency_key or self.new_id('key')}", actor=actor)
 
     def decide(self, approval_id: str, agree: bool, *, actor: Actor) -> Approval:
-        """Approve (post it, once) or refuse a request. Whoever asked may take it back, but not approve it.
+        """Approve (post it, once) or refuse a request. Whoever asked may take it back, but not approve it; nor may
+        whose wallet gains.
 
         Deciding again the same way changes nothing. Raises NotFoundError, PermissionDeniedError, ProofRequiredError (to
-        agree), ConflictError (own request, decided otherwise, too late) and what posting raises: then the request goes
+        agree), ConflictError (own request or gain, decided otherwise, too late) and what posting raises: then the request goes
         on waiting.
         """
         require_admin(actor)
@@ -106,8 +107,8 @@ class Approvals(BaseService):
                 return found
             if not found.is_open:
                 raise ConflictError(f"This request is {found.outcome} already.")
-            if agree and found.asked_by == actor.id:
-                raise ConflictError("You asked for this: another admin must approve it.")
+            if agree:
+                _require_disinterested(found, actor)
             transfer_id = None
             if agree:
                 asked = ByHand(found.user_id, found.kind, found.amount_micro, found.reason, found.target)
@@ -227,6 +228,8 @@ class Approvals(BaseService):
         found = self._get(session, row.id)
         self._log("approval.ask", found, actor)
         admins = select(DbUser.id).where(DbUser.role == Role.ADMIN, DbUser.disabled_at.is_(None), DbUser.id != actor.id)
+        if found.gains(asked.user_id):
+            admins = admins.where(DbUser.id != asked.user_id)  # they may not approve it
         title = f"{found.asked_by_name} asks for {_WORDS[found.kind]} of {format_credits(found.amount_micro)} credits"
         body = f"For {found.user_email}: {found.reason}\nIt needs a second admin within seven days."
         if batch is not None:  # one word for all of them
@@ -259,6 +262,13 @@ class Approvals(BaseService):
         if row is None:
             raise NotFoundError("There is no such request.")
         return _approval(row).as_of(self.now())
+
+
+def _require_disinterested(found: Approval, actor: Actor) -> None:
+    if found.asked_by == actor.id:
+        raise ConflictError("You asked for this: another admin must approve it.")
+    if found.gains(actor.id):
+        raise ConflictError("These credits would be yours: an admin who does not gain must approve it.")
 
 
 def _query() -> Select[Any]:
