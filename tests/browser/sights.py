@@ -256,6 +256,7 @@ SIGHTS = (
     Sight("admin-prices-draft", "admin", "/admin/prices/{draft}"),
     Sight("admin-prices-rehearsal", "admin", "/admin/prices/{draft}/rehearsal?period=30d"),
     Sight("admin-prices-announced", "admin", "/admin/prices/{announced}"),
+    Sight("admin-prices-withdraw", "admin", "/admin/prices/{announced}/withdraw"),
     Sight("admin-payments", "admin", "/admin/payments"),
     Sight("admin-payments-nothing-found", "admin", "/admin/payments?q=nobody"),
     Sight("admin-payment", "admin", "/admin/payments/{paid}"),

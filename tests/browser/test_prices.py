@@ -46,8 +46,11 @@ def test_new_prices_are_drafted_rehearsed_published_and_told(product: Product, a
     own.goto("/credits/prices")
     expect(own.get_by_role("region", name="Machines that change price")).to_contain_text("now 0.20")
 
+    page.get_by_role("link", name="Withdraw").click()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("One owner was told of them, and will be told by notice and mail")
     with page.expect_navigation():
-        page.get_by_role("button", name="Withdraw").click()
+        asked.get_by_role("button", name="Withdraw").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Withdrawn")
     told(product, alice, "prices_off")
     own.goto("/account/notices")

@@ -64,6 +64,7 @@ STATUS = {
     "admin.rehearsal": (404, None),
     "admin.rehearsal_file": (404, None),
     "admin.price_step": (None, 404),
+    "admin.withdraw_prices": (404, 404),
     "admin.revoke_voucher": (404, 404),
     "admin.payment": (404, 404),
     "admin.announcement": (404, 404),

@@ -162,6 +162,7 @@ RULES = {
     "admin.rehearsal": (ADMIN, "GET"),
     "admin.rehearsal_file": (ADMIN, "GET"),
     "admin.price_step": (ADMIN, "POST"),
+    "admin.withdraw_prices": (ADMIN, "GET POST"),
     "admin.images": (ADMIN, "GET"),
     "admin.offer_image": (ADMIN, "POST"),
     "admin.vouchers": (ADMIN, "GET"),

@@ -77,7 +77,7 @@ def test_killed_while_a_disk_that_nobody_pays_is_kept(tmp_path):
         cloud.vms.stop_vm(vm.id)
         cloud.worker.work()
         cloud.set_wallet(rig.alice, 20_000)  # two hours and a half of its disk
-        cloud.monitoring.processes.record_answer(datetime.now(UTC))
+        cloud.monitoring.processes.record_answer(datetime.now(UTC), {})
         kill_at_each(rig, "landing", ("disks_kept", "disks_kept"))
         assert row_of(rig, vm).disk_until is None
         rig.worker.start()

@@ -272,14 +272,63 @@ def test_a_machine_whose_host_does_not_answer_is_not_gone(cloud, core, vm, clock
     cloud.control.lose(vm.id)
     cloud.live(120)
     assert cloud.vm(vm).state == VMState.RUNNING
-    assert cloud.vms.get_compute_status().answered_at == confirmed
-    assert cloud.vms.get_compute_status().checked_at > clock.now() - timedelta(seconds=10)
+    assert cloud.vms.get_confirmed(vm.id) == confirmed
+    assert cloud.vms.get_compute_status().answered_at > clock.now() - timedelta(seconds=10)
     assert cloud.monitoring.list_service_health()[-1].ok
     cloud.control.lose(vm.id, lost=False)
     cloud.round()
-    assert cloud.vms.get_compute_status().answered_at == clock.now()
+    assert cloud.vms.get_confirmed(vm.id) == clock.now()
     assert events_of(core, "vm.gone_seen") == events_of(core, "vm.off_seen") == []
     cloud.assert_sound()
+
+
+def charged_until(cloud, vm):
+    return cloud.intervals(vm)[-1].settled_until
+
+
+def test_one_machine_nobody_can_tell_of_holds_back_its_own_bill_only(cloud, alice, bob, project, vm, clock):
+    others = [cloud.launch(alice, project, "other"), cloud.launch(bob, cloud.project(bob), "bobs")]
+    cloud.round(10)
+    known = cloud.vms.get_confirmed(vm.id)
+    cloud.control.lose(vm.id)
+    before = charged_until(cloud, vm)
+    for _ in range(30):
+        cloud.round(300)
+    hour = clock.now().replace(minute=0, second=0, microsecond=0)
+    assert [charged_until(cloud, other) for other in others] == [hour, hour]
+    assert (charged_until(cloud, vm), cloud.vms.get_confirmed(vm.id)) == (before, known)
+    assert all(check.ok for check in cloud.billing.verify())
+    cloud.control.lose(vm.id, lost=False)
+    cloud.round(5)
+    cloud.round(5)
+    assert charged_until(cloud, vm) == hour  # still the same run: the gap is posted
+    assert len(cloud.intervals(vm)) == 1
+    cloud.assert_sound()
+
+
+def test_one_that_is_gone_after_all_ends_at_its_own_last_confirmed_second(cloud, alice, project, vm, clock):
+    other = cloud.launch(alice, project, "other")
+    cloud.round(10)
+    known = cloud.vms.get_confirmed(vm.id)
+    cloud.control.lose(vm.id)
+    for _ in range(30):
+        cloud.round(300)
+    assert cloud.vms.get_compute_status().answered_at == cloud.vms.get_confirmed(other.id) == clock.now()
+    cloud.restart_worker()  # and with it what the hypervisor told in the meantime
+    cloud.control.destroy(vm.id)
+    cloud.control.lose(vm.id, lost=False)
+    cloud.round(5)
+    assert cloud.run_seconds(vm)[0][1] == second(known)
+    assert cloud.row(vm).confirmed_until is None
+    cloud.assert_sound()
+
+
+def test_deleting_one_that_nobody_can_tell_of_bills_it_to_its_last_confirmed_second(cloud, alice, vm):
+    known = cloud.vms.get_confirmed(vm.id)
+    cloud.control.lose(vm.id)
+    cloud.live(300)
+    cloud.vms.delete_vm(vm.id, actor=acting(alice))
+    assert cloud.run_seconds(vm)[0][1] == second(known)
 
 
 @pytest.mark.error

@@ -90,6 +90,18 @@ class Burn:
     running_after: int
 
 
+@dataclass(frozen=True, slots=True)
+class ToldOwner:
+    """Who was told of a change, and the figures they were told: micro-credits per hour."""
+
+    owner_id: str
+    name: str
+    email: str
+    told_at: datetime
+    before: int
+    after: int
+
+
 def notice_title(title: str, at: datetime, zone: str) -> str:
     """What the list and the mail's subject say."""
     return f"New prices from {_day(at, zone)}: {title}"
@@ -114,6 +126,9 @@ def notice_text(burn: Burn, machines: Sequence[ComingVMPrice], at: datetime, zon
         lines.append(f"- and {len(machines) - _MACHINES_IN_NOTICE} more")
     lines += ["", "Nothing is stopped for it. What is used before is charged at the old price, to the second."]
     return "\n".join(lines)
+
+
+WITHDRAWN_TITLE = "Announced prices are withdrawn"
 
 
 def withdrawn_text(at: datetime, zone: str) -> str:

@@ -12,6 +12,7 @@ from zentry_web.models.types import UTCDateTime
 _NOT_DELETED = text("deleted_at IS NULL")
 _GRACE = text("disk_until IS NOT NULL")
 _BINNED = text("purge_at IS NOT NULL")
+_UNCLEAR = text("confirmed_until IS NOT NULL")
 _WAITING = text("credit_stopped_at IS NOT NULL")
 _OPEN = text("state IN ('queued', 'running')")
 
@@ -80,6 +81,7 @@ class DbVM(Base):
     importance: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # higher: keeps running longer
     credit_stopped_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # to be started again with new credits
     disk_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # the disk is kept so long without a charge
+    confirmed_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # unclear since then; None: clear
     version: Mapped[int] = mapped_column(Integer)
 
     __mapper_args__ = {"version_id_col": version}
@@ -96,6 +98,7 @@ class DbVM(Base):
         Index("ix_vm_project_id_id", "project_id", "id"),
         Index("ix_vm_purge_at", "purge_at", sqlite_where=_BINNED, postgresql_where=_BINNED),
         Index("ix_vm_disk_until", "disk_until", sqlite_where=_GRACE, postgresql_where=_GRACE),
+        Index("ix_vm_unclear", "id", sqlite_where=_UNCLEAR, postgresql_where=_UNCLEAR),
         Index("ix_vm_credit_stopped", "owner_id", sqlite_where=_WAITING, postgresql_where=_WAITING),
     )
 

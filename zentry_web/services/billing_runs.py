@@ -23,7 +23,8 @@ class BillingRuns(BaseService):
         return self._window
 
     def settle(self, confirmed_until: datetime) -> int:
-        """Charge open intervals up to the last fixed cut by now and by the last confirmed moment.
+        """Charge open intervals up to the last fixed cut by now and by the last confirmed moment, but those of VMs
+        that the hypervisor cannot tell of: they are charged once it can.
 
         Returns the number of charges made. Short transactions of a few wallets each; running it again, late or
         in parallel changes nothing. Raises nothing of its own.
@@ -59,8 +60,11 @@ class BillingRuns(BaseService):
         """
         with self.reading() as session:
             due = price_switch.read_due(session, until)
+            unclear = price_switch.read_unclear(session, {one.owner_id for one in due}) if due else {}
         switched = 0
         for one in due:
+            if unclear.get(one.owner_id, until) < one.effective_at:
+                continue  # what one of the machines did up to then is not known
             self._settle_wallets([one.owner_id], one.effective_at)
             switched += self._switch_owner(one)
         return switched

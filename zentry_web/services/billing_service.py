@@ -75,7 +75,7 @@ class BillingService(BillingRuns):
         self.notices = Notices(core, mail)
         self.landing = Landing(core, self.notices, policy or default_policy(hold_window_seconds), self.settings)
         self.bills = Bills(core)
-        self.spending = Spending(core, self.bills, window=self._window)
+        self.spending = Spending(core, window=self._window)
         self.statements = Statements(core, self.notices)
         self.vouchers = Vouchers(core, self.notices, self.settings)
         self.price_changes = PriceChanges(core, notice_days=price_notice_days)

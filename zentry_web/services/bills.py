@@ -1,7 +1,7 @@
 """Bills opened down to the second: intervals, their charges and events, and the same as CSV. Only reads."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from zentry_web.domain.bills import Bill, BillCharge, BillInterval, OpenedInterval, OpenedTransfer
 from zentry_web.domain.event import Event
+from zentry_web.domain.spend import Run, charged_runs
 from zentry_web.domain.usage import ChargeKind, ChargeLine, Interval, UsageState
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.models import DbEvent, DbImage, DbImagePriceVersion, DbPriceVersion, DbProject, DbSize, DbVM
@@ -36,6 +37,46 @@ _FACTS = (
     func.coalesce(DbImagePriceVersion.micro_per_hour, 0).label("surcharge"),
 )
 _FOR_INTERVAL = len(INTERVAL_FACTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """An interval with what it cost in a period, and the charges that this is made of."""
+
+    line: BillInterval
+    runs: tuple[Run, ...]
+
+
+def read_spent(session: Session, owner_id: str, start: datetime, end: datetime, now: datetime) -> list[Spent]:
+    """The intervals of an owner that cost something in [start, end), with the charges that begin in it and what has
+    accrued in it since.
+
+    Charges are worked out, not read: L8 and L13 say that they are these. One statement over the intervals.
+    """
+    since = unsettled_seconds(min(now, end), start)
+    open_now = UNSETTLED & (INTERVAL.c.settled_until < min(now, end))
+    parts = (case((UNSETTLED, cost_of(since)), else_=0), case((UNSETTLED, since), else_=0))
+    query = _with_names(select(*_FACTS, INTERVAL.c.settled, *parts).select_from(INTERVAL)).where(
+        INTERVAL.c.owner_id == owner_id, INTERVAL.c.start_at < end, (INTERVAL.c.settled_until >= start) | open_now
+    )
+    found = []
+    for row in session.execute(query.order_by(INTERVAL.c.start_at.desc(), INTERVAL.c.id.desc())):
+        facts, (is_settled, accrued, accrued_seconds) = row[: len(_FACTS)], row[len(_FACTS) :]
+        line = _bill_interval(facts)
+        runs = tuple(charged_runs(line.interval, is_settled, start, end))
+        if not runs and not accrued_seconds:
+            continue
+        used = sum(run.count * run.seconds for run in runs if run.kind == ChargeKind.USAGE)
+        line = replace(
+            line,
+            charged_seconds=used,
+            charged_micro=sum(run.micro for run in runs),
+            accrued_micro=int(accrued),
+            accrued_seconds=int(accrued_seconds),
+            minimum_seconds=sum(run.seconds for run in runs if run.kind == ChargeKind.MINIMUM),
+        )
+        found.append(Spent(line, runs))
+    return found
 
 
 class Bills(BaseService):
@@ -187,7 +228,7 @@ def _bill_query(owner_id: str, start: datetime, end: datetime, now: datetime, vm
 
 
 def _bill_interval(
-    row: Row[Any], seconds: int = 0, amount: int = 0, accrued: int = 0, accrued_seconds: int = 0
+    row: Row[Any] | Sequence[Any], seconds: int = 0, amount: int = 0, accrued: int = 0, accrued_seconds: int = 0
 ) -> BillInterval:
     facts = list(row[:_FOR_INTERVAL])
     facts[4] = UsageState(facts[4])

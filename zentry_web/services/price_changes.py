@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from zentry_web.domain.prices import ComingVMPrice, ItemKind, PriceChange, PriceItem
+from zentry_web.domain.prices import ComingVMPrice, ItemKind, PriceChange, PriceItem, ToldOwner
 from zentry_web.domain.project import ProjectAction
 from zentry_web.domain.usage import whole_second
 from zentry_web.domain.user import SYSTEM, Actor
-from zentry_web.models import DbImage, DbPriceChange, DbPriceItem, DbPriceTold, DbSize, DbVM
+from zentry_web.models import DbImage, DbPriceChange, DbPriceItem, DbPriceTold, DbSize, DbUser, DbVM
 from zentry_web.services import prices
 from zentry_web.services.access import require_admin, require_self, require_vm
 from zentry_web.services.base_service import BaseService, Core
@@ -147,6 +147,22 @@ class PriceChanges(BaseService):
             if row is None:
                 raise NotFoundError("There is no such change of prices.")
             return _changes(session, [row])[0]
+
+    def list_told(self, change_id: str, *, limit: int, actor: Actor) -> list[ToldOwner]:
+        """The first ``limit`` owners told of a change, by name, with the figures they were told. Admins only."""
+        require_admin(actor)
+        query = (
+            select(
+                DbPriceTold.owner_id, DbUser.name, DbUser.email, DbPriceTold.told_at, DbPriceTold.old_micro_per_hour,
+                DbPriceTold.new_micro_per_hour,
+            )
+            .join(DbUser, DbUser.id == DbPriceTold.owner_id)
+            .where(DbPriceTold.change_id == change_id)
+            .order_by(DbUser.name, DbUser.id)
+            .limit(limit)
+        )  # fmt: skip
+        with self.reading() as session:
+            return [ToldOwner(*row) for row in session.execute(query)]
 
     def list_coming(self, owner_id: str, *, vm_id: str | None = None, actor: Actor = SYSTEM) -> list[ComingVMPrice]:
         """What an owner's machines (or one of them) will cost, change by change in their order.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Row, Select, Table, bindparam, insert, or_, select, update
+from sqlalchemy import Row, Select, Table, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from zentry_web.domain.event import Outcome
@@ -86,6 +86,13 @@ def read_due(session: Session, until: datetime, owner_ids: Collection[str] | Non
 def owners_waiting(session: Session, owner_ids: Collection[str], until: datetime) -> set[str]:
     """Those of these owners of whom nothing may be charged up to ``until`` before a switch is made."""
     return {due.owner_id for due in read_due(session, until, owner_ids) if due.effective_at < until}
+
+
+def read_unclear(session: Session, owner_ids: Collection[str]) -> dict[str, datetime]:
+    """Of these owners, those with a VM that the hypervisor cannot tell of: its last confirmed moment."""
+    query = select(DbVM.owner_id, func.min(DbVM.confirmed_until)).where(DbVM.confirmed_until.is_not(None))
+    found = session.execute(query.where(DbVM.owner_id.in_(owner_ids)).group_by(DbVM.owner_id))
+    return dict(found.all())
 
 
 def affected_query(change_id: str) -> Select[Any]:

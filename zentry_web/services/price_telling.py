@@ -7,7 +7,14 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from zentry_web.domain.prices import Burn, ComingVMPrice, notice_text, notice_title, withdrawn_text
+from zentry_web.domain.prices import (
+    WITHDRAWN_TITLE,
+    Burn,
+    ComingVMPrice,
+    notice_text,
+    notice_title,
+    withdrawn_text,
+)
 from zentry_web.domain.usage import UsageState, whole_second
 from zentry_web.models import DbPriceChange, DbPriceTold, DbUsageInterval, DbUser, DbVM
 from zentry_web.services import ledger
@@ -116,8 +123,7 @@ class PriceTelling(BaseService):
                 zones = _zones(session, {row.owner_id for row in rows})
                 for change_id, owner_id, starts_at in rows:
                     body = withdrawn_text(starts_at, zones[owner_id])
-                    title = "Announced prices are withdrawn"
-                    self._notices.tell(owner_id, "prices_off", change_id, title, body, url=PAGE)
+                    self._notices.tell(owner_id, "prices_off", change_id, WITHDRAWN_TITLE, body, url=PAGE)
                     mine = (DbPriceTold.change_id == change_id) & (DbPriceTold.owner_id == owner_id)
                     session.execute(update(DbPriceTold).where(mine).values(done_at=self.now()))
                 self._core.checkpoint("prices.called_off")

@@ -1,15 +1,17 @@
 """What workers tell about themselves: heartbeats per loop, who leads which job, and the hypervisor's last word."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from zentry_web.domain.monitoring import ComputeStatus, Heartbeat
-from zentry_web.models import DbComputeStatus, DbHeartbeat, DbLeader
+from zentry_web.models import DbComputeStatus, DbHeartbeat, DbLeader, DbVM
 from zentry_web.services.base_service import BaseService, Core
 
+_VM = cast(Table, DbVM.__table__)
 HEARTBEAT_KEPT = timedelta(days=1)
 
 
@@ -87,14 +89,24 @@ class Processes(BaseService):
         with self.transaction() as session:
             session.execute(self._upsert(DbComputeStatus, values, ["driver"], skip=unchanged))
 
-    def record_answer(self, confirmed: datetime | None) -> None:
-        """Everything was listed. ``confirmed``: all of it agrees with the records, so running seconds are confirmed
-        up to then; None: not all of it."""
-        values: dict[str, Any] = {"ok": True, "checked_at": self.now()}
-        if confirmed is not None:
-            values["answered_at"] = confirmed
+    def record_answer(self, confirmed: datetime, unclear: Mapping[str, datetime]) -> None:
+        """Everything was listed: running seconds are confirmed up to ``confirmed``.
+
+        ``unclear``: the VMs whose records the listing did not bear out, each with its last confirmed moment. Theirs are
+        confirmed up to that one only, until a listing is clear again.
+        """
+        values: dict[str, Any] = {"ok": True, "checked_at": self.now(), "answered_at": confirmed}
         with self.transaction() as session:
+            known = set(session.scalars(select(DbVM.id).where(DbVM.confirmed_until.is_not(None))))
+            for vm_id in sorted(known ^ unclear.keys()):  # the row's version stays: the VM itself has not changed
+                session.execute(update(_VM).where(_VM.c.id == vm_id).values(confirmed_until=unclear.get(vm_id)))
             session.execute(update(DbComputeStatus).where(DbComputeStatus.driver == self._driver).values(**values))
+
+    def get_confirmed(self, vm_id: str) -> datetime | None:
+        """Up to when this VM's running seconds are confirmed; None: never yet."""
+        with self.reading() as session:
+            unclear = session.scalar(select(DbVM.confirmed_until).where(DbVM.id == vm_id))
+            return unclear or self.get_compute().answered_at
 
     def get_compute(self) -> ComputeStatus:
         """The hypervisor as last heard of; not ok when no worker has reported yet."""

@@ -23,7 +23,7 @@ from zentry_web.domain.usage import (
     local_month,
     pay,
 )
-from zentry_web.models import DbCharge, DbHold, DbUsageInterval, DbUsageMonth
+from zentry_web.models import DbCharge, DbHold, DbUsageInterval, DbUsageMonth, DbVM
 from zentry_web.services.base_service import body_hash
 from zentry_web.services.bulk import insert_rows, update_rows
 from zentry_web.services.ledger import Draft, Funds, account_id, post
@@ -50,6 +50,9 @@ INTERVAL_FACTS = (
 
 # As the partial indexes spell it; ``~column`` becomes ``column = 0`` on SQLite, which they do not serve.
 UNSETTLED = text("NOT usage_interval.settled")
+
+# Nothing is charged of a machine that the hypervisor cannot tell of; it is when that is clear again.
+CLEAR = INTERVAL.c.vm_id.not_in(select(DbVM.id).where(DbVM.confirmed_until.is_not(None)))
 
 # A month's sums grow by what is charged.
 _ADD_TO_MONTH = (
@@ -118,7 +121,7 @@ def due_owners(session: Session, until: datetime) -> list[tuple[str, int]]:
     """Owners with intervals that have passed a fixed cut by ``until``, with how many. Reads only those."""
     rows = session.execute(
         select(INTERVAL.c.owner_id)
-        .where(UNSETTLED, INTERVAL.c.settled_until < hour_start(until))
+        .where(UNSETTLED, INTERVAL.c.settled_until < hour_start(until), CLEAR)
         .order_by(INTERVAL.c.owner_id)
     )
     counts: dict[str, int] = {}
@@ -131,7 +134,7 @@ def due_items(session: Session, owner_ids: Collection[str], until: datetime) -> 
     """Of these owners, the intervals due by ``until``, the longest unsettled first: one more than a commit takes."""
     query = (
         items_query()
-        .where(INTERVAL.c.owner_id.in_(owner_ids), INTERVAL.c.settled_until < hour_start(until))
+        .where(INTERVAL.c.owner_id.in_(owner_ids), INTERVAL.c.settled_until < hour_start(until), CLEAR)
         .order_by(INTERVAL.c.settled_until, INTERVAL.c.id)
         .limit(INTERVALS_PER_TRANSACTION + 1)
     )

@@ -1,30 +1,30 @@
 """Where credits went and how long they will last: spend by VM, project, size and day; balances; what-if. Only reads."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, func, select, type_coerce
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.billing import TransferKind, UsageState
 from zentry_web.domain.bills import BillInterval, SpendGroup
 from zentry_web.domain.forecast import BalancePoint, Changes, FleetVM, WhatIf, project, what_if
-from zentry_web.domain.usage import EPOCH, SECOND
+from zentry_web.domain.spend import sum_by_day
+from zentry_web.domain.usage import SECOND
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import Size
 from zentry_web.models import DbImagePriceVersion, DbProject, DbSize, DbVM
 from zentry_web.services.access import require_self
 from zentry_web.services.base_service import BaseService, Core
-from zentry_web.services.bills import Bills
+from zentry_web.services.bills import read_spent
 from zentry_web.services.ledger import ENTRY, TRANSFER, USER_ACCOUNTS, account_id
 from zentry_web.services.rate_limit import RateLimiter
-from zentry_web.services.settlement import CHARGE, INTERVAL, UNSETTLED
+from zentry_web.services.settlement import INTERVAL, UNSETTLED
 from zentry_web.services.usage_reports import read_balance, time_zone_of
 
-QUARTER = 900  # every time zone's midnight is a whole quarter of an hour of UTC
-EVERYTHING = 1_000_000
 INTERNAL = (TransferKind.HOLD, TransferKind.RELEASE, TransferKind.USAGE)
 
 
@@ -49,30 +49,33 @@ class Spending(BaseService):
 
     name = "spending"
 
-    def __init__(self, core: Core, bills: Bills, *, window: timedelta) -> None:
+    def __init__(self, core: Core, *, window: timedelta) -> None:
         super().__init__(core)
-        self._bills = bills
         self._window = window
         self._limiter = RateLimiter(core)
 
     def get_spend(self, user_id: str, start: datetime, end: datetime, *, actor: Actor = SYSTEM) -> Spend:
         """What [start, end) cost, charged and accrued, by VM, project, size and day. Raises NotFoundError."""
         require_self(actor, user_id)
-        bill = self._bills.get_bill(user_id, start, end, limit=EVERYTHING, actor=actor)
         with self.reading() as session:
             zone = ZoneInfo(time_zone_of(session, user_id))
-            days = _spend_by_day(session, user_id, start, end, zone)
-        accrued = sum(line.accrued_micro for line in bill.lines)
-        last = max(start, min(self.now(), end - SECOND)).astimezone(zone).date()
-        if accrued:
-            days[last] = days.get(last, 0) + accrued
+            found = read_spent(session, user_id, start, end, self.now())
+        days = _days(start, end, zone)
+        sums = sum_by_day(days, (run for each in found for run in each.runs))
+        accrued = sum(each.line.accrued_micro for each in found)
+        sums[bisect_right(days, max(start, min(self.now(), end - SECOND))) - 1] += accrued
+        lines = [each.line for each in found]
+        local = [day.astimezone(zone) for day in days[:-1]]
         return Spend(
             start,
             end,
-            _grouped(bill.lines, lambda line: (line.interval.vm_id, line.vm_name, line.project_name)),
-            _grouped(bill.lines, lambda line: (line.interval.project_id, line.project_name, "")),
-            _grouped(bill.lines, lambda line: (line.size_name, line.size_name, "")),
-            tuple(SpendGroup(f"{day}", f"{day:%-d %b %Y}", amount) for day, amount in sorted(days.items())),
+            _grouped(lines, lambda line: (line.interval.vm_id, line.vm_name, line.project_name)),
+            _grouped(lines, lambda line: (line.interval.project_id, line.project_name, "")),
+            _grouped(lines, lambda line: (line.size_name, line.size_name, "")),
+            tuple(
+                SpendGroup(f"{day:%Y-%m-%d}", f"{day:%-d %b %Y}", amount)
+                for day, amount in zip(local, sums, strict=True)
+            ),
         )
 
     def get_balances(
@@ -89,8 +92,10 @@ class Spending(BaseService):
             zone = ZoneInfo(time_zone_of(session, user_id))
             first = (now - past).astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
             gains = _credits_since(session, user_id, first)
-            gains += [(at, -amount) for at, amount in _charged_buckets(session, user_id, first, now)]
-        days = [(first + timedelta(days=i)).astimezone(EPOCH.tzinfo) for i in range(past.days + 2)]
+            found = read_spent(session, user_id, first.astimezone(UTC), now, now)
+        days = [(first + timedelta(days=i)).astimezone(UTC) for i in range(past.days + 2)]
+        charged = sum_by_day(days, (run for each in found for run in each.runs))
+        gains += [(day, -amount) for day, amount in zip(days[:-1], charged, strict=True)]
         total = balance.wallet_micro + balance.held_micro
         points = [
             BalancePoint(day, max(0, total - sum(amount for at, amount in gains if at >= day)))
@@ -157,27 +162,13 @@ def _grouped(
     return tuple(sorted(groups, key=lambda group: (-group.amount_micro, group.name, group.key)))
 
 
-def _charged_buckets(session: Session, owner_id: str, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
-    """Charges that begin in [start, end), added up by quarters of an hour."""
-    bucket = (type_coerce(CHARGE.c.from_at, BigInteger) // QUARTER).label("bucket")
-    rows = session.execute(
-        select(bucket, func.sum(CHARGE.c.amount))
-        .where(CHARGE.c.owner_id == owner_id, CHARGE.c.from_at >= start, CHARGE.c.from_at < end)
-        .group_by(bucket)
-    )
-    return [(EPOCH + timedelta(seconds=int(number) * QUARTER), int(amount)) for number, amount in rows]
-
-
-def _spend_by_day(session: Session, owner_id: str, start: datetime, end: datetime, zone: ZoneInfo) -> dict[date, int]:
-    days: dict[date, int] = {}
-    day, last = start.astimezone(zone).date(), (end - SECOND).astimezone(zone).date()
-    while day <= last:
-        days[day] = 0
+def _days(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
+    """Where each of the account's days in [start, end) begins, the first at ``start``; last, ``end``."""
+    days, day = [start], start.astimezone(zone).date() + timedelta(days=1)
+    while (midnight := datetime.combine(day, time(), zone).astimezone(UTC)) < end:
+        days += [midnight] if midnight > days[-1] else []
         day += timedelta(days=1)
-    for at, amount in _charged_buckets(session, owner_id, start, end):
-        local = max(at, start).astimezone(zone).date()
-        days[local] = days.get(local, 0) + amount
-    return days
+    return [*days, end]
 
 
 def _credits_since(session: Session, owner_id: str, since: datetime) -> list[tuple[datetime, int]]:

@@ -105,7 +105,7 @@ class VMBin(BaseService):
             kind = OperationKind.BIN if kept and was_made(vm) else OperationKind.DELETE
             operation, event_id = self._ask(session, vm, kind, actor, _reason(vm, actor))
             vm.credit_stopped_at = None
-            self._billing.close_interval(vm.id, self.confirmed_end(), event_id=event_id)  # not when the disk is gone
+            self._billing.close_interval(vm.id, self.confirmed_end(vm), event_id=event_id)  # not when the disk is gone
             if kind == OperationKind.BIN:
                 vm.deleted_at, vm.deleted_by = self.now(), actor.id
                 vm.purge_at, vm.disk_until = self.now() + kept, None
@@ -118,15 +118,15 @@ class VMBin(BaseService):
             keep = bool(kept) and was_made(vm)
             kind = OperationKind.BIN if keep else OperationKind.DELETE
             _, event_id = self._ask(session, vm, kind, actor, _reason(vm, actor))
-            self._billing.close_interval(vm.id, self.confirmed_end(), event_id=event_id)
+            self._billing.close_interval(vm.id, self.confirmed_end(vm), event_id=event_id)
             vm.credit_stopped_at = vm.disk_until = None
             vm.purge_at, vm.binned_with_project = (now + kept, True) if keep else (None, False)
         vm.deleted_at, vm.deleted_by = now, actor.id
 
-    def confirmed_end(self) -> datetime:
-        """Now; or, while the hypervisor has not been heard of, the last moment that it confirmed."""
+    def confirmed_end(self, vm: DbVM) -> datetime:
+        """Now; or, while the hypervisor has not been heard of, or not of this VM, the last moment that it confirmed."""
         now = self.now()
-        heard = self._compute_status().answered_at
+        heard = vm.confirmed_until or self._compute_status().answered_at
         return now if heard is None or now - heard < _LATE else heard
 
     def days_kept(self, vm: VM) -> int:
@@ -300,7 +300,7 @@ class VMBin(BaseService):
                     continue  # restored, or asked for by somebody else
                 _, event_id = self._ask(session, vm, OperationKind.DELETE, SYSTEM, "bin")
                 vm.credit_stopped_at = None
-                self._billing.close_interval(vm.id, self.confirmed_end(), event_id=event_id)
+                self._billing.close_interval(vm.id, self.confirmed_end(vm), event_id=event_id)
                 self._core.checkpoint("bin.purge")
             purged += 1
         return purged

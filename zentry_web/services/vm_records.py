@@ -51,6 +51,7 @@ class KnownVM:
     address: str
     reach: str
     has_operation: bool
+    confirmed_until: datetime | None  # unclear since then
     version: int
 
 
@@ -104,6 +105,7 @@ class VMRecords(BaseService):
             DbVM.address,
             DbVM.reach,
             open_operation,
+            DbVM.confirmed_until,
             DbVM.version,
         ).where(or_(DbVM.deleted_at.is_(None), DbVM.purge_at.is_not(None)))
         with self.reading() as session:

@@ -1,7 +1,7 @@
 """VMService: launching, acting on and looking at virtual machines. It never calls the hypervisor: the worker does."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -303,6 +303,10 @@ class VMService(BaseService):
     def get_compute_status(self) -> ComputeStatus:
         """What the worker last learned of the hypervisor."""
         return self._monitoring.get_compute_status()
+
+    def get_confirmed(self, vm_id: str) -> datetime | None:
+        """Up to when the hypervisor has confirmed this VM's running seconds; None: never yet."""
+        return self._monitoring.processes.get_confirmed(vm_id)
 
     # -- inside ---------------------------------------------------------------------------------
 

@@ -220,7 +220,7 @@ class OperationRunner:
         """When a machine that is off now went off: as the driver told; just now if it was seen running in this
         attempt; else nobody knows, and it counts up to the last confirmed second."""
         now = self._clock.now()
-        confirmed = self._vms.get_compute_status().answered_at or claim.created_at
+        confirmed = self._vms.get_confirmed(claim.vm_id) or claim.created_at
         told = self._events.went(claim.vm_id, since=min(confirmed, now), until=now)
         return told or (now if seen_on else min(confirmed, now))
 

@@ -53,13 +53,15 @@ class Reconciler:
             self._facts_at = None
             self._processes.record_compute(ok=False, detail=str(error))
             return
-        unsettled = False
+        unclear: dict[str, datetime] = {}
         for vm in known:
             machine = machines.pop(vm.vm_id, None)
-            unsettled |= self._compare(vm, machine, confirmed or began, began)
+            last = vm.confirmed_until or confirmed or began
+            if self._compare(vm, machine, last, began):
+                unclear[vm.vm_id] = last
         self._remove_leftovers(machines)
-        # Settled: every running second up to here is confirmed.
-        self._processes.record_answer(None if unsettled else began)
+        # Every running second up to here is confirmed, but for those VMs.
+        self._processes.record_answer(began, unclear)
 
     def _compare(self, vm: KnownVM, machine: Machine | None, confirmed: datetime, now: datetime) -> bool:
         """Record what differs. True when the VM is billed as running, is not, and that is not recorded yet."""

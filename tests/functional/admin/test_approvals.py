@@ -111,7 +111,7 @@ def test_what_was_never_charged_is_not_there(as_admin, alice):
 
 
 def test_whose_wallet_gains_is_not_offered_to_approve(as_admin, as_second, container):
-    (second,) = [user for user in container.get_user_service().list_users() if user.name == "Second"]
+    (second,) = [row.user for row in container.get_user_service().list_users() if row.user.name == "Second"]
     assert as_admin.post(f"/admin/users/{second.id}", LARGE).status_code == 303
     (found,) = container.get_billing_service().books.approvals.list_approvals()
     page = as_second.page("/admin/approvals")

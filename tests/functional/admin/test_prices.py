@@ -137,6 +137,28 @@ def test_what_begins_too_soon_is_not_published(as_admin, changes, clock, machine
     assert "Draft" in as_admin.page("/admin/prices").text()
 
 
+@pytest.mark.parametrize("htmx", [False, True])
+def test_withdrawing_says_first_who_was_told_what(as_admin, as_alice, announced, machine, container, htmx):
+    url = f"/admin/prices/{announced}/withdraw"
+    page = as_admin.page(url, htmx=htmx)
+    assert "One owner was told of them" in page.text()
+    for words in ("Alice", "alice@example.com", "Announced prices are withdrawn", "13 Dec 2026", "0.005 → 0.00"):
+        assert words in page.text()
+    assert container.get_billing_service().price_changes.get_change(announced, actor=ADMIN).withdrawn_at is None
+    answer = as_admin.post(url, htmx=htmx)
+    assert answer.status_code == (204 if htmx else 303)
+    if not htmx:
+        assert as_admin.get(url).status_code == 303  # nothing left to withdraw
+
+
+def test_who_was_told_of_nothing_is_told_of_no_withdrawal(as_admin, changes, clock):
+    draft = changes.save_draft("Later", clock.now() + timedelta(days=40), [NANO], actor=ADMIN)
+    assert as_admin.get(f"/admin/prices/{draft}/withdraw").status_code == 303
+    changes.publish(draft, actor=ADMIN)
+    assert "Nobody was told of them yet" in as_admin.page(f"/admin/prices/{draft}/withdraw").text()
+    assert as_admin.get("/admin/prices/chg_none/withdraw").status_code == 404
+
+
 def test_an_announced_change_is_withdrawn(as_admin, as_alice, announced, machine, container):
     assert as_admin.post(f"/admin/prices/{announced}/withdraw").status_code == 303
     container.get_billing_service().price_telling.run()

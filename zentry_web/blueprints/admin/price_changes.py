@@ -10,7 +10,15 @@ from flask.typing import ResponseReturnValue
 from zentry_web.blueprints.admin.forms import ChangeForm, ConfirmForm, change_form
 from zentry_web.blueprints.admin.routes import blueprint
 from zentry_web.domain.money import format_credits
-from zentry_web.domain.prices import ChangeState, ItemKind, PriceChange, PriceItem, Rehearsal
+from zentry_web.domain.prices import (
+    WITHDRAWN_TITLE,
+    ChangeState,
+    ItemKind,
+    PriceChange,
+    PriceItem,
+    Rehearsal,
+    withdrawn_text,
+)
 from zentry_web.domain.rehearsal_csv import rehearsal_csv
 from zentry_web.domain.vm import Image, Size
 from zentry_web.services.errors import ValidationError
@@ -18,7 +26,7 @@ from zentry_web.services.price_changes import PriceChanges
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.files import csv_answer
 from zentry_web.web.flash import success
-from zentry_web.web.htmx import go_to
+from zentry_web.web.htmx import go_to, is_htmx
 from zentry_web.web.paging import PAGE_SIZE, here, number_argument, text_argument
 from zentry_web.web.services import services
 
@@ -70,17 +78,33 @@ def rehearsal_file(change_id: str) -> ResponseReturnValue:
     return csv_answer(rehearsal_csv(found), f"zentry-rehearsal-{change.id}")
 
 
-@blueprint.post("/prices/<change_id>/<any(publish, withdraw, discard):step>")
-def price_step(change_id: str, step: str) -> ResponseReturnValue:
-    """Publish a draft or throw it away; withdraw what is announced."""
+@blueprint.route("/prices/<change_id>/withdraw", methods=["GET", "POST"])
+def withdraw_prices(change_id: str) -> ResponseReturnValue:
+    """Take back what is announced, once it is clear who knows of it and what they will be told."""
     changes, actor, form = _changes(), current_actor(), ConfirmForm()
-    act = {"publish": changes.publish, "withdraw": changes.withdraw, "discard": changes.discard_draft}[step]
+    change = changes.get_change(change_id, actor=actor)
+    if request.method == "POST" and form.submit(lambda: changes.withdraw(change_id, actor=actor)):
+        success("The prices are withdrawn. Whoever was told of them is told so.")
+        return go_to(url_for("admin.price_change", change_id=change_id))
+    now = services().clock.now()
+    if request.method == "GET" and change.state(now) != ChangeState.ANNOUNCED:
+        return redirect(url_for("admin.price_change", change_id=change_id), 303)
+    told = changes.list_told(change_id, limit=PAGE_SIZE, actor=actor)
+    words = (WITHDRAWN_TITLE, withdrawn_text(change.starts_at, me().time_zone))
+    template = "admin/_price_withdraw.html" if is_htmx() else "admin/price_withdraw.html"
+    return render_template(template, change=change, form=form, told=told, words=words), form.status
+
+
+@blueprint.post("/prices/<change_id>/<any(publish, discard):step>")
+def price_step(change_id: str, step: str) -> ResponseReturnValue:
+    """Publish a draft or throw it away."""
+    changes, actor, form = _changes(), current_actor(), ConfirmForm()
+    act = {"publish": changes.publish, "discard": changes.discard_draft}[step]
     if not form.submit(lambda: act(change_id, actor=actor)):
         return _shown(changes.get_change(change_id, actor=actor), form)
     success(
         {
             "publish": "The prices are published. Owners of machines concerned are being told.",
-            "withdraw": "The prices are withdrawn. Whoever was told of them is told so.",
             "discard": "The draft is thrown away.",
         }[step]
     )

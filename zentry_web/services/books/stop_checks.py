@@ -87,6 +87,7 @@ def _past_their_hold(session: Session) -> Iterator[str]:
             INTERVAL.c.state == UsageState.RUNNING,
             HOLD.c.paid_until < min(looked, answered) - SLACK,
             DbVM.state == "running",
+            DbVM.confirmed_until.is_(None),
             ~_BUSY,
         )
         .order_by(DbVM.id)
