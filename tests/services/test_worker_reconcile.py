@@ -315,8 +315,8 @@ def test_one_that_is_gone_after_all_ends_at_its_own_last_confirmed_second(cloud,
         cloud.round(300)
     assert cloud.vms.get_compute_status().answered_at == cloud.vms.get_confirmed(other.id) == clock.now()
     cloud.restart_worker()  # and with it what the hypervisor told in the meantime
-    cloud.control.destroy(vm.id)
     cloud.control.lose(vm.id, lost=False)
+    cloud.control.destroy(vm.id)
     cloud.round(5)
     assert cloud.run_seconds(vm)[0][1] == second(known)
     assert cloud.row(vm).confirmed_until is None
@@ -327,7 +327,7 @@ def test_deleting_one_that_nobody_can_tell_of_bills_it_to_its_last_confirmed_sec
     known = cloud.vms.get_confirmed(vm.id)
     cloud.control.lose(vm.id)
     cloud.live(300)
-    cloud.vms.delete_vm(vm.id, actor=acting(alice))
+    cloud.vms.delete_vm(vm.id, confirm_name=vm.name, actor=acting(alice))
     assert cloud.run_seconds(vm)[0][1] == second(known)
 
 
@@ -382,7 +382,7 @@ def test_an_action_accepted_while_the_listing_is_under_way_is_left_to_its_operat
         patch.setattr(cloud.driver, "machines", slow_listing)
         cloud.worker.reconciler.run()
     assert cloud.vm(vm).state == VMState.STOPPING
-    assert cloud.vms.get_compute_status().answered_at == confirmed, "it was off: nothing more is confirmed"
+    assert cloud.vms.get_confirmed(vm.id) == confirmed, "it was off: nothing more is confirmed"
     assert events_of(core, "vm.off_seen") == []
     cloud.worker.work()
     assert cloud.vm(vm).state == VMState.STOPPED

@@ -1,5 +1,6 @@
-"""What intervals were charged, worked out from their ends, is what the biller's rules charge: in any zone, on any day."""
+"""What intervals were charged, worked out from their ends, is what the biller's rules charge: in any zone, any day."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -51,7 +52,7 @@ def test_days_add_up_the_charges_that_begin_on_them(made, zone):
     midnight = FIRST.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0)
     days = [(midnight + timedelta(days=number)).astimezone(UTC) for number in range(63)]
     runs = list(charged_runs(interval, ended, days[0], days[-1]))
-    pairs = zip(days, days[1:], strict=False)
+    pairs = itertools.pairwise(days)
     wanted = [sum(line.amount for line in lines if start <= line.start < end) for start, end in pairs]
     assert sum_by_day(days, runs) == wanted
     assert sum(run.micro for run in runs) == sum(line.amount for line in lines)

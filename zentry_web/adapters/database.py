@@ -70,7 +70,10 @@ def _wait_for_turn(connection: Connection) -> None:
     transaction after the other, a person's click would wait for many of them.
     """
     raw: Any = connection.connection.driver_connection
-    (patience,) = raw.execute("PRAGMA busy_timeout").fetchone()
+    patience = connection.info.get("patience")
+    if patience is None:
+        (patience,) = raw.execute("PRAGMA busy_timeout").fetchone()
+        connection.info["patience"] = patience
     raw.execute(f"PRAGMA busy_timeout = {min(patience, _LOOK_MILLISECONDS)}")
     deadline = time.monotonic() + patience / 1000
     try:

@@ -31,7 +31,7 @@ class DbComputeStatus(Base):
     simulated: Mapped[bool] = mapped_column(Boolean)
     ok: Mapped[bool] = mapped_column(Boolean)
     detail: Mapped[str] = mapped_column(Text)
-    answered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # confirmed until then: every VM that is not unclear
+    answered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # what is not unclear is confirmed until then
     checked_at: Mapped[datetime] = mapped_column(UTCDateTime)
     images: Mapped[list[str]] = mapped_column(JSON)
     capacity: Mapped[dict[str, Any]] = mapped_column(JSON)

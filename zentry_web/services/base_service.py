@@ -116,7 +116,8 @@ class BaseService:
         token = self._database.open_session.set(session)
         started = None
         try:
-            session.connection()  # begins now: the time counted is the time the write lock is held
+            # Begins now: the time counted is the time the write lock is held.
+            session.info["connection"] = session.connection()
             started = time.perf_counter()
             yield session
             session.commit()

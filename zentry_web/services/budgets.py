@@ -290,9 +290,7 @@ def _who_changes(session: Session, actor: Actor, project_id: str) -> list[str]:
     return list(session.scalars(query))
 
 
-def _refusal(
-    look: _Look, status: BudgetStatus, ahead: int, window: timedelta, who: list[str]
-) -> BudgetExceededError:
+def _refusal(look: _Look, status: BudgetStatus, ahead: int, window: timedelta, who: list[str]) -> BudgetExceededError:
     budget, minutes = status.budget, window // timedelta(minutes=1)
     way = f"Ask {' or '.join(who)} to raise the budget" if who else "Raise the budget, lift its cap"
     return BudgetExceededError(

@@ -2,6 +2,9 @@
 transfer takes six statements. Composing them anew and handling every row costs SQLAlchemy more than the database.
 
 SQLite takes rows one by one inside the process. PostgreSQL takes whole columns as arrays, in one round trip.
+
+The driver's own cursor runs them, on the connection and inside the transaction of the session: SQLAlchemy's result and
+context of a statement cost as much as the statement. Where somebody listens to statements, they go through SQLAlchemy.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -9,18 +12,20 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Connection, CursorResult, Dialect, String, Table
+from sqlalchemy import Boolean, Column, Connection, Dialect, String, Table
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
 Rows = Sequence[dict[str, Any]]
+Values = tuple[Any, ...] | list[tuple[Any, ...]]
 
 
 def insert_rows(session: Session, table: Table, rows: Rows, *, on_conflict: str = "") -> None:
     """Insert rows that all have the same keys: names of columns. ``on_conflict`` is the end of the statement."""
     if rows:
         names = tuple(rows[0])
-        connection = session.connection()
+        connection = _connection(session)
         statement = _insert(table, names, connection.dialect.name)
         _execute(connection, f"{statement} {on_conflict}", table, names, rows)
 
@@ -36,12 +41,12 @@ def update_rows(
     if not rows:
         return ()
     names = (*(name for name in rows[0] if name != "id"), "id")
-    connection = session.connection()
+    connection = _connection(session)
     statement = _update(table, names, tuple(add), connection.dialect.name)
     if returning:
         statement += " RETURNING " + ", ".join(f"{table.name}.{name}" for name in returning)
     result = _execute(connection, statement, table, names, rows)
-    return result.all() if returning else ()
+    return result.fetchall() if returning else ()
 
 
 def read_rows(session: Session, statement: str, values: Collection[str]) -> Sequence[Any]:
@@ -49,25 +54,44 @@ def read_rows(session: Session, statement: str, values: Collection[str]) -> Sequ
 
     ``{lock}`` in it locks the rows on PostgreSQL; SQLite has one writer at a time.
     """
-    connection = session.connection()
+    connection = _connection(session)
     if connection.dialect.name == "sqlite":
         marks = f"IN ({', '.join('?' * len(values))})"
-        return connection.exec_driver_sql(statement.format(values=marks, lock=""), tuple(values)).all()
+        return _run(connection, statement.format(values=marks, lock=""), tuple(values)).fetchall()
     text = statement.format(values="= ANY(%s)", lock="FOR NO KEY UPDATE")
-    return connection.exec_driver_sql(text, (list(values),)).all()
+    return _run(connection, text, (list(values),)).fetchall()
 
 
-def _execute(
-    connection: Connection, statement: str, table: Table, names: tuple[str, ...], rows: Rows
-) -> CursorResult[Any]:
+def _connection(session: Session) -> Connection:
+    """The session's connection: kept by the owner of the transaction, as asking for it costs a statement's time."""
+    return session.info.get("connection") or session.connection()
+
+
+def _run(connection: Connection, statement: str, values: Values) -> Any:
+    """A cursor, or a result, with the rows of a statement; a list of tuples runs it once for each.
+
+    Raises what SQLAlchemy would.
+    """
+    if connection.engine.dispatch.before_cursor_execute:
+        return connection.exec_driver_sql(statement, values)
+    raw: Any = connection.connection.driver_connection
+    try:
+        cursor = raw.cursor()
+        return cursor.executemany(statement, values) if isinstance(values, list) else cursor.execute(statement, values)
+    except connection.dialect.loaded_dbapi.Error as error:
+        base = connection.dialect.loaded_dbapi.Error
+        raise DBAPIError.instance(statement, values, error, base, dialect=connection.dialect) from error
+
+
+def _execute(connection: Connection, statement: str, table: Table, names: tuple[str, ...], rows: Rows) -> Any:
     values: list[tuple[Any, ...]] = list(map(itemgetter(*names), rows))
     columns: list[Sequence[Any]] = list(zip(*values, strict=True))
     converters = _converters(table, names, connection.dialect)
     for index, convert in converters:
         columns[index] = list(map(convert, columns[index]))
     if connection.dialect.name == "sqlite":
-        return connection.exec_driver_sql(statement, list(zip(*columns, strict=True)) if converters else values)
-    return connection.exec_driver_sql(statement, tuple(list(column) for column in columns))
+        return _run(connection, statement, list(zip(*columns, strict=True)) if converters else values)
+    return _run(connection, statement, tuple(list(column) for column in columns))
 
 
 @lru_cache

@@ -98,9 +98,10 @@ def find_posted(session: Session, key: str, body: str) -> str | None:
     rows = read_rows(session, "SELECT id, body_hash FROM transfer WHERE idempotency_key {values}", [key])
     if not rows:
         return None
-    if rows[0].body_hash != body:
+    transfer_id, before = rows[0]
+    if before != body:
         raise ConflictError("This request was made before with other contents.")
-    return cast(str, rows[0].id)
+    return cast(str, transfer_id)
 
 
 def post(session: Session, drafts: Iterable[Draft], now: datetime) -> list[str]:

@@ -92,7 +92,7 @@ def read_unclear(session: Session, owner_ids: Collection[str]) -> dict[str, date
     """Of these owners, those with a VM that the hypervisor cannot tell of: its last confirmed moment."""
     query = select(DbVM.owner_id, func.min(DbVM.confirmed_until)).where(DbVM.confirmed_until.is_not(None))
     found = session.execute(query.where(DbVM.owner_id.in_(owner_ids)).group_by(DbVM.owner_id))
-    return dict(found.all())
+    return {owner_id: confirmed for owner_id, confirmed in found if confirmed is not None}
 
 
 def affected_query(change_id: str) -> Select[Any]:

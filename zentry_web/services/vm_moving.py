@@ -32,7 +32,7 @@ class VMMoving(BaseService):
         billing: BillingService,
         quotas: Quotas,
         operations: OperationQueue,
-        confirmed_end: Callable[[], datetime],
+        confirmed_end: Callable[[DbVM], datetime],
     ) -> None:
         super().__init__(core)
         self._billing = billing
@@ -79,7 +79,7 @@ class VMMoving(BaseService):
             if rate:
                 self._billing.budgets.require_room(vm, rate)
             event_id = self._log("vm.move", vm, actor, {"from": source.id}, target)
-            self._billing.move_interval(billed_vm(vm), self._confirmed_end(), event_id=event_id)
+            self._billing.move_interval(billed_vm(vm), self._confirmed_end(vm), event_id=event_id)
 
     def _check(self, session: Session, vm: DbVM, target: DbProject, owner_id: str) -> None:
         require_payer(vm, owner_id)

@@ -109,7 +109,8 @@ class VMRecords(BaseService):
             DbVM.version,
         ).where(or_(DbVM.deleted_at.is_(None), DbVM.purge_at.is_not(None)))
         with self.reading() as session:
-            return [KnownVM(row[0], row[1], VMState(row[2]), *row[3:]) for row in session.execute(query)]
+            rows: list[Any] = list(session.execute(query))
+            return [KnownVM(row[0], row[1], VMState(row[2]), *row[3:]) for row in rows]
 
     def list_deleted(self, vm_ids: list[str]) -> list[str]:
         """Those of these ids that are VMs deleted for good."""

@@ -90,8 +90,8 @@ class Approvals(BaseService):
         whose wallet gains.
 
         Deciding again the same way changes nothing. Raises NotFoundError, PermissionDeniedError, ProofRequiredError (to
-        agree), ConflictError (own request or gain, decided otherwise, too late) and what posting raises: then the request goes
-        on waiting.
+        agree), ConflictError (own request or gain, decided otherwise, too late) and what posting raises: then the
+        request goes on waiting.
         """
         require_admin(actor)
         if agree:
