@@ -57,9 +57,11 @@ def read_rows(session: Session, statement: str, values: Collection[str]) -> Sequ
     connection = _connection(session)
     if connection.dialect.name == "sqlite":
         marks = f"IN ({', '.join('?' * len(values))})"
-        return _run(connection, statement.format(values=marks, lock=""), tuple(values)).fetchall()
-    text = statement.format(values="= ANY(%s)", lock="FOR NO KEY UPDATE")
-    return _run(connection, text, (list(values),)).fetchall()
+        found = _run(connection, statement.format(values=marks, lock=""), tuple(values))
+    else:
+        text = statement.format(values="= ANY(%s)", lock="FOR NO KEY UPDATE")
+        found = _run(connection, text, (list(values),))
+    return list(found.fetchall())
 
 
 def _connection(session: Session) -> Connection:
