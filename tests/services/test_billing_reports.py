@@ -12,6 +12,7 @@ from zentry_web.domain.user import Actor, Role
 from zentry_web.domain.vm import Size
 from zentry_web.models import DbPriceVersion, DbProject
 from zentry_web.services.errors import NotFoundError, PermissionDeniedError, ValidationError
+from zentry_web.services.vm_catalogue import Catalogue
 
 pytestmark = pytest.mark.integration
 
@@ -214,10 +215,21 @@ def test_a_new_price_is_a_new_version_and_running_vms_keep_theirs(world):
 def test_prices_follow_one_another(world):
     publish = world.billing.publish_price
     publish("size_nano", 6_000, 100, starts_at=START + timedelta(days=7), actor=ADMIN)
-    for starts_at in (START - timedelta(seconds=1), START + timedelta(days=6), None):
-        with pytest.raises(ValidationError) as refused:
-            publish("size_nano", 7_000, 100, starts_at=starts_at, actor=ADMIN)
-        assert list(refused.value.details) == ["starts_at"]
+    with pytest.raises(ValidationError) as refused:
+        publish("size_nano", 7_000, 100, starts_at=START - timedelta(seconds=1), actor=ADMIN)
+    assert list(refused.value.details) == ["starts_at"]
+    publish("size_nano", 7_000, 100, starts_at=START + timedelta(days=6), actor=ADMIN)
+    publish("size_nano", 8_000, 100, actor=ADMIN)
+    assert [number for number, *_ in versions(world)] == [2, 3, 4]
+    found = []
+    for _ in range(3):
+        size = next(size for size in Catalogue(world.core).list_sizes() if size.id == "size_nano")
+        found.append((size.price_version, size.running_micro_per_hour, size.coming and size.coming.starts_at))
+        world.pass_time(days=6)
+    assert [each[:2] for each in found[:2]] == [(4, 8_000), (3, 7_000)]
+    assert found[0][2] == START + timedelta(days=6)
+    assert found[1][2] == START + timedelta(days=7)
+    assert found[2][:2] == (2, 6_000)
 
 
 @pytest.mark.parametrize(("running", "disk", "field"), [(-1, 1, "running"), (1, 1.5, "disk"), (10**16, 1, "running")])

@@ -14,8 +14,9 @@ from zentry_web.domain.money import cost
 from zentry_web.domain.prices import ChangeState, ItemKind, PriceItem
 from zentry_web.domain.usage import charges_cost
 from zentry_web.domain.user import SYSTEM, Actor, Role
-from zentry_web.models import DbNotice, DbPriceTold, DbUsageInterval, DbVM
+from zentry_web.models import DbNotice, DbPriceTold, DbPriceVersion, DbUsageInterval, DbVM
 from zentry_web.services.errors import ConflictError, NotFoundError, PermissionDeniedError, ValidationError
+from zentry_web.services.prices import numbers_in_force
 
 pytestmark = pytest.mark.integration
 
@@ -376,3 +377,82 @@ def test_costs_are_exact_where_a_switch_falls_inside_an_hour(world):
     before, after = world.charges(vm)[-2:]
     assert (before[2], after[1], before[3] + after[3]) == (DATE, DATE, HOUR)
     assert (before[4], after[4]) == (cost(5_000, before[3]), cost(5_700, after[3]))
+
+
+# -- an earlier change beside a later one ---------------------------------------------------------
+
+LATER = DATE + timedelta(days=25)
+FAR = PriceItem(ItemKind.SIZE, "size_nano", 20_000, 300)
+
+
+def in_force(world):
+    newest = numbers_in_force(world.clock.now()).subquery()
+    query = select(DbPriceVersion.running_micro_per_hour).join(
+        newest, (newest.c.size_id == DbPriceVersion.size_id) & (newest.c.number == DbPriceVersion.number)
+    )
+    return world.rows(query.where(DbPriceVersion.size_id == "size_nano"))[0][0]
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(days=30)])
+def test_an_earlier_change_counts_until_the_later_one_begins(world, late):
+    vm = world.vm()
+    world.start(vm)
+    published(world, FAR, at=LATER)
+    world.billing.price_telling.run()
+    published(world, NANO)
+    assert world.billing.price_telling.run() == 1
+    assert "Prices announced for" in notices(world)[1][2]
+    running_to(world, DATE - timedelta(hours=1))
+    if not late:
+        running_to(world, DATE + timedelta(hours=1))
+        assert in_force(world) == 8_000
+    world.clock.set(LATER + timedelta(hours=1) + late)
+    world.settle()
+    assert [fact[1:4] for fact in facts(world, vm)] == [
+        (START, DATE, 5_000), (DATE, LATER, 8_000), (LATER, None, 20_000)
+    ]  # fmt: skip
+    assert in_force(world) == 20_000
+    world.billing.price_telling.run()
+    assert world.breaches() == []
+
+
+def test_each_owner_hears_of_both_with_their_own_figures(world):
+    world.start(world.vm())
+    published(world, FAR, at=LATER)
+    published(world, NANO)
+    world.billing.price_telling.run()
+    bodies = [body for _, _, body in notices(world)]
+    assert any("0.005 → 0.008 per hour running" in body for body in bodies)
+    assert any("0.005 → 0.02 per hour running" in body for body in bodies)
+    coming = world.billing.price_changes.list_coming("alice", actor=SYSTEM)
+    assert [(one.starts_at, one.running) for one in coming] == [(DATE, 8_000), (LATER, 20_000)]
+
+
+def test_an_earlier_withdrawn_change_leaves_the_later_one(world):
+    vm = world.vm()
+    world.start(vm)
+    published(world, FAR, at=LATER)
+    earlier = published(world, NANO)
+    world.billing.price_telling.run()
+    world.billing.price_changes.withdraw(earlier, actor=ADMIN)
+    world.billing.price_telling.run()
+    running_to(world, LATER + timedelta(hours=1))
+    assert [fact[3] for fact in facts(world, vm)] == [5_000, 20_000]
+    assert world.breaches() == []
+
+
+def test_no_rise_without_notice_by_way_of_an_earlier_change(world):
+    soon, cheap = world.clock.now() + timedelta(days=4), PriceItem(ItemKind.SIZE, "size_nano", 1_000, 0)
+    world.start(world.vm())
+    published(world, PriceItem(ItemKind.SIZE, "size_nano", 4_000, 100), at=soon)  # cheaper: needs no notice
+    with pytest.raises(ValidationError) as refused:
+        published(world, cheap, at=soon - timedelta(days=2))
+    assert "higher than these" in refused.value.details["starts_at"]
+    published(world, cheap, at=soon + timedelta(days=2))
+    published(world, PriceItem(ItemKind.SIZE, "size_nano", 4_500, 100), at=soon - timedelta(days=2))
+
+
+def test_a_price_that_begins_before_it_was_written_is_seen(world):
+    published(world)
+    world.damage("UPDATE price_version SET starts_at = created_at - 1 WHERE change_id IS NOT NULL")
+    assert any("begins before it was written" in breach for breach in world.breaches())

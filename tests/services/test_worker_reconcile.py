@@ -314,9 +314,9 @@ def test_one_that_is_gone_after_all_ends_at_its_own_last_confirmed_second(cloud,
     for _ in range(30):
         cloud.round(300)
     assert cloud.vms.get_compute_status().answered_at == cloud.vms.get_confirmed(other.id) == clock.now()
-    cloud.restart_worker()  # and with it what the hypervisor told in the meantime
     cloud.control.lose(vm.id, lost=False)
     cloud.control.destroy(vm.id)
+    cloud.restart_worker()  # and with it goes what the hypervisor told in the meantime
     cloud.round(5)
     assert cloud.run_seconds(vm)[0][1] == second(known)
     assert cloud.row(vm).confirmed_until is None

@@ -107,8 +107,16 @@ def notice_title(title: str, at: datetime, zone: str) -> str:
     return f"New prices from {_day(at, zone)}: {title}"
 
 
-def notice_text(burn: Burn, machines: Sequence[ComingVMPrice], at: datetime, zone: str, *, is_late: bool) -> str:
-    """What an owner is told of a change: their own figures first."""
+def notice_text(
+    burn: Burn,
+    machines: Sequence[ComingVMPrice],
+    at: datetime,
+    zone: str,
+    *,
+    is_late: bool,
+    later: datetime | None = None,
+) -> str:
+    """What an owner is told of a change: their own figures first. ``later``: when the next change announced begins."""
     when = "From now on" if is_late else f"From {_moment(at, zone)} (your time)"
     lines = [
         f"{when} your machines have new prices. Until then nothing changes for them.",
@@ -124,6 +132,8 @@ def notice_text(burn: Burn, machines: Sequence[ComingVMPrice], at: datetime, zon
         lines.append(f"- {vm.name} ({vm.size_name}): {running}, {stopped}")
     if len(machines) > _MACHINES_IN_NOTICE:
         lines.append(f"- and {len(machines) - _MACHINES_IN_NOTICE} more")
+    if later is not None:
+        lines += ["", f"Prices announced for {_moment(later, zone)} follow these: what was told of them still stands."]
     lines += ["", "Nothing is stopped for it. What is used before is charged at the old price, to the second."]
     return "\n".join(lines)
 

@@ -11,7 +11,17 @@ from zentry_web.domain.prices import ComingVMPrice, ItemKind, PriceChange, Price
 from zentry_web.domain.project import ProjectAction
 from zentry_web.domain.usage import whole_second
 from zentry_web.domain.user import SYSTEM, Actor
-from zentry_web.models import DbImage, DbPriceChange, DbPriceItem, DbPriceTold, DbSize, DbUser, DbVM
+from zentry_web.models import (
+    DbImage,
+    DbImagePriceVersion,
+    DbPriceChange,
+    DbPriceItem,
+    DbPriceTold,
+    DbPriceVersion,
+    DbSize,
+    DbUser,
+    DbVM,
+)
 from zentry_web.services import prices
 from zentry_web.services.access import require_admin, require_self, require_vm
 from zentry_web.services.base_service import BaseService, Core
@@ -92,8 +102,9 @@ class PriceChanges(BaseService):
     def publish(self, change_id: str, *, actor: Actor) -> None:
         """Write a draft's versions with their start; the worker then tells the owners concerned. Admins only.
 
-        Machines that get dearer must have the notice period. Raises ValidationError (``starts_at``), NotFoundError,
-        ConflictError (it is published already).
+        Machines that get dearer must have the notice period. What is announced already for a later start stays as it
+        is: prices follow one another in the order of their starts, whenever they were published. Raises
+        ValidationError (``starts_at``), NotFoundError, ConflictError (it is published already).
         """
         require_admin(actor)
         with self.transaction() as session:
@@ -110,6 +121,13 @@ class PriceChanges(BaseService):
                     prices.add_image_version(session, item.target_id, new_surcharge, at, now, by, row.id)
             if row.starts_at < now + self.notice and _makes_dearer(session, row.id):
                 message = f"Machines that are there get dearer: announce that {self.notice.days} days before it begins."
+                raise ValidationError(message, details={"starts_at": message})
+            if (rise := _rise_too_soon(session, items, row.starts_at, now + self.notice)) is not None:
+                message = (
+                    f"Prices announced already for {rise:%-d %b %Y} are higher than these, and begin within "
+                    f"{self.notice.days} days: machines would get dearer without that notice. Begin after them, or "
+                    "withdraw them first."
+                )
                 raise ValidationError(message, details={"starts_at": message})
             row.published_by, row.published_at = actor.id, now
             details = {"starts_at": row.starts_at.isoformat(), "prices": len(items)}
@@ -230,6 +248,28 @@ def _makes_dearer(session: Session, change_id: str) -> bool:
     runs_dearer = func.coalesce(row.new_running, row.old_running) + surcharge > row.running_micro_per_hour
     stops_dearer = row.new_disk * row.disk_gib > row.stopped_micro_per_hour
     return session.execute(select(row.id).where(runs_dearer | stops_dearer).limit(1)).first() is not None
+
+
+def _rise_too_soon(
+    session: Session, items: Sequence[PriceItem], starts_at: datetime, enough: datetime
+) -> datetime | None:
+    """When a price announced already for later, before ``enough``, would raise one of ``items``; None: never."""
+    rises: list[datetime] = []
+    for item in items:
+        table: Any = DbPriceVersion if item.kind == ItemKind.SIZE else DbImagePriceVersion
+        key = table.size_id if item.kind == ItemKind.SIZE else table.image_id
+        query = select(table).where(key == item.target_id, table.starts_at > starts_at, prices.stands(table))
+        following = session.scalars(query.order_by(table.starts_at, table.number.desc()).limit(1)).one_or_none()
+        if following is not None and following.starts_at < enough and _is_dearer(following, item):
+            rises.append(following.starts_at)
+    return min(rises, default=None)
+
+
+def _is_dearer(version: DbPriceVersion | DbImagePriceVersion, item: PriceItem) -> bool:
+    if isinstance(version, DbImagePriceVersion):
+        return version.micro_per_hour > item.running_micro_per_hour
+    disk = version.disk_micro_per_gib_hour > item.disk_micro_per_gib_hour
+    return disk or version.running_micro_per_hour > item.running_micro_per_hour
 
 
 def _locked(session: Session, change_id: str) -> DbPriceChange:

@@ -25,6 +25,7 @@ from zentry_web.models import (
     DbVM,
 )
 from zentry_web.services.ledger import lock_accounts
+from zentry_web.services.prices import follows
 from zentry_web.services.settlement import HOLD, INTERVAL, Item, items_query, read_items, settle_items
 
 TOLD = cast(Table, DbPriceTold.__table__)
@@ -96,10 +97,10 @@ def read_unclear(session: Session, owner_ids: Collection[str]) -> dict[str, date
 
 
 def affected_query(change_id: str) -> Select[Any]:
-    """The VMs on prices older than those of a published change, with both; see ``as_new_price``."""
+    """The VMs on prices that those of a published change replace, with both; see ``as_new_price``."""
     old, new = aliased(DbPriceVersion), aliased(DbPriceVersion)
     old_image, new_image = aliased(DbImagePriceVersion), aliased(DbImagePriceVersion)
-    is_newer = old_image.number.is_(None) | (new_image.number > old_image.number)
+    is_newer = old_image.number.is_(None) | follows(new_image, old_image)
     columns: tuple[Any, ...] = (
         DbVM.id, DbVM.owner_id, DbVM.project_id, DbVM.disk_gib,
         DbVM.running_micro_per_hour, DbVM.stopped_micro_per_hour, DbVM.price_version_id, DbVM.image_price_version_id,
@@ -111,7 +112,7 @@ def affected_query(change_id: str) -> Select[Any]:
     return (
         select(*columns)
         .join(old, old.id == DbVM.price_version_id)
-        .outerjoin(new, (new.change_id == change_id) & (new.size_id == DbVM.size_id) & (new.number > old.number))
+        .outerjoin(new, (new.change_id == change_id) & (new.size_id == DbVM.size_id) & follows(new, old))
         .outerjoin(old_image, old_image.id == DbVM.image_price_version_id)
         .outerjoin(new_image, (new_image.change_id == change_id) & (new_image.image_id == DbVM.image_id) & is_newer)
         .where(DbVM.deleted_at.is_(None), or_(new.id.is_not(None), new_image.id.is_not(None)))

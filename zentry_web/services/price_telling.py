@@ -77,8 +77,11 @@ class PriceTelling(BaseService):
             machines.setdefault(vm.owner_id, []).append(vm)
         effective_at = max(change.starts_at, whole_second(now))
         burns, zones = _burns(session, machines), _zones(session, machines)
+        following = select(func.min(DbPriceChange.starts_at)).where(*pending(), DbPriceChange.starts_at > effective_at)
+        later = session.scalar(following) if machines else None
         for owner_id, coming in machines.items():
-            body = notice_text(burns[owner_id], coming, effective_at, zones[owner_id], is_late=change.starts_at <= now)
+            is_late = change.starts_at <= now
+            body = notice_text(burns[owner_id], coming, effective_at, zones[owner_id], is_late=is_late, later=later)
             title = notice_title(change.title, effective_at, zones[owner_id])
             self._notices.tell(owner_id, "prices", change.id, title, body, url=PAGE)
         rows = [_told_row(change.id, owner_id, now, effective_at, burn) for owner_id, burn in burns.items()]

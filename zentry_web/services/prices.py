@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, insert, select
 from sqlalchemy.orm import Session
@@ -11,7 +12,7 @@ from zentry_web.domain.money import MAX_AMOUNT
 from zentry_web.models import DbImage, DbImagePriceVersion, DbPriceChange, DbPriceVersion, DbSize
 from zentry_web.services.errors import NotFoundError, ValidationError
 
-_OUT_OF_ORDER = "A new price starts now or later, and not before the price announced last."
+_TOO_EARLY = "A new price starts now or later."
 Versions = type[DbPriceVersion] | type[DbImagePriceVersion]
 
 
@@ -31,22 +32,29 @@ def stands(table: Versions) -> ColumnElement[bool]:
     return table.change_id.is_(None) | table.change_id.not_in(withdrawn)
 
 
+def follows(new: Any, old: Any) -> ColumnElement[bool]:
+    """SQL: a version replaces another. Versions do so in the order of their starts, whenever they were announced; of
+    those with one start, the one announced last."""
+    later: ColumnElement[bool] = new.starts_at > old.starts_at
+    as_late: ColumnElement[bool] = (new.starts_at == old.starts_at) & (new.number > old.number)
+    return later | as_late
+
+
 def numbers_in_force(now: datetime) -> Select[str, int]:
-    """Per size (``size_id``), the ``number`` of the version in force: the newest that has started."""
-    return (
-        select(DbPriceVersion.size_id, func.max(DbPriceVersion.number).label("number"))
-        .where(DbPriceVersion.starts_at <= now, stands(DbPriceVersion))
-        .group_by(DbPriceVersion.size_id)
-    )
+    """Per size (``size_id``), the ``number`` of the version in force: the last that has started."""
+    return _in_force(DbPriceVersion, DbPriceVersion.size_id, now)
 
 
 def image_numbers_in_force(now: datetime) -> Select[str, int]:
     """Per image (``image_id``) that has a price, the ``number`` of the version in force."""
-    return (
-        select(DbImagePriceVersion.image_id, func.max(DbImagePriceVersion.number).label("number"))
-        .where(DbImagePriceVersion.starts_at <= now, stands(DbImagePriceVersion))
-        .group_by(DbImagePriceVersion.image_id)
-    )
+    return _in_force(DbImagePriceVersion, DbImagePriceVersion.image_id, now)
+
+
+def _in_force(table: Versions, key: Any, now: datetime) -> Select[str, int]:
+    order = (table.starts_at.desc(), table.number.desc())
+    place = func.row_number().over(partition_by=key, order_by=order).label("place")
+    started = select(key, table.number, place).where(table.starts_at <= now, stands(table)).subquery()
+    return select(started.c[key.name], started.c.number).where(started.c.place == 1)
 
 
 def add_version(
@@ -112,9 +120,8 @@ def _next_number(
     session: Session, table: Versions, mine: ColumnElement[bool], starts_at: datetime, now: datetime
 ) -> int:
     last = session.scalar(select(func.max(table.number)).where(mine)) or 0
-    latest = session.scalar(select(func.max(table.starts_at)).where(mine, stands(table)))
-    if starts_at < now or (latest is not None and starts_at < latest):
-        raise ValidationError(_OUT_OF_ORDER, details={"starts_at": _OUT_OF_ORDER})
+    if starts_at < now:
+        raise ValidationError(_TOO_EARLY, details={"starts_at": _TOO_EARLY})
     return last + 1
 
 
