@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from zentry_web.adapters.captcha.base import Captcha
 from zentry_web.adapters.clock import Clock, SystemClock
 from zentry_web.adapters.compute.base import ComputeDriver
 from zentry_web.adapters.database import Database, make_engine
@@ -43,6 +44,21 @@ def make_parts(
         ),
         provider=make_provider(config, clock or SystemClock()),
         identity_provider=make_identity_provider(config, clock or SystemClock()),
+        captcha=make_captcha(config),
+    )
+
+
+def make_captcha(config: Config) -> Captcha | None:
+    """What asks visitors whether they are programs, as ``config`` names it; None: nothing does."""
+    if not config.captcha_provider:
+        return None
+    from zentry_web.adapters.captcha.siteverify import SiteverifyCaptcha
+
+    return SiteverifyCaptcha(
+        provider=config.captcha_provider,
+        site_key=config.captcha_site_key,
+        secret=config.captcha_secret.get_secret_value(),
+        api=config.captcha_api,
     )
 
 

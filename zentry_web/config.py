@@ -41,6 +41,10 @@ class Config(BaseSettings):
     secret_key: str = ""  # made and kept in the data folder when empty
     smtp_url: str = ""  # smtp://host:port or smtps://user:password@host:port; without it nothing is mailed
     mail_from: str = ""  # Zentry <zentry@HOST>
+    captcha_provider: Literal["", "hcaptcha", "turnstile", "recaptcha"] = ""  # asks visitors whether they are programs
+    captcha_site_key: str = ""
+    captcha_secret: SecretStr = SecretStr("")
+    captcha_api: str = ""  # the provider's own; another address for tests
     oidc_issuer: str = ""  # an OpenID provider people may sign in through; its address exactly as it names itself
     oidc_client_id: str = ""
     oidc_client_secret: SecretStr = SecretStr("")  # without it Zentry is a public client: PKCE alone
@@ -127,6 +131,15 @@ class Config(BaseSettings):
             raise ValueError(
                 "ZENTRY_PAYMENTS=stripe needs ZENTRY_STRIPE_SECRET_KEY, ZENTRY_STRIPE_PUBLISHABLE_KEY and "
                 "ZENTRY_STRIPE_WEBHOOK_SECRET"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _captcha_is_whole(self) -> "Config":
+        if self.captcha_provider and not (self.captcha_site_key and self.captcha_secret.get_secret_value()):
+            raise ValueError(
+                f"ZENTRY_CAPTCHA_PROVIDER={self.captcha_provider} needs ZENTRY_CAPTCHA_SITE_KEY and "
+                "ZENTRY_CAPTCHA_SECRET"
             )
         return self
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from zentry_web.adapters.captcha.base import Captcha
 from zentry_web.adapters.oidc.base import IdentityProvider
 from zentry_web.domain.factor import FactorNeeded
 from zentry_web.domain.setting import SettingKey
@@ -26,6 +27,7 @@ from zentry_web.services.accounts import EMAIL_TAKEN, Accounts
 from zentry_web.services.api_tokens import ApiTokens
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
+from zentry_web.services.captcha_gate import CaptchaGate
 from zentry_web.services.email_change import EmailChange
 from zentry_web.services.email_verification import EmailVerification
 from zentry_web.services.errors import (
@@ -67,11 +69,13 @@ class AuthService(BaseService):
         mail: MailSettings | None = None,
         factor_settings: FactorSettings | None = None,
         identity_provider: IdentityProvider | None = None,
+        captcha: Captcha | None = None,
     ) -> None:
         super().__init__(core)
         self._billing = billing
         self._passwords = Passwords(memory_kib=memory_kib, time_cost=time_cost)
         self._limits = RateLimiter(core)
+        self.captcha = CaptchaGate(core, captcha)
         self._accounts = Accounts(core, billing)
         self._sessions = Sessions(
             core,
@@ -173,6 +177,7 @@ class AuthService(BaseService):
         pair = limit_of("login", f"{key}|{network}", tries)
         crowd = limit_of("login_network", network)
         self._limits.check(pair, crowd)
+        self.captcha.check_login(typed, credentials.get("captcha"), actor)
         password = credentials.get("password")
         with self.reading() as session:
             row = session.scalar(select(DbUser).where(DbUser.email_key == key))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 from typing import cast
 
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -107,6 +107,15 @@ class RateLimiter(BaseService):
             for limit in sorted(limits, key=lambda each: each.key):
                 self._add(session, limit, now)
                 _refuse_if_full(session, limit, now, already_counted=1)
+
+    def count(self, limit: Limit) -> int:
+        """How many attempts are counted in the present window."""
+        since = self.now() - timedelta(seconds=limit.window_seconds + limit.width_seconds)
+        counted = select(func.coalesce(func.sum(DbRateCounter.count), 0)).where(
+            DbRateCounter.key == limit.key, DbRateCounter.window_start > since
+        )
+        with self.reading() as session:
+            return int(session.scalar(counted) or 0)
 
     def clear(self, limit: Limit) -> None:
         """Forget the attempts of a subject; in the caller's transaction if there is one."""

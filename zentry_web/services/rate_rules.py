@@ -30,6 +30,7 @@ RULES: dict[str, Rule] = {
     "voucher": Rule(20, QUARTER_HOUR),  # wrong codes of a person
     # What costs the machine, a mail server or a provider something.
     "signup": Rule(100, HOUR, costly=True),  # of a network
+    "captcha": Rule(200, HOUR, costly=True),  # of a network, at sign-up
     "mail_signup": Rule(3, HOUR, costly=True),  # to an address
     "mail_signup_network": Rule(100, HOUR, costly=True),
     "mail_reset": Rule(3, HOUR, costly=True),

@@ -6,6 +6,7 @@ from datetime import timedelta
 from importlib import import_module
 from typing import TypeVar, cast
 
+from zentry_web.adapters.captcha.base import Captcha
 from zentry_web.adapters.clock import Clock
 from zentry_web.adapters.database import Database
 from zentry_web.adapters.oidc.base import IdentityProvider
@@ -68,6 +69,7 @@ class Parts:
     settings: ServiceSettings
     provider: PaymentProvider | None = None
     identity_provider: IdentityProvider | None = None
+    captcha: Captcha | None = None
 
 
 @dataclass
@@ -119,6 +121,7 @@ class ServiceContainer:
             mail=settings.mail,
             factor_settings=settings.factors,
             identity_provider=parts.identity_provider,
+            captcha=parts.captcha,
         )
         user = UserService(core, auth, billing, project, vm, monitoring)
         for service in (billing, monitoring, vm, project, auth, user):

@@ -1,5 +1,8 @@
 """Sign up, log in, log out, and the one-time links that admins make."""
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -8,6 +11,7 @@ from zentry_web.domain.setting import SettingKey
 from zentry_web.services.errors import ConflictError, NotFoundError
 from zentry_web.web import human
 from zentry_web.web.actor import current_actor, end_session, public, session_token, signed_in_user
+from zentry_web.web.captcha import captcha_answer, with_widget
 from zentry_web.web.come_back import invitation, where_to
 from zentry_web.web.entering import enter
 from zentry_web.web.flash import success
@@ -35,17 +39,23 @@ def signup() -> ResponseReturnValue:
             form.validate()
             form.take(ConflictError(why))
         elif by_mail:
-            if form.submit(lambda: auth.verification.request_signup(data, actor=actor)):
+            if form.submit(lambda: ask_first(lambda: auth.verification.request_signup(data, actor=actor))):
                 return go_to(url_for("auth.check_mail"))
-        elif form.submit(lambda: auth.signup(data, actor=actor)):
+        elif form.submit(lambda: ask_first(lambda: auth.signup(data, actor=actor))):
             answer = enter(auth.login(data, actor=actor), where_to(url_for("dashboard.overview")))
             success("Welcome to Zentry. Your account is ready.")
             return answer
     form.stamp.data = form.stamp.data or human.stamp()
     starting = services().get_billing_service().settings.number(SettingKey.STARTING_CREDITS)
     shown = {"starting": starting, "by_mail": by_mail, "why_not": auth.rules.why_not(invitation())}
-    shown["provider"] = auth.oidc.provider_name
-    return render_template("auth/signup.html", form=form, **shown), form.status
+    shown |= {"provider": auth.oidc.provider_name, "widget": auth.captcha.widget}
+    return with_widget(render_template("auth/signup.html", form=form, **shown), form.status, auth.captcha.widget)
+
+
+def ask_first(action: Callable[[], Any]) -> Any:
+    """Sign up once it is said that this is no program."""
+    services().get_auth_service().captcha.check_signup(captcha_answer(), current_actor())
+    return action()
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
@@ -57,7 +67,7 @@ def login() -> ResponseReturnValue:
         return redirect(target, 303)
     form, auth = LoginForm(), services().get_auth_service()
     if request.method == "POST":
-        credentials = {"email": form.email.data, "password": form.password.data}
+        credentials = {"email": form.email.data, "password": form.password.data, "captcha": captcha_answer()}
         replaces = session_token()
         if form.submit(lambda: auth.login(credentials, actor=current_actor(), replaces=replaces)):
             return enter(form.result, target)
@@ -66,7 +76,8 @@ def login() -> ResponseReturnValue:
         "passkeys": auth.passkeys.possible,
         "provider": auth.oidc.provider_name,
     }
-    return render_template("auth/login.html", form=form, **shown), form.status
+    widget = auth.captcha.widget if auth.captcha.is_asked(form.text("email"), current_actor()) else None
+    return with_widget(render_template("auth/login.html", form=form, widget=widget, **shown), form.status, widget)
 
 
 @blueprint.post("/logout")
