@@ -121,7 +121,7 @@ def test_figures_follow_the_vms(container, projects, alice, lab, clock):
     statistics = projects.get_project_statistics(lab.id, actor=acting(alice))
     assert statistics.vms_by_state == {VMState.RUNNING: 2, VMState.CREATING: 1}
     assert (statistics.vm_count, statistics.vcpus, statistics.memory_mib, statistics.disk_gib) == (3, 3, 384, 3)
-    assert (statistics.rate_micro_per_hour, statistics.month_micro) == (10_000, summary.month_micro)
+    assert (statistics.spend.rate_micro_per_hour, statistics.spend.month_micro) == (10_000, summary.month_micro)
 
 
 def launch_and_delete(container, alice, lab):

@@ -180,3 +180,23 @@ def test_quotas_take_a_constant_number_of_statements(cloud, alice, project, quot
     for number in range(6):
         cloud.ask(alice, project, f"web-{number}")
     assert statements() == before <= 6
+
+
+def test_in_the_recycle_bin_only_the_disk_counts_and_restoring_asks_for_the_rest(cloud, alice, project, quotas):
+    cloud.keep_deleted(7)
+    vm = cloud.launch(alice, project, "one")
+    quotas.set_limits(project.id, {"vms": "1", "disk_gib": "2"})
+    cloud.vms.delete_vm(vm.id, vm.name, actor=acting(alice))
+    cloud.worker.work()
+    (found,) = quotas.get_quotas(project.id)[:1]
+    assert [gauge(found, each).used for each in (VMS, Resource.DISK)] == [0, 1]
+    second = cloud.launch(alice, project, "two")  # the machine is free again, and one more GiB
+    with pytest.raises(QuotaExceededError) as refused:
+        cloud.vms.bin.restore(vm.id, vm.name, actor=acting(alice))
+    assert refused.value.details["quota"] == VMS
+    quotas.set_limits(project.id, {"disk_gib": "2"})
+    cloud.vms.bin.restore(vm.id, vm.name, actor=acting(alice))  # its disk counted all the time
+    cloud.vms.delete_vm(second.id, second.name, actor=acting(alice))
+    cloud.worker.work()
+    with pytest.raises(QuotaExceededError, match="recycle bin"):
+        cloud.ask(alice, project, "three")

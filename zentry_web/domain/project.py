@@ -1,11 +1,13 @@
 """Projects: what VMs are organised in, and who may do what in them."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from zentry_web.domain.money import cost
 from zentry_web.domain.vm import VMState
 
+_SECOND = timedelta(seconds=1)
 MAX_PROJECT_NAME = 60
 MAX_DESCRIPTION = 500
 MAX_PROJECTS = 200  # per owner, unless a setting differs: keeps every list of them short enough to show whole
@@ -127,16 +129,42 @@ class ProjectSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Spend:
+    """What something costs, in micro-credits, accrued seconds included; days and months are the payer's."""
+
+    rate_micro_per_hour: int  # now
+    today_micro: int
+    month_micro: int
+    month_ends_at: datetime
+    at: datetime
+
+    @property
+    def projected_micro(self) -> int:
+        """What the month will have cost if everything stays as it is."""
+        return self.month_micro + cost(self.rate_micro_per_hour, max(0, (self.month_ends_at - self.at) // _SECOND))
+
+
+@dataclass(frozen=True, slots=True)
+class BusyMachine:
+    """A machine with its processor use: the latest percentage, and the last hour's as a line to draw."""
+
+    vm_id: str
+    name: str
+    cpu_percent: float
+    sparkline: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectStatistics:
-    """What a project's VMs add up to. Deleted VMs count in ``month_micro`` only."""
+    """What a project's VMs add up to. Deleted VMs count in ``spend`` only."""
 
     project_id: str
     vms_by_state: dict[VMState, int]
     vcpus: int
     memory_mib: int
     disk_gib: int
-    rate_micro_per_hour: int
-    month_micro: int
+    spend: Spend
+    busiest: tuple[BusyMachine, ...]
 
     @property
     def vm_count(self) -> int:

@@ -162,10 +162,11 @@ def format_memory(mib: int) -> str:
 def refusal(scope: Scope, gauge: Gauge, wanted: int) -> str:
     """Why not, and the ways out."""
     whose = "This project" if scope == Scope.PROJECT else "All projects of its owner together"
+    in_bin = " (disks in the recycle bin count)" if gauge.resource == Resource.DISK else ""
     resource, limit = gauge.resource, in_words(gauge.resource, gauge.limit)
     return (
         f"{whose} may have {limit}: {plainly(resource, gauge.used)} in use, and this needs {plainly(resource, wanted)} "
-        "more. Delete a machine, choose less, or ask an admin for a larger quota."
+        f"more. Delete a machine{in_bin}, choose less, or ask an admin for a larger quota."
     )
 
 

@@ -40,6 +40,12 @@ def month_start(moment: datetime, zone: str = "UTC") -> datetime:
     return local.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0).astimezone(UTC)
 
 
+def day_start(moment: datetime, zone: str = "UTC") -> datetime:
+    """The first instant (UTC) of the day that ``moment`` lies in, in that time zone."""
+    local = moment.astimezone(ZoneInfo(zone))
+    return local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).astimezone(UTC)
+
+
 @lru_cache(_MOMENTS)
 def next_month_start(moment: datetime, zone: str = "UTC") -> datetime:
     """The first instant (UTC) of the month after the one that ``moment`` lies in."""

@@ -1,13 +1,14 @@
 """Quotas of projects and their owners: how they stand, refusing what would pass one, setting them (ADR 0016).
 
-Everything whose disk exists counts, whole: a stopped machine may be started at any time, and keeps what it needs.
+Every machine counts, whole: a stopped one may be started at any time, and keeps what it needs. Of one in the recycle
+bin the disk counts, which is there; the rest is asked for again when it is restored.
 """
 
 from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.project import ProjectAction, may
@@ -179,13 +180,21 @@ def _problem(quotas: Collection[Quota], project_id: str, more: Amounts, field: s
 
 
 def _read_used(session: Session, owner_id: str) -> dict[str, Amounts]:
-    """What an owner's machines take up, per project; one whose size is being changed takes the larger of both."""
+    """What an owner's machines take up, per project; one whose size is being changed takes the larger of both, of one
+    in the recycle bin there is the disk."""
     sums = (
         select(DbVM.project_id, func.count(), func.sum(DbVM.vcpus), func.sum(DbVM.memory_mib), func.sum(DbVM.disk_gib))
         .where(DbVM.owner_id == owner_id, DbVM.deleted_at.is_(None))
         .group_by(DbVM.project_id)
     )
-    used = {row[0]: Amounts(*map(int, row[1:])) for row in session.execute(sums)}
+    binned = (
+        select(DbVM.project_id, literal(0), literal(0), literal(0), func.sum(DbVM.disk_gib))
+        .where(DbVM.owner_id == owner_id, DbVM.purge_at.is_not(None))
+        .group_by(DbVM.project_id)
+    )
+    used: dict[str, Amounts] = {}
+    for row in session.execute(union_all(sums, binned)):
+        used[row[0]] = used.get(row[0], Amounts()) + Amounts(*map(int, row[1:]))
     growing = (
         select(DbVM.project_id, DbVM.vcpus, DbVM.memory_mib, DbVM.disk_gib, DbOperation.details)
         .join(DbVM, DbVM.id == DbOperation.vm_id)

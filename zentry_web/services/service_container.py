@@ -110,7 +110,7 @@ class ServiceContainer:
             stop_timeout_seconds=settings.stop_timeout_seconds,
             quota_defaults=settings.quotas,
         )
-        project = ProjectService(core, billing, vm, mail=settings.mail)
+        project = ProjectService(core, billing, vm, monitoring, mail=settings.mail)
         auth = AuthService(
             core,
             billing,

@@ -10,7 +10,16 @@ from sqlalchemy.orm import Session
 
 from zentry_web.domain.billing import AccountKind, Balance, UsageLine, UsageState, UsageSummary
 from zentry_web.domain.money import SECONDS_PER_HOUR
-from zentry_web.domain.usage import EPOCH, ChargeKind, local_month, month_start, next_month_start, seconds_between
+from zentry_web.domain.project import Spend
+from zentry_web.domain.usage import (
+    EPOCH,
+    ChargeKind,
+    day_start,
+    local_month,
+    month_start,
+    next_month_start,
+    seconds_between,
+)
 from zentry_web.models import DbUser, DbVM
 from zentry_web.services.errors import NotFoundError
 from zentry_web.services.ledger import ACCOUNT, USER_ACCOUNTS
@@ -97,6 +106,28 @@ def month_spend(
     for project, amount in session.execute(union_all(charged, accrued)):
         spend[project] = spend.get(project, 0) + int(amount)
     return spend
+
+
+def project_spend(session: Session, project_id: str, owner_id: str, now: datetime, zone: str) -> Spend:
+    """What a project costs now, has cost today (charges that began today) and this month. One statement."""
+    today, this_month, none = day_start(now, zone), month_start(now, zone), literal(0)
+    month = select(func.sum(MONTH.c.amount), none, none).where(
+        MONTH.c.project_id == project_id, MONTH.c.month == local_month(now, zone)
+    )
+    day = (
+        select(none, func.sum(CHARGE.c.amount), none)
+        .join_from(CHARGE, INTERVAL, INTERVAL.c.id == CHARGE.c.interval_id)
+        .where(CHARGE.c.owner_id == owner_id, CHARGE.c.from_at >= today, INTERVAL.c.project_id == project_id)
+    )
+    accrued = select(
+        func.sum(cost_of(unsettled_seconds(now, this_month))),
+        func.sum(cost_of(unsettled_seconds(now, today))),
+        func.sum(case((INTERVAL.c.end_at.is_(None), INTERVAL.c.rate_micro_per_hour), else_=0)),
+    ).where(INTERVAL.c.owner_id == owner_id, INTERVAL.c.project_id == project_id, UNSETTLED)
+    sums = [0, 0, 0]
+    for row in session.execute(union_all(month, day, accrued)):
+        sums = [total + int(part or 0) for total, part in zip(sums, row, strict=True)]
+    return Spend(sums[2], sums[1], sums[0], next_month_start(now, zone), now)
 
 
 def spend_by_project(session: Session, projects: Mapping[str, tuple[str, str]], now: datetime) -> dict[str, int]:

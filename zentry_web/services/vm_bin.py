@@ -194,7 +194,8 @@ class VMBin(BaseService):
         window = self._billing.hold_window
         for vm in vms:
             self._reprice(session, vm, prices)
-        more = sum((Amounts(1, vm.vcpus, vm.memory_mib, vm.disk_gib) for vm in vms), Amounts())
+        # Disks in the bin count all the time, so these are in what is used already.
+        more = sum((Amounts(1, vm.vcpus, vm.memory_mib) for vm in vms), Amounts())
         if vms:
             self._quotas.require_room(vms[0].project_id, vms[0].owner_id, more, field="name")
         kept = [vm for vm in vms if vm.made]
