@@ -59,7 +59,8 @@ STEPS = st.lists(
 RATES = st.one_of(st.sampled_from([5_000, 15_000, ODD, 3_600, 1, 0]), st.integers(1, 10**6))
 
 
-@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(300)
+@settings(max_examples=20, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS, rate=RATES, disk=st.integers(0, 300))
 def test_the_bill_is_what_it_would_have_been(migrated_sqlite, steps, rate, disk):
     """Two machines alike, one of which is moved to and fro: the same seconds, the same credits."""
