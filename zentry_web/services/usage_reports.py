@@ -109,10 +109,13 @@ def month_spend(
 
 
 def project_spend(session: Session, project_id: str, owner_id: str, now: datetime, zone: str) -> Spend:
-    """What a project costs now, has cost today (charges that began today) and this month. One statement."""
+    """What a project costs its owner now, and has cost them today (charges that began today) and this month.
+
+    One statement.
+    """
     today, this_month, none = day_start(now, zone), month_start(now, zone), literal(0)
     month = select(func.sum(MONTH.c.amount), none, none).where(
-        MONTH.c.project_id == project_id, MONTH.c.month == local_month(now, zone)
+        MONTH.c.owner_id == owner_id, MONTH.c.project_id == project_id, MONTH.c.month == local_month(now, zone)
     )
     day = (
         select(none, func.sum(CHARGE.c.amount), none)
