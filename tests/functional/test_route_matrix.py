@@ -392,7 +392,11 @@ OF_A_PROJECT = {
     "vms.protect": ("member", None, 303),
 }
 # What the table above cannot say: an owner does not leave, nor does one who was never in.
-ODD = {("projects.leave", "owner"): 409, ("projects.leave", "admin"): 404}
+ODD = {
+    ("projects.accept_ownership", "owner"): 303,  # theirs already
+    ("projects.leave", "owner"): 409,
+    ("projects.leave", "admin"): 404,
+}
 
 
 def expected(endpoint, who, method):

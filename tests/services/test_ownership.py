@@ -85,6 +85,7 @@ def test_everything_changes_its_payer_in_one_second(cloud, core, ownership, alic
         assert new.id not in session.scalars(minimums).all()
     assert roles(core, project) == {alice.id: "admin", bob.id: "owner"}
     assert cloud.projects.get_project(project.id).owner_id == bob.id
+    ownership.accept(project.id, actor=acting(bob))  # pressed twice
     assert len(events_of(core, "project.transfer")) == 1
     cloud.assert_sound()
     spent = cloud.wallet(alice)
@@ -181,6 +182,14 @@ def test_who_may_offer_and_take(cloud, container, ownership, alice, bob, charlie
     cloud.projects.members.remove(project.id, bob.id, actor=acting(alice))
     with pytest.raises(NotFoundError):
         ownership.accept(project.id, actor=acting(bob))
+
+
+def test_open_invitations_of_the_old_owner_end(cloud, ownership, alice, bob, project):
+    invitations = cloud.projects.invitations
+    made = invitations.invite(project.id, {"email": "dora@example.com", "role": "admin"}, actor=acting(alice))
+    hand_over(ownership, project, alice, bob)
+    assert invitations.list_open(project.id, actor=acting(bob)) == []
+    assert invitations.peek(made.secret) is None
 
 
 def test_an_offer_is_good_for_a_week(ownership, alice, bob, project, clock):

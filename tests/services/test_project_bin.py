@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from tests.conftest import PASSWORD
 from tests.services.people import Statements, acting, events_of, join
+from tests.services.test_billing_faults import Fault
 from tests.services.vm_world import STOPPED, Killed
 from zentry_web.domain.user import SYSTEM
 from zentry_web.domain.vm import OperationKind, VMState
@@ -177,6 +179,46 @@ def test_killed_in_the_middle_it_goes_on(cloud, alice, project, fleet, step, clo
     cloud.live(60)
     assert state(cloud, fleet) == [VMState.BINNED, VMState.BINNED, VMState.DELETED]
     cloud.projects.bin.restore(project.id, "Website", actor=acting(alice))
+    cloud.assert_sound()
+
+
+def try_until_done(cloud, core, work):
+    """Do ``work`` with a fault at its first statement, its second … until none is left; how many there were."""
+    fault, failed = Fault(core.database.engine), 0
+    while True:
+        fault.countdown = failed + 1
+        try:
+            work()
+        except OperationalError:
+            fault.countdown = 0
+            failed += 1
+            if failed % 15 == 0:
+                cloud.assert_sound()
+        else:
+            fault.countdown = 0
+            return failed
+
+
+def test_a_fault_at_any_statement_loses_nothing_and_does_nothing_twice(cloud, core, alice, project, fleet, clock):
+    bins = cloud.projects.bin
+    if not core.database.is_sqlite:
+        return  # a full disk is played on SQLite
+    clicked = clock.now().replace(microsecond=0)
+    assert try_until_done(cloud, core, lambda: cloud.projects.delete_project(project.id, actor=acting(alice))) > 30
+    assert [cloud.intervals(vm)[-1].end_at for vm in fleet[:2]] == [clicked, clicked]
+    assert [len([one for one in cloud.operations(vm) if one.kind == OperationKind.BIN]) for vm in fleet] == [1, 1, 0]
+    cloud.live(30)
+    assert try_until_done(cloud, core, lambda: bins.restore(project.id, "Website", actor=acting(alice))) > 20
+    assert state(cloud, fleet[:2]) == [VMState.STOPPED, VMState.STOPPED]
+    cloud.assert_sound()
+    cloud.projects.delete_project(project.id, actor=acting(alice))
+    cloud.live(30)
+    assert try_until_done(cloud, core, lambda: bins.purge(project.id, "Website", actor=acting(alice))) > 3
+    assert try_until_done(cloud, core, cloud.vms.bin.purge_due) > 10
+    cloud.live(30)
+    assert try_until_done(cloud, core, bins.purge_due) > 5
+    assert state(cloud, fleet) == [VMState.DELETED] * 3
+    assert [len([one for one in cloud.operations(vm) if one.kind == OperationKind.DELETE]) for vm in fleet] == [1, 1, 1]
     cloud.assert_sound()
 
 

@@ -123,6 +123,8 @@ class Ownership(BaseService):
         with self.transaction() as session:
             project = require_member(session, actor, project_id, ProjectAction.VIEW)
             old = project.owner_id
+            if old == actor.id:
+                return  # pressed twice
             self._billing.lock_wallets([old, actor.id])
             project = require_member(session, actor, project_id, ProjectAction.VIEW, fresh=True)
             offer = session.scalar(self._open(project_id).with_for_update().execution_options(populate_existing=True))
@@ -136,6 +138,7 @@ class Ownership(BaseService):
             self._require_taker(session, project, actor)
             vms = self._movable(session, project, actor.id)
             offer.ended_at, offer.outcome = self.now(), "accepted"
+            self._end_doors(session, project_id, old)
             event_id = self._log("project.transfer", project, actor.id, actor, owner_id=actor.id)
             members[old].role = ProjectRole.ADMIN
             session.flush()  # never two owners, not for one statement: an index keeps it so
@@ -250,6 +253,17 @@ class Ownership(BaseService):
             .execution_options(synchronize_session=False)
         )
         return offer.user_id if offer else None
+
+    def _end_doors(self, session: Session, project_id: str, inviter_id: str) -> None:
+        """Who may give less from now on leaves no open invitations behind."""
+        table = DbProjectInvitation
+        mine = table.project_id == project_id, table.invited_by == inviter_id, table.role != ProjectRole.OWNER
+        session.execute(
+            update(table)
+            .where(*mine, table.ended_at.is_(None))
+            .values(ended_at=self.now(), outcome="revoked", run_at=None)
+            .execution_options(synchronize_session=False)
+        )
 
     def _log(self, action: str, project: DbProject, about: str, actor: Actor, *, owner_id: str | None = None) -> str:
         is_project = action.startswith("project.")
