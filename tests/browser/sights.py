@@ -238,6 +238,8 @@ SIGHTS = (
     Sight("admin-view-as", "admin", "/admin/users/{user}/view", partial(_press, "View as")),
     Sight("admin-user-role", "admin", "/admin/users/{user}/role"),
     Sight("admin-user-mistakes", "admin", "/admin/users/{user}", partial(_press, "Add the note")),
+    Sight("admin-projects", "admin", "/admin/projects"),
+    Sight("admin-invitations", "admin", "/admin/invitations"),
     Sight("admin-vms", "admin", "/admin/vms"),
     Sight(
         "admin-vms-order", "admin", "/admin/vms/order?order=delete&id={running}&id={stopped}", partial(_press, "Delete")

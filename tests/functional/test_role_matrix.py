@@ -71,6 +71,7 @@ STATUS = {
     "admin.end_announcement": (None, 404),
     "admin.reset_setting": (None, 303),
     "admin.order_vms": (404, 404),
+    "admin.revoke_invitation": (None, 404),
     "admin.ledger_transfer": (404, None),
     "admin.approve": (None, 404),
     "admin.refuse": (None, 404),

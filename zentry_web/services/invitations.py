@@ -25,10 +25,10 @@ from zentry_web.domain.team import (
 )
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.models import DbProject, DbProjectInvitation, DbProjectMember, DbUser
-from zentry_web.services.access import find_role, require_member, require_open
+from zentry_web.services.access import find_role, require_admin, require_member, require_open
 from zentry_web.services.base_service import Core
 from zentry_web.services.errors import ConflictError, NotFoundError, PermissionDeniedError
-from zentry_web.services.fields import Fields, email_key, parse_email
+from zentry_web.services.fields import Fields, email_key, parse_email, storable
 from zentry_web.services.mail_queue import MailQueue
 from zentry_web.services.members import TOO_MUCH
 from zentry_web.services.notices import MailSettings, Notices
@@ -108,6 +108,16 @@ class Invitations(MailQueue):
             if not self._end(session, "revoked", *which, project_id=project_id):
                 raise NotFoundError("There is no such invitation.")
             self._log("member.invite_off", project, invitation_id, actor, {})
+
+    def revoke_any(self, invitation_id: str, *, actor: Actor = SYSTEM) -> None:
+        """Withdraw an open invitation of whichever project; admins only. Raises NotFoundError."""
+        require_admin(actor)
+        query = select(DbProjectInvitation.project_id).where(DbProjectInvitation.id == storable(invitation_id))
+        with self.reading() as session:
+            project_id = session.scalar(query)
+        if project_id is None:
+            raise NotFoundError("There is no such invitation.")
+        self.revoke(project_id, invitation_id, actor=actor)
 
     # -- the side of who was invited ------------------------------------------------------------
 

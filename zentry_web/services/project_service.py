@@ -27,6 +27,7 @@ from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.notices import MailSettings
 from zentry_web.services.ownership import Ownership
 from zentry_web.services.project_bin import ProjectBin
+from zentry_web.services.project_directory import ProjectDirectory
 from zentry_web.services.project_figures import read_statistics
 from zentry_web.services.project_rows import as_project, name_key, refuse_taken, take_name
 from zentry_web.services.project_settings import ProjectSettings
@@ -51,6 +52,7 @@ class ProjectService(BaseService):
         super().__init__(core)
         self._billing = billing
         self._monitoring = monitoring
+        self.directory = ProjectDirectory(core)
         self.members = Members(core, billing.notices)
         self.invitations = Invitations(core, billing.notices, mail, settings=billing.settings)
         self.settings = ProjectSettings(core, billing)

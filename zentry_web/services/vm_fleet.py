@@ -6,7 +6,7 @@ Whatever an admin orders here has a reason. It is written down, and the owner is
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.fleet import MAX_ORDERED, MAX_WHY, ORDERS, FleetFilter, FleetSort, Ordered
@@ -18,6 +18,7 @@ from zentry_web.services.access import require_admin, require_recent_proof
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import ServiceError, ValidationError
 from zentry_web.services.fields import Fields, invalid, storable
+from zentry_web.services.key_paging import beyond
 from zentry_web.services.notices import Notices
 from zentry_web.services.vm_queries import VMList, as_vm, vm_query, with_rights
 
@@ -193,7 +194,4 @@ def _beyond(
     found = seen.first()
     if found is None:
         return query
-    at = found[0]
-    if largest_first:
-        return query.where(or_(key < at, and_(key == at, DbVM.id < vm_id)))
-    return query.where(or_(key > at, and_(key == at, DbVM.id > vm_id)))
+    return query.where(beyond(key, found[0], DbVM.id.expression, vm_id, largest_first=largest_first))

@@ -111,6 +111,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "vm.unprotect": ("shield", "Switched the delete protection of {name} off"),
     "vm.delete": ("trash", "Deleted {name} for good"),
     "vm.admin_order": ("mail", "Told the owner of {name} the reason for this"),
+    "project.list_export": ("download", "Exported the list of projects"),
+    "audit.export": ("download", "Exported the audit trail"),
     "vm.list_export": ("download", "Exported the list of machines"),
     "vm.gone_seen": ("plug-off", "{name} was removed outside of Zentry"),
     "vm.off_seen": ("player-stop", "{name} was powered off from inside or outside of Zentry"),

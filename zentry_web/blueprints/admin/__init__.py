@@ -1,7 +1,7 @@
 """admin: routes.py (overview, images, trail, health), people.py (accounts), person.py (one of them),
 prices.py (sizes), ledger.py, price_changes.py (new prices from a date on), payments.py, quotas.py, vouchers.py,
 approvals.py (and refunds), books.py (revenue, liability, write-offs), announcements.py (banners), settings.py,
-viewing.py (seeing the pages of others), vms.py (of all), bulk.py (many accounts at once)."""
+viewing.py (seeing the pages of others), vms.py and projects.py (of all), bulk.py (many accounts at once)."""
 
 from . import (
     announcements,
@@ -14,6 +14,7 @@ from . import (
     person,
     price_changes,
     prices,
+    projects,
     quotas,
     settings,
     viewing,
@@ -34,6 +35,7 @@ __all__ = [
     "person",
     "price_changes",
     "prices",
+    "projects",
     "quotas",
     "settings",
     "viewing",
