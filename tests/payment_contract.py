@@ -59,6 +59,16 @@ class PaymentContract:
         assert provider.refund(paid.ref, 700, "ref_2").refunded_minor == 1000
         assert provider.read_intent(paid.ref).refunded_minor == 1000
 
+    def test_the_history_tells_what_was_refunded(self, provider, keep_card):
+        paid = self.charged(provider, keep_card)
+        (untouched,) = provider.read_history(paid.ref)
+        assert (untouched.state, untouched.refunded_minor, untouched.dispute) == (PaymentState.SUCCEEDED, 0, None)
+        provider.refund(paid.ref, 300, "ref_1")
+        (told,) = provider.read_history(paid.ref)
+        assert (told.ref, told.payment_id, told.refunded_minor) == (paid.ref, "pay_1", 300)
+        with pytest.raises(PaymentError):
+            provider.read_history("pi_none")
+
     def test_a_removed_method_is_gone_and_removing_it_again_is_fine(self, provider, keep_card):
         customer = provider.create_customer("usr_1")
         method = keep_card(customer)

@@ -317,6 +317,62 @@ def test_a_lost_webhook_is_made_up_for_by_asking(till, clock):
     assert till.payments.list_looks() == []
 
 
+def look(till, payment):
+    for payment_id in till.payments.list_looks():
+        assert payment_id == payment.id
+        till.payments.look(payment_id)
+
+
+def test_lost_webhooks_of_refunds_and_disputes_are_made_up_for(till, clock):
+    payment = till.pay()
+    assert till.payments.list_looks() == []
+    till.provider.refund(till.get(payment).provider_ref, 300, "ref_elsewhere")  # no webhook came
+    clock.advance(86_401)
+    look(till, payment)
+    assert (till.get(payment).refunded_minor, till.wallet) == (300, STARTING + 7 * CREDIT)
+    assert till.payments.list_looks() == []
+    till.provider.dispute(till.get(payment).provider_ref, DisputeState.OPEN, 700)
+    clock.advance(2 * 86_400)
+    for _ in range(2):
+        look(till, payment)
+    assert (till.get(payment).disputed_minor, till.wallet) == (700, STARTING)
+    till.take(till.provider.event("dispute.open", till.get(payment).provider_ref))  # late after all: one effect
+    assert (till.get(payment).disputed_minor, till.wallet) == (700, STARTING)
+    till.provider.dispute(till.get(payment).provider_ref, DisputeState.WON, 700)
+    clock.advance(4 * 86_400)
+    look(till, payment)
+    assert till.wallet == STARTING + 7 * CREDIT
+    till.assert_sound()
+
+
+def test_payments_are_asked_about_less_and_less_and_not_for_ever(till, clock):
+    payment, asked = till.pay(), []
+    for day in range(1, 140):
+        clock.advance(86_400)
+        for payment_id in till.payments.list_looks():
+            till.payments.look(payment_id)
+            asked.append(day)
+    assert asked == [1, 3, 7, 14, 30, 60, 90, 120]
+    assert till.get(payment).state == PaymentState.SUCCEEDED
+
+
+def test_a_provider_that_is_away_is_asked_again_within_the_hour(till, clock, monkeypatch):
+    payment = till.pay()
+    clock.advance(86_401)
+    with monkeypatch.context() as patch:
+        patch.setattr(till.provider, "read_history", away)
+        with pytest.raises(ProviderUnavailableError):
+            till.payments.look(payment.id)
+    till.provider.refund(till.get(payment).provider_ref, 1000, "ref_elsewhere")
+    clock.advance(3_601)
+    look(till, payment)
+    assert till.wallet == STARTING
+
+
+def away(*_):
+    raise ProviderAway("away")
+
+
 def test_what_nobody_pays_is_cancelled_after_a_day(till, clock):
     payment = till.start(10)
     clock.advance((GIVE_UP + timedelta(hours=1)).total_seconds())

@@ -6,7 +6,7 @@ Money is whole minor units of a currency (cents) on the provider's side and micr
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -34,6 +34,15 @@ _LATENESS = {state: place for place, state in enumerate(("created", "pending", "
 def later_state(now: PaymentState, told: PaymentState) -> PaymentState:
     """The state to be in after the provider told ``told``, whenever that was sent."""
     return max(now, told, key=lambda state: _LATENESS[state])
+
+
+# Refunds and disputes come long after the money, and their webhooks may be lost: the provider is asked at these ages.
+HISTORY_LOOKS = tuple(timedelta(days=days) for days in (1, 3, 7, 14, 30, 60, 90, 120))
+
+
+def next_history_look(paid_at: datetime, now: datetime) -> datetime | None:
+    """When to ask next what became of a payment that came in; None: never again."""
+    return next((paid_at + age for age in HISTORY_LOOKS if paid_at + age > now), None)
 
 
 class DisputeState(StrEnum):

@@ -23,6 +23,7 @@ from zentry_web.domain.payments import (
     format_minor,
     later_dispute,
     later_state,
+    next_history_look,
     share,
 )
 from zentry_web.domain.user import SYSTEM
@@ -106,7 +107,8 @@ class PaymentBook(BaseService):
             done += self._reverse(session, payment)
         if payment.state == PaymentState.SUCCEEDED:
             waits = payment.save_method and payment.method_id is None
-            payment.look_at = self.now() + SOON if waits and payment.looks < 10 else None
+            later = next_history_look(payment.settled_at or payment.created_at, self.now())
+            payment.look_at = self.now() + SOON if waits and payment.looks < 10 else later
         return ", ".join(each for each in done if each) or "Nothing new"
 
     def _change_state(self, session: Session, payment: DbPayment, news: PaymentNews) -> str:

@@ -13,6 +13,7 @@ from zentry_web.adapters.payments.base import BadSignature, PaymentError, Paymen
 from zentry_web.adapters.payments.test_provider import BuiltInTestProvider
 from zentry_web.domain.money import format_credits
 from zentry_web.domain.payments import (
+    HISTORY_LOOKS,
     LEAST_MICRO,
     MOST_MICRO,
     OPEN_PAYMENTS,
@@ -247,6 +248,9 @@ class Payments(BaseService):
             self._introduce(payment)
         elif payment.state in (PaymentState.PENDING, PaymentState.FAILED) and age > GIVE_UP:
             self._learn(self.ask(lambda: provider.cancel_intent(payment.provider_ref)))
+        elif payment.state == PaymentState.SUCCEEDED:
+            for news in self.ask(lambda: provider.read_history(payment.provider_ref)):
+                self._learn(news)
         else:
             self._learn(self.ask(lambda: provider.read_intent(payment.provider_ref)))
 
@@ -260,7 +264,8 @@ class Payments(BaseService):
                 return None
             row.looks += 1
             row.look_at = now + min(FIRST_LOOK * 2 ** min(row.looks - 1, 10), LONGEST_LOOK)
-            if now - row.created_at > LAST_LOOK:
+            last = HISTORY_LOOKS[-1] + LAST_LOOK if row.state == PaymentState.SUCCEEDED else LAST_LOOK
+            if now - row.created_at > last:
                 row.look_at = None
             is_foreign = self.provider is None or row.provider != self.provider.name
             if is_foreign:  # made with another provider than is set now: only its own webhooks could help

@@ -33,6 +33,12 @@ class PaymentProvider(Protocol):
         """All that the provider knows of a payment now, ``secret`` and the method used included."""
         ...
 
+    def read_history(self, ref: str) -> list[PaymentNews]:
+        """What became of a payment that had come in: its sum of refunds, and each of its disputes as news of its own.
+
+        What webhooks told in between, or should have told."""
+        ...
+
     def cancel_intent(self, ref: str) -> PaymentNews:
         """Make sure that nobody can pay it any more; tells what became of it (it may have been paid meanwhile)."""
         ...

@@ -83,6 +83,17 @@ class StripeProvider:
         found = _ask(lambda: self._client.v1.payment_intents.retrieve(ref, {"expand": _EXPAND}))
         return _intent_news(found.to_dict())
 
+    def read_history(self, ref: str) -> list[PaymentNews]:
+        """The intent, and its disputes if there was one: Stripe lists them apart."""
+        intent = _ask(lambda: self._client.v1.payment_intents.retrieve(ref, {"expand": _EXPAND})).to_dict()
+        found = [_intent_news(intent)]
+        charge = intent.get("latest_charge")
+        if isinstance(charge, Mapping) and charge.get("disputed"):
+            listed = _ask(lambda: self._client.v1.disputes.list({"payment_intent": ref, "limit": 100}))
+            told = [_dispute_news(ref, dispute.to_dict()) for dispute in listed.data]
+            found += [news for news in told if news is not None]
+        return found
+
     def cancel_intent(self, ref: str) -> PaymentNews:
         """Cancel it; one that is paid or cancelled already is told as it is."""
         try:
@@ -202,9 +213,7 @@ def _told(kind: str, thing: Mapping[str, Any]) -> PaymentNews | None:
     if kind.startswith("payment_intent."):
         return _intent_news(thing)
     if kind.startswith("charge.dispute.") and thing.get("payment_intent"):
-        state = _DISPUTES.get(thing["status"])
-        dispute = Dispute(thing["id"], thing["amount"], state) if state else None
-        return PaymentNews(thing["payment_intent"], currency=thing["currency"], dispute=dispute) if dispute else None
+        return _dispute_news(thing["payment_intent"], thing)
     if kind == "charge.refunded" and thing.get("payment_intent"):
         return PaymentNews(
             thing["payment_intent"],
@@ -216,6 +225,15 @@ def _told(kind: str, thing: Mapping[str, Any]) -> PaymentNews | None:
             method=_method(thing.get("payment_method"), thing.get("payment_method_details")),
         )
     return None
+
+
+def _dispute_news(ref: str, dispute: Mapping[str, Any]) -> PaymentNews | None:
+    state = _DISPUTES.get(dispute["status"])
+    if state is None:
+        return None
+    return PaymentNews(
+        ref, currency=dispute["currency"], dispute=Dispute(dispute["id"], dispute["amount"], state)
+    )  # fmt: skip
 
 
 def _intent_news(intent: Mapping[str, Any]) -> PaymentNews:

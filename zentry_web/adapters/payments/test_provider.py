@@ -84,6 +84,10 @@ class BuiltInTestProvider:
         with self._open() as database:
             return _news(self._found(database, ref))
 
+    def read_history(self, ref: str) -> list[PaymentNews]:
+        """The intent knows its refunds and its dispute."""
+        return [self.read_intent(ref)]
+
     def cancel_intent(self, ref: str) -> PaymentNews:
         """Nobody can pay it any more, unless it is paid."""
         with self._open() as database:
