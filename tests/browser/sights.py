@@ -121,6 +121,29 @@ def _top_up_nothing(page: Page) -> None:
     expect(page.locator(".z-error")).to_be_visible()
 
 
+def _begin_view(page: Page) -> None:
+    page.get_by_label("Why").fill("Asked for help")
+    _press("View as", page)
+    expect(page.get_by_role("region", name="Viewing as")).to_be_visible()
+
+
+def _see_refused(page: Page) -> None:
+    _begin_view(page)
+    page.goto("/account/tokens")
+
+
+def _choose_all(action: str, page: Page) -> None:
+    page.get_by_label("all that fit the filter").check()
+    page.get_by_label("What to do with the chosen").select_option(action)
+    _press("Go on", page)
+    expect(page.get_by_role("region", name="Chosen accounts")).to_be_visible()
+
+
+def _enable_all(page: Page) -> None:
+    _choose_all("enable", page)
+    _press("Enable accounts", page)
+
+
 @dataclass(frozen=True)
 class Sight:
     """One page as ``who`` sees it. ``path`` has names of Furnished's things in braces; ``act`` comes after loading."""
@@ -235,6 +258,10 @@ SIGHTS = (
     Sight("admin-users-filtered", "admin", "/admin/users?role=user&mark=vms&sort=least"),
     Sight("admin-users-nothing-found", "admin", "/admin/users?q=nobody-is-called-this"),
     Sight("admin-user", "admin", "/admin/users/{user}"),
+    Sight("admin-viewing", "admin", "/admin/users/{user}/view", _begin_view),
+    Sight("admin-viewing-refused", "admin", "/admin/users/{user}/view", _see_refused),
+    Sight("admin-bulk", "admin", "/admin/users", partial(_choose_all, "grant")),
+    Sight("admin-bulk-done", "admin", "/admin/users", _enable_all),
     Sight("admin-view-as", "admin", "/admin/users/{user}/view", partial(_press, "View as")),
     Sight("admin-user-role", "admin", "/admin/users/{user}/role"),
     Sight("admin-user-mistakes", "admin", "/admin/users/{user}", partial(_press, "Add the note")),
