@@ -8,14 +8,17 @@ from tests.services.people import acting
 from tests.services.second_factors import set_up_app
 from zentry_web.domain.announcement import AnnouncementDraft
 from zentry_web.domain.billing import TransferKind
+from zentry_web.domain.ids import new_id
 from zentry_web.domain.prices import ItemKind, PriceItem
 from zentry_web.domain.token import Scope
+from zentry_web.domain.user import SYSTEM
 from zentry_web.domain.voucher import VoucherDraft
+from zentry_web.models import DbIdentity
 
 NOVEMBER = (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 CREDIT = 1_000_000
 # What no answer to somebody else may say.
-TRACES = ("web-1", "Website", "alice@example.com", "Alice", "dora@example.com", "Gadget of hers", "4242")
+TRACES = ("web-1", "Website", "alice@example.com", "Alice", "dora@example.com", "Gadget of hers", "•••• 4242")
 
 
 class Estate:
@@ -50,6 +53,7 @@ class Estate:
         tomorrow = cloud.clock.now() + timedelta(days=1)
         news = AnnouncementDraft("info", "Gadget of hers will be away", tomorrow)
         announced = self.container.get_user_service().announcements.create(news, actor=boss)
+        note = self.container.get_user_service().notes.add(alice.id, "Gadget of hers was looked at", actor=boss)
         paid = [each for each in billing.list_transactions(alice.id) if each.kind == TransferKind.USAGE]
         transfer = paid[0].id
         self.values = {
@@ -70,6 +74,8 @@ class Estate:
             "approval_id": asked.id,
             "voucher_id": voucher.id,
             "change_id": change,
+            "note_id": note.id,
+            "identity_id": self._linked().id,
             "target": f"transfer:{transfer}",
             "size_id": "size_nano",
             "image_id": "img_tiny",
@@ -77,6 +83,21 @@ class Estate:
             "step": "publish",
             "token": invited.secret,
         }
+
+    def _linked(self):
+        """Her sign-in at a provider, as if one were set."""
+        core = self.container.parts.core
+        identity = DbIdentity(
+            id=new_id("idn", core.clock.now()),
+            user_id=self.alice.id,
+            issuer="https://id.example.com",
+            subject="alice",
+            email=self.alice.email,
+            linked_at=core.clock.now(),
+        )
+        with core.database.writing() as session, session.begin():
+            session.add(identity)
+        return self.container.get_auth_service().oidc.ways_in(self.alice.id, actor=self.me).identities[0]
 
     def address(self, web, rule, **other):
         """The address of a URL rule with her ids, but for those given."""
@@ -100,6 +121,8 @@ class Estate:
             "sessions": {each.id for each in auth.list_sessions(user_id)},
             "tokens": [each.id for each in auth.tokens.list_personal(user_id)],
             "factors": auth.factors.list_factors(user_id),
+            "identities": auth.oidc.ways_in(user_id, actor=self.me),
+            "notes": self.container.get_user_service().notes.list_notes(user_id, actor=SYSTEM),
             "cards": [each.id for each in billing.payments.list_methods(user_id)],
             "payments": [(each.id, each.state) for each in billing.payments.list_payments(user_id)],
             "wallet": billing.get_user_credits(user_id),
