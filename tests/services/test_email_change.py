@@ -237,7 +237,9 @@ def test_a_mail_that_was_not_taken_comes_again_with_another_secret(changes, cloc
     assert [changes.peek(secret) is not None for secret in secrets] == [False, True]
 
 
-def test_only_hashes_are_stored_and_all_goes_in_a_week_or_with_the_account(auth, changes, core, clock, alice, asked):
+def test_only_hashes_are_stored_and_all_goes_in_a_week_or_with_the_account(
+    container, auth, changes, core, clock, alice, asked
+):
     with core.database.reading() as session:
         hashes = session.scalars(select(DbEmailConfirmation.token_hash)).all()
     assert not set(hashes) & set(asked)
@@ -246,7 +248,7 @@ def test_only_hashes_are_stored_and_all_goes_in_a_week_or_with_the_account(auth,
     with core.database.reading() as session:
         assert session.scalars(select(DbEmailChange)).all() == []
     changes.request(alice.id, NEW, actor=acting(alice))
-    changes.erase(alice.id)
+    container.get_user_service().erase_personal_data(alice.id)
     with core.database.reading() as session:
         assert session.scalars(select(DbEmailConfirmation)).all() == []
 

@@ -154,11 +154,6 @@ class Announcements(BaseService):
                 self._log("announcement.end", row, actor, {}, {})
             return _as_announcement(row)
 
-    def erase(self, user_id: str) -> None:
-        """Forget what a person has put away; in the caller's transaction."""
-        with self.transaction() as session:
-            session.execute(delete(DbAnnouncementDismissal).where(DbAnnouncementDismissal.user_id == user_id))
-
     # -- inside ---------------------------------------------------------------------------------
 
     def _log(

@@ -365,16 +365,6 @@ class AuthService(BaseService):
         parts = (self.tokens, self._limits, self._sessions, self._links, self.verification, self.pending, self.passkeys)
         return sum(part.prune() for part in (*parts, self.oidc, self.email_change))
 
-    def erase_access(self, user_id: str) -> None:
-        """Take away every way in and every trace of addresses and browsers; in the caller's transaction."""
-        with self.transaction() as session:
-            self.verification.erase(require_user_row(session, user_id).email)
-            self._links.void(user_id)
-            self._sessions.erase(user_id)
-            self.factors.erase(user_id)
-            self.oidc.erase(user_id)
-            self.email_change.erase(user_id)
-
     # -- inside ---------------------------------------------------------------------------------
 
     def _begin(

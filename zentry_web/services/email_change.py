@@ -209,13 +209,6 @@ class EmailChange(MailQueue):
             gone = session.execute(delete(DbEmailChange).where(DbEmailChange.created_at < self.now() - KEEP))
             return cast(CursorResult[tuple[()]], gone).rowcount
 
-    def erase(self, user_id: str) -> None:
-        """Forget what was asked for, in the caller's transaction: the account is being deleted."""
-        mine = select(DbEmailChange.id).where(DbEmailChange.user_id == user_id)
-        with self.transaction() as session:
-            session.execute(delete(DbEmailConfirmation).where(DbEmailConfirmation.change_id.in_(mine)))
-            session.execute(delete(DbEmailChange).where(DbEmailChange.user_id == user_id))
-
     # -- inside ---------------------------------------------------------------------------------
 
     def _end(self, session: Session, user_id: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import cast
 
-from sqlalchemy import CursorResult, Select, delete, func, select, update
+from sqlalchemy import CursorResult, Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.email import mailbox
@@ -190,11 +190,6 @@ class EmailVerification(MailQueue):
         with self.transaction() as session:
             old = delete(DbMailRequest).where(DbMailRequest.created_at < self.now() - KEEP)
             return cast(CursorResult[tuple[()]], session.execute(old)).rowcount
-
-    def erase(self, email: str) -> None:
-        """Forget what was asked for an address; in the caller's transaction: its account is being deleted."""
-        with self.transaction() as session:
-            session.execute(delete(DbMailRequest).where(func.lower(DbMailRequest.email) == email.lower()))
 
     # -- inside ---------------------------------------------------------------------------------
 

@@ -215,13 +215,6 @@ class Invitations(MailQueue):
         with self.transaction() as session:
             self._end(session, "revoked", project_id=project_id)
 
-    def erase(self, user_id: str, email: str) -> None:
-        """Forget what was sent by or to an account that is erased; in the caller's transaction."""
-        table = DbProjectInvitation
-        by_or_to = (table.invited_by == user_id) | (table.user_id == user_id) | (table.email_key == email_key(email))
-        with self.transaction() as session:
-            session.execute(delete(table).where(by_or_to).execution_options(synchronize_session=False))
-
     # -- inside ---------------------------------------------------------------------------------
 
     def _locked(self, session: Session, project_id: str, role: ProjectRole, actor: Actor) -> DbProject:

@@ -1,6 +1,6 @@
 """Statements on the metrics store: a database of its own, never in one transaction with the business database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ COLUMNS = (
 )
 BASE_STEP_SECONDS = 10
 PRUNED_AT_ONCE = 2000
+READ_AT_ONCE = 100  # machines of which whole console logs are read
 
 
 class MetricsStore(BaseService):
@@ -129,8 +130,25 @@ class MetricsStore(BaseService):
             row = session.get(DbConsole, vm_id)
             return ConsoleTail(row.text, row.collected_at) if row else ConsoleTail("", None)
 
+    def rows_of(self, table: Any, vm_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        for chunk in _chunks(vm_ids):
+            with self.reading() as session:
+                query = select(*table.__table__.columns).where(table.vm_id.in_(chunk)).order_by(table.vm_id)
+                rows = [dict(row) for row in session.execute(query).mappings()]
+            yield from rows
+
+    def forget(self, tables: Iterable[Any], vm_ids: Sequence[str]) -> None:
+        for chunk in _chunks(vm_ids):
+            with self.transaction() as session:
+                for table in tables:
+                    session.execute(delete(table).where(table.vm_id.in_(chunk)))
+
     def _insert(self, table: Any) -> Any:
         return sqlite.insert(table) if self._database.is_sqlite else postgresql.insert(table)
+
+
+def _chunks(ids: Sequence[str]) -> list[Sequence[str]]:
+    return [ids[start : start + READ_AT_ONCE] for start in range(0, len(ids), READ_AT_ONCE)]
 
 
 def _bucket(step: int) -> Any:

@@ -1,7 +1,7 @@
 """MonitoringService: metrics of VMs in a store of their own, console logs, and the health of Zentry's parts."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -100,6 +100,14 @@ class MonitoringService(BaseService):
     def prune(self) -> int:
         """Delete samples past their time, and consoles of VMs not seen since; returns how many samples."""
         return self._store.prune(self.now() - self._keep)
+
+    def rows_of_machines(self, table: Any, vm_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """What a table of the metrics store has of these machines: for the export of a person's data."""
+        return self._store.rows_of(table, vm_ids)
+
+    def forget_machines(self, tables: Sequence[Any], vm_ids: Sequence[str]) -> None:
+        """Delete what these tables of the metrics store have of these machines: their owner is being erased."""
+        self._store.forget(tables, vm_ids)
 
     # -- metrics out ----------------------------------------------------------------------------
 

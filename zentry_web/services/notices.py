@@ -137,12 +137,6 @@ class Notices(MailQueue):
             session.execute(delete(DbOutbox).where(DbOutbox.sent_at < now - KEEP_MAIL))
             session.execute(delete(DbOutbox).where(DbOutbox.sent_at.is_(None), DbOutbox.created_at < now - GIVE_UP))
 
-    def erase(self, user_id: str) -> None:
-        """Forget everything a person was told, in the caller's transaction: the account is being deleted."""
-        with self.transaction() as session:
-            session.execute(delete(DbNotice).where(DbNotice.user_id == user_id))
-            session.execute(delete(DbOutbox).where(DbOutbox.user_id == user_id))
-
     def _enqueue(self, user_id: str, address: str, title: str, body: str, url: str) -> None:
         now = self.now()
         text = body if not url else f"{body}\n\n{self._mail.base_url}{url}"

@@ -200,12 +200,6 @@ class OidcSignIn(BaseService):
             self._accounts.log("auth.oidc_unlink", user_id, actor)
             self._accounts.tell_security(user_id, "oidc", "A sign-in through another service was unlinked")
 
-    def erase(self, user_id: str) -> None:
-        """Forget what is linked, in the caller's transaction: the account is being deleted."""
-        with self.transaction() as session:
-            session.execute(delete(DbOidcFlow).where(DbOidcFlow.user_id == user_id))
-            session.execute(delete(DbIdentity).where(DbIdentity.user_id == user_id))
-
     def prune(self) -> int:
         """Delete what nobody came back from; returns how many."""
         with self.transaction() as session:

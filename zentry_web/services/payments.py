@@ -192,15 +192,10 @@ class Payments(BaseService):
             self.ask(lambda: provider.forget_method(ref))
 
     def erase(self, user_id: str) -> None:
-        """Forget the names of a person's cards and use none again, in the caller's transaction: the account is being
-        deleted. Payments stay, with ids and amounts only."""
+        """Use none of a person's cards again, in the caller's transaction: the account is being erased."""
         with self.transaction() as session:
             mine = update(DbPaymentMethod).where(DbPaymentMethod.owner_id == user_id)
             session.execute(mine.where(DbPaymentMethod.removed_at.is_(None)).values(removed_at=self.now()))
-            session.execute(mine.values(label=""))
-            session.execute(update(DbPayment).where(DbPayment.owner_id == user_id).values(method_label=""))
-            off = update(DbTopUp).where(DbTopUp.user_id == user_id)
-            session.execute(off.values(enabled=False, method_id=None, off_reason=""))
 
     # -- the provider's side --------------------------------------------------------------------
 

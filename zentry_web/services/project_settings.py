@@ -97,11 +97,6 @@ class ProjectSettings(BaseService):
             session.flush()
             self._log("project.unarchive", row, actor, {})
 
-    def erase(self, user_id: str) -> None:
-        """What an account that is erased wrote about its projects goes with it; in the caller's transaction."""
-        with self.transaction() as session:
-            session.execute(update(DbProject).where(DbProject.owner_id == user_id).values(description=""))
-
     # -- inside ---------------------------------------------------------------------------------
 
     def _locked(self, session: Session, project_id: str, actor: Actor) -> DbProject:

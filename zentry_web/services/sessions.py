@@ -217,13 +217,6 @@ class Sessions(BaseService):
             )
             return self._end(condition)
 
-    def erase(self, user_id: str) -> None:
-        """Delete every trace of an account's sessions: they hold addresses and browsers."""
-        with self.transaction() as session:
-            session.execute(delete(DbPendingLogin).where(DbPendingLogin.user_id == user_id))
-            session.execute(delete(DbAuthSession).where(DbAuthSession.user_id == user_id))
-            session.execute(delete(DbApiToken).where(DbApiToken.user_id == user_id))
-
     def prune(self) -> int:
         """Delete sessions that ended or expired a month ago; returns how many."""
         long_ago = self.now() - KEEP_ENDED

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from zentry_web.domain.text import clean_text
 from zentry_web.domain.user import LONGEST_NOTE, Actor, UserNote
@@ -71,11 +71,6 @@ class UserNotes(BaseService):
                 raise PermissionDeniedError("Only who wrote a note can delete it.")
             self._log("user.note_removed", row, actor)
             session.delete(row)
-
-    def erase(self, user_id: str) -> None:
-        """Forget what was written about an account; in the caller's transaction: it is being deleted."""
-        with self.transaction() as session:
-            session.execute(delete(DbUserNote).where(DbUserNote.user_id == user_id))
 
     def _log(self, action: str, row: DbUserNote, actor: Actor) -> None:
         # It belongs to the admin's activity: the person must not learn of it.

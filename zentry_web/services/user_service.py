@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from zentry_web.domain.directory import PeopleFilter
@@ -12,7 +12,6 @@ from zentry_web.domain.user import SYSTEM, Actor, User, UserRow
 from zentry_web.domain.vm import VM, VMState
 from zentry_web.models import (
     DbEvent,
-    DbEventPersonal,
     DbProject,
     DbProjectMember,
     DbUsageInterval,
@@ -21,14 +20,14 @@ from zentry_web.models import (
 )
 from zentry_web.services.access import member_projects, read_audience, require_admin, require_self
 from zentry_web.services.account_closure import AccountClosure
+from zentry_web.services.account_erasure import AccountErasure
 from zentry_web.services.account_rows import require_user_row, to_user
-from zentry_web.services.accounts import UNKNOWN_ACCOUNT
 from zentry_web.services.announcements import Announcements
 from zentry_web.services.auth_service import AuthService
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.data_export import DataExport
-from zentry_web.services.errors import ConflictError, NotFoundError
+from zentry_web.services.errors import NotFoundError
 from zentry_web.services.event_log import for_viewer, latest_seq, read_events, read_events_after
 from zentry_web.services.fields import email_key, storable
 from zentry_web.services.monitoring_service import MonitoringService
@@ -78,7 +77,8 @@ class UserService(BaseService):
         self._vm = vm
         self._monitoring = monitoring
         self.closure = AccountClosure(core, auth, billing, project, vm)
-        self.export = DataExport(core)
+        self.export = DataExport(core, monitoring)
+        self._erasure = AccountErasure(core, billing, project, monitoring)
         self.directory = UserDirectory(core)
         self.announcements = Announcements(core)
         self.notes = UserNotes(core)
@@ -116,27 +116,7 @@ class UserService(BaseService):
 
         Ledger and events stay, with ids only. Raises ConflictError while VMs are left, NotFoundError.
         """
-        require_self(actor, user_id)
-        with self.transaction() as session:
-            self._billing.lock_wallet(user_id)
-            row = require_user_row(session, user_id, lock=True)
-            if session.scalar(select(DbVM.id).where(DbVM.owner_id == user_id, DbVM.state != VMState.DELETED).limit(1)):
-                raise ConflictError("Delete all virtual machines of the account first.")
-            _erase_event_fields(session, row)
-            self._auth.erase_access(user_id)
-            self._billing.notices.erase(user_id)
-            self._billing.payments.erase(user_id)
-            self.notes.erase(user_id)
-            self._project.members.erase(user_id)
-            self._project.settings.erase(user_id)
-            self.announcements.erase(user_id)
-            self._project.invitations.erase(user_id, row.email)
-            row.email = row.email_key = f"{user_id}@erased.invalid"
-            row.name, row.password_hash, row.time_zone = "Erased account", None, "UTC"
-            row.disabled_at = row.disabled_at or self.now()
-            row.deletion_at = None
-            without_trace = Actor(actor.id, actor.role, request_id=actor.request_id)
-            self.log_audit_event(actor.id, "user.erased", "user", user_id, actor=without_trace, owner_id=user_id)
+        self._erasure.erase(user_id, actor=actor)
 
     def close_account(self, user_id: str) -> None:
         """Go on deleting an account whose time has come: to be called until ``closure.list_due`` names it no more."""
@@ -323,22 +303,3 @@ def _striking_vms(session: Session, user_id: str, busy_ids: list[str]) -> tuple[
     vms = [as_vm(row) for row in session.execute(query)]
     attention = tuple(vm for vm in vms if vm.state_reason)[:ATTENTION_VMS]
     return attention, {vm.id: vm for vm in vms if vm.id in busy_ids and vm.state == VMState.RUNNING}
-
-
-def _erase_event_fields(session: Session, row: DbUser) -> None:
-    """Personal fields of every event that is about the account, belongs to it, or was caused by it."""
-    events = select(DbEvent.id).where(or_(DbEvent.owner_id == row.id, DbEvent.actor_id == row.id))
-    refused = (DbEventPersonal.subject_id == UNKNOWN_ACCOUNT) & (
-        DbEventPersonal.fields["email"].as_string() == row.email
-    )
-    session.execute(
-        delete(DbEventPersonal)
-        .where(or_(DbEventPersonal.subject_id == row.id, DbEventPersonal.event_id.in_(events), refused))
-        .execution_options(synchronize_session=False)
-    )
-    session.execute(
-        update(DbVM)
-        .where(DbVM.owner_id == row.id)
-        .values(ssh_key="", user_data="")
-        .execution_options(synchronize_session=False)
-    )
