@@ -86,6 +86,7 @@ def test_waiting_is_said_to_programs_too(failing):
     assert failing(TABLE[5][0]).get("/projects").headers["Retry-After"] == "61"
 
 
+@pytest.mark.asvs("16.2.1", "16.3.4", "16.5.1")
 def test_an_unexpected_error_is_written_down_with_its_request(failing):
     with capture_logs() as logs:
         answer = failing(RuntimeError("what happened")).get("/projects")
@@ -104,6 +105,7 @@ def test_an_error_page_never_leads_elsewhere(failing):
     assert "evil.example" not in answer.text
 
 
+@pytest.mark.asvs("16.5.1")
 def test_error_pages_need_no_database(as_alice, container, monkeypatch):
     def gone(*_, **__):
         raise RuntimeError("no database")
@@ -116,17 +118,20 @@ def test_error_pages_need_no_database(as_alice, container, monkeypatch):
         Page(answer.text)
 
 
+@pytest.mark.asvs("5.2.1")
 @pytest.mark.parametrize("htmx", [False, True])
 def test_a_form_that_is_too_large(as_alice, project, htmx):
     answer = as_alice.post("/projects/new", {"name": "x" * 600_000}, htmx=htmx)
     assert answer.status_code == 413
 
 
+@pytest.mark.asvs("3.5.1")
 def test_a_forged_form_is_refused(as_alice):
     answer = as_alice.client.post("/projects/new", data={"name": "x", "csrf_token": "forged"})
     assert answer.status_code == 400
 
 
+@pytest.mark.asvs("14.2.1", "16.2.5")
 def test_the_access_log_has_no_secrets(visitor, alice, container):
     token = container.get_auth_service().create_admin("new@example.com", "New")
     with capture_logs() as logs:

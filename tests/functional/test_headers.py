@@ -12,6 +12,7 @@ from zentry_web.composition import build_container
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.asvs("3.2.1", "3.4.3", "3.4.4", "3.4.5", "3.4.6")
 @pytest.mark.parametrize("url", ["/", "/login", "/nowhere", "/healthz", "/static/img/icons.svg"])
 def test_every_answer_has_the_security_headers(visitor, url):
     headers = visitor.client.get(url).headers
@@ -27,6 +28,7 @@ def test_every_answer_has_the_security_headers(visitor, url):
     assert "Strict-Transport-Security" not in headers
 
 
+@pytest.mark.asvs("4.1.3")
 def test_a_request_id_from_outside_is_not_taken(visitor):
     answer = visitor.client.get("/", headers={"X-Request-ID": "forged"})
     assert answer.headers["X-Request-ID"] != "forged"
@@ -36,6 +38,7 @@ def test_static_files_set_no_cookie(visitor):
     assert "Set-Cookie" not in visitor.client.get("/static/img/icons.svg").headers
 
 
+@pytest.mark.asvs("3.5.4")
 @pytest.mark.parametrize(
     ("host", "status"),
     [("localhost", 200), ("localhost:8080", 200), ("127.0.0.1:8080", 200), ("evil.example", 400), ("", 400)],
@@ -46,6 +49,7 @@ def test_only_our_own_host_is_served(visitor, host, status):
     assert "evil.example" not in answer.text
 
 
+@pytest.mark.asvs("3.3.2", "3.3.4")
 def test_cookies_are_kept_from_scripts(visitor, alice):
     answer = visitor.post("/login", {"email": alice.email, "password": PASSWORD})
     cookie = answer.headers["Set-Cookie"]
@@ -68,6 +72,7 @@ def https(tmp_path, migrated_sqlite):
 FORWARDED = {"Host": "cloud.example", "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
 
 
+@pytest.mark.asvs("3.3.1", "3.3.3", "3.4.1", "12.2.1")
 def test_over_https_cookies_are_bound_to_the_host(https):
     answer = https.get("/login", headers=FORWARDED)
     cookie = answer.headers["Set-Cookie"]
@@ -77,6 +82,7 @@ def test_over_https_cookies_are_bound_to_the_host(https):
     assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
 
 
+@pytest.mark.asvs("3.5.1", "15.3.4")
 def test_over_https_logging_in_works_and_knows_where_from(https):
     page = https.get("/login", headers=FORWARDED, base_url="https://cloud.example")
     token = page.text.split('name="csrf_token" value="')[1].split('"')[0]
@@ -88,12 +94,14 @@ def test_over_https_logging_in_works_and_knows_where_from(https):
     assert https.post("/logout", data={"csrf_token": token}, **more).status_code == 400
 
 
+@pytest.mark.asvs("4.1.3", "15.3.4")
 def test_without_trusted_proxies_forwarded_headers_mean_nothing(visitor, container, alice):
     visitor.post("/login", {"email": alice.email, "password": PASSWORD}, headers={"X-Forwarded-For": "6.6.6.6"})
     events = container.get_user_service().search_audit(action="auth.login")
     assert events[0].personal["address"] == "127.0.0.1"
 
 
+@pytest.mark.asvs("4.1.2", "12.2.1")
 def test_plain_http_is_for_this_machine_only(tmp_path):
     with pytest.raises(ValidationError, match="https"):
         make_config(tmp_path, base_url="http://cloud.example")

@@ -26,6 +26,7 @@ def launch(browser, project, **more):
     return browser.post("/vms/new", data | {"idempotency_key": "k" * 32}, **more)
 
 
+@pytest.mark.asvs("2.4.1")
 @pytest.mark.parametrize("htmx", [False, True])
 def test_launches_are_counted_and_the_form_keeps_what_was_typed(as_alice, project, use_up, alice, clock, htmx):
     use_up("launch", alice.id)
@@ -45,6 +46,7 @@ def test_one_person_s_count_slows_nobody_else(as_alice, as_charlie, use_up, alic
     assert as_charlie.get("/credits/what-if").status_code == 200
 
 
+@pytest.mark.asvs("15.2.2")
 def test_what_if_says_when_to_try_again(as_alice, use_up, alice, clock):
     use_up("what_if", alice.id)
     answer = as_alice.post("/credits/what-if", htmx=True)
@@ -54,6 +56,7 @@ def test_what_if_says_when_to_try_again(as_alice, use_up, alice, clock):
     assert as_alice.post("/credits/what-if", htmx=True).status_code == 200
 
 
+@pytest.mark.asvs("2.3.2")
 def test_the_table_s_counts_are_what_is_counted(container, alice):
     limiter = RateLimiter(container.parts.core)
     over_the_network = Actor(alice.id, Role.USER, address="203.0.113.5")

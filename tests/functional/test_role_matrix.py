@@ -143,6 +143,7 @@ def test_the_table_names_only_rules_that_there_are():
     assert set(STATUS) | set(WHEN_SIGNED_IN) <= set(RULES)
 
 
+@pytest.mark.asvs("8.2.1")
 @pytest.mark.parametrize("who", WHO)
 def test_every_role_on_every_rule(person, who, where, web):
     browser = person(who)

@@ -286,11 +286,13 @@ def where(web, project, machine, alice, binned, binned_project):
     return find
 
 
+@pytest.mark.asvs("6.3.4")
 def test_every_rule_is_listed_with_its_methods(web):
     found = {rule.endpoint: " ".join(sorted(rule.methods - {"HEAD", "OPTIONS"})) for rule in web.url_map.iter_rules()}
     assert found == {endpoint: methods for endpoint, (_, methods) in RULES.items()}
 
 
+@pytest.mark.asvs("8.2.1")
 def test_visitors_are_led_to_the_log_in(visitor, where):
     for endpoint, method in GUARDED:
         url = where(endpoint)
@@ -324,6 +326,7 @@ def test_strangers_are_told_that_there_is_nothing(as_charlie, where):
                 assert "web-1" not in answer.text
 
 
+@pytest.mark.asvs("8.2.1")
 def test_people_who_are_no_admins_are_refused(as_alice, where):
     for endpoint, method in GUARDED:
         if RULES[endpoint][0] == ADMIN:
@@ -332,6 +335,7 @@ def test_people_who_are_no_admins_are_refused(as_alice, where):
                 assert call(where(endpoint), htmx=htmx).status_code == 403, (endpoint, method)
 
 
+@pytest.mark.asvs("3.5.1", "7.6.2")
 def test_no_post_works_without_its_token(as_admin, where):
     for endpoint, method in CALLS:
         if method == "POST" and RULES[endpoint][0] not in (SIGNED, PROGRAM, PROCESS):
@@ -340,6 +344,7 @@ def test_no_post_works_without_its_token(as_admin, where):
             assert "reload it" in answer.text, endpoint
 
 
+@pytest.mark.asvs("3.5.3")
 def test_no_address_takes_a_method_it_does_not_have(as_admin, where):
     for endpoint, (_, methods) in RULES.items():
         wrong = "POST" if "POST" not in methods else "DELETE"
@@ -347,6 +352,7 @@ def test_no_address_takes_a_method_it_does_not_have(as_admin, where):
         assert answer.status_code == 405, (endpoint, wrong)
 
 
+@pytest.mark.asvs("14.2.2", "14.3.2")
 def test_signed_in_pages_are_never_stored(as_admin, where):
     for endpoint, method in GUARDED:
         if method == "GET" and endpoint != "live.events":
@@ -444,6 +450,7 @@ def person(web, container, project, binned_project, alice, admin, visitor):
     return log_in
 
 
+@pytest.mark.asvs("8.3.1")
 @pytest.mark.parametrize("who", WHO)
 def test_what_each_role_gets(person, who, where, web, project, machine, alice):
     browser = person(who)

@@ -57,6 +57,7 @@ def test_every_id_in_an_address_has_a_real_thing_to_be_tried_with(web, estate):
     assert all(RULES[rule.endpoint][0] not in NOT_BY_ID for rule, _ in rules(web, with_ids=True))
 
 
+@pytest.mark.asvs("8.2.2")
 def test_a_stranger_is_told_that_there_is_nothing_by_any_rule_with_an_id(web, estate, stranger):
     before = estate.state()
     for rule, method in rules(web, with_ids=True):
@@ -69,6 +70,7 @@ def test_a_stranger_is_told_that_there_is_nothing_by_any_rule_with_an_id(web, es
     assert estate.state() == before
 
 
+@pytest.mark.asvs("8.2.2")
 def test_one_s_own_project_opens_nobody_else_s_things(web, estate, stranger):
     """Two ids of two tenants in one address."""
     before = estate.state()
@@ -81,6 +83,7 @@ def test_one_s_own_project_opens_nobody_else_s_things(web, estate, stranger):
     assert estate.state() == before
 
 
+@pytest.mark.asvs("8.2.3", "15.3.1")
 def test_members_of_a_project_see_nothing_of_its_owner_s_own(web, estate, container):
     """Money, sessions, tokens and factors stay hers, whatever others may do in the project."""
     bob = sign_up(container, "bob")
@@ -94,6 +97,7 @@ def test_members_of_a_project_see_nothing_of_its_owner_s_own(web, estate, contai
     assert estate.state() == before
 
 
+@pytest.mark.asvs("8.4.1")
 def test_no_page_without_an_id_shows_a_stranger_anything(web, estate, stranger):
     for rule, method in rules(web, with_ids=False):
         if method != "GET" or rule.arguments or rule.endpoint == "live.events":
@@ -125,6 +129,7 @@ def forms(estate):
     ]  # fmt: skip
 
 
+@pytest.mark.asvs("8.2.2", "8.2.3", "15.3.3")
 def test_ids_in_forms_and_questions_open_nothing(web, estate, stranger):
     addresses = web.url_map.bind("localhost")
     before = estate.state()
@@ -137,6 +142,7 @@ def test_ids_in_forms_and_questions_open_nothing(web, estate, stranger):
     assert not estate.container.get_user_service().get_user(stranger.user.id).is_admin, "no field makes an admin"
 
 
+@pytest.mark.asvs("8.4.1")
 def test_a_program_s_token_reads_its_owner_s_machines_only(web, estate, stranger, visitor):
     tokens = estate.container.get_auth_service().tokens
     secret = tokens.create_personal(stranger.user.id, "Mine", [Scope.VMS_READ.value], 5, actor=acting(stranger.user))

@@ -86,6 +86,7 @@ def test_starting_credits_once_from_many_threads(world):
     assert world.breaches() == []
 
 
+@pytest.mark.asvs("2.3.4")
 def test_more_starts_than_the_wallet_can_pay(world):
     world.person("alice", credits=5 * 5_000)
     vms = [world.vm() for _ in range(THREADS)]

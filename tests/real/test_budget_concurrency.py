@@ -25,6 +25,7 @@ def container(postgres_config, clock):
     built.close()
 
 
+@pytest.mark.asvs("2.3.4")
 def test_launches_at_once_do_not_pass_the_cap(container):
     alice = sign_up(container, "alice")
     project = container.get_project_service().create_project({"name": "main"}, alice, actor=acting(alice))

@@ -157,6 +157,7 @@ def sizes_of(rig, vm):
     return found | {(machine.vcpus, machine.memory_mib)}
 
 
+@pytest.mark.asvs("2.3.3", "16.5.3")
 def test_every_step_of_settling_and_renewing(tmp_path):
     """A VM that ran for three and a half hours while no worker did: charged once, its hold renewed once."""
     config = make_config(tmp_path / "data")

@@ -47,6 +47,7 @@ def token(product):
     return lambda *words: product.zentry("service-token", *words).strip()
 
 
+@pytest.mark.asvs("13.2.1")
 def test_the_worker_answers_bearers_of_its_tokens(product, door, token):
     mine = token("worker")
     assert call(f"{door}/healthz", mine) == (200, '{"status": "alive"}')
@@ -58,6 +59,7 @@ def test_the_worker_answers_bearers_of_its_tokens(product, door, token):
     assert "ready" in product.zentry("worker-ready")
 
 
+@pytest.mark.asvs("13.2.1")
 def test_others_learn_nothing_from_the_worker(product, door, token):
     mine = token("worker")
     head, body, signature = mine.split(".")

@@ -52,6 +52,7 @@ def log_in(port, email, password):
     return answer
 
 
+@pytest.mark.asvs("6.3.1")
 def test_one_count_for_all_processes_that_a_restart_does_not_forget(tmp_path):
     product, ports = Product(tmp_path), (free_port(), free_port())
     product.zentry("migrate")

@@ -58,6 +58,7 @@ def many(world):
     return 60 if world.database.is_sqlite else 200
 
 
+@pytest.mark.asvs("2.3.4")
 def test_a_voucher_works_exactly_as_often_as_it_may(world):
     threads = many(world)
     people = [world.person(f"user{number}", credits=0) for number in range(threads // 2)]

@@ -167,6 +167,7 @@ def test_links_that_are_taken(link):
     assert parse_link(f" {link} ") == link
 
 
+@pytest.mark.asvs("1.2.2")
 @pytest.mark.unit
 @pytest.mark.parametrize(
     "link",

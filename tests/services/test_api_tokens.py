@@ -46,6 +46,7 @@ def test_a_pair_opens_the_account_and_leaves_no_session(tokens, auth, pair, alic
     assert pair.refresh_token not in stored
 
 
+@pytest.mark.asvs("10.4.8")
 def test_an_access_token_lasts_a_quarter_of_an_hour_and_a_family_thirty_days(tokens, pair, clock):
     clock.advance(minutes=14, seconds=59)
     assert tokens.find_user(pair.access_token) is not None
@@ -58,6 +59,7 @@ def test_an_access_token_lasts_a_quarter_of_an_hour_and_a_family_thirty_days(tok
         tokens.refresh(following.refresh_token, actor=visitor())
 
 
+@pytest.mark.asvs("10.4.5")
 @pytest.mark.error
 def test_a_refresh_token_that_comes_twice_ends_its_family_and_the_owner_is_told(tokens, pair, alice, core, container):
     other = tokens.issue({"email": alice.email, "password": PASSWORD}, actor=visitor())
@@ -73,6 +75,7 @@ def test_a_refresh_token_that_comes_twice_ends_its_family_and_the_owner_is_told(
     assert "twice" in told.title
 
 
+@pytest.mark.asvs("10.4.5")
 def test_two_who_refresh_at_once_never_both_keep_a_pair(tokens, pair):
     results = []
 
@@ -147,6 +150,7 @@ def test_old_tokens_are_pruned(tokens, pair, alice, clock, core):
         assert session.scalars(select(DbApiToken)).all() == []
 
 
+@pytest.mark.asvs("6.3.4")
 def test_an_account_with_a_second_factor_sends_its_code_as_well(container, tokens, alice, clock):
     app, codes = set_up_app(container.get_auth_service(), alice, clock)
     log_in = {"email": alice.email, "password": PASSWORD}
@@ -160,6 +164,7 @@ def test_an_account_with_a_second_factor_sends_its_code_as_well(container, token
     assert container.get_auth_service().list_sessions(alice.id) == []
 
 
+@pytest.mark.asvs("7.5.3", "10.3.4")
 @pytest.mark.error
 def test_a_personal_token_needs_a_recent_proof(tokens, alice, clock):
     with pytest.raises(ProofRequiredError):

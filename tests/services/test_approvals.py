@@ -51,6 +51,7 @@ def told(world, user_id):
     return world.rows(select(DbNotice.kind, DbNotice.title, DbNotice.body).where(DbNotice.user_id == user_id))
 
 
+@pytest.mark.asvs("2.3.5")
 def test_a_large_grant_waits_and_is_posted_when_another_admin_approves(world, core):
     before, approvals = world.wallet(), world.billing.books.approvals
     asked = ask(world)
@@ -94,6 +95,7 @@ def test_zentry_itself_is_not_subject(world):
     assert isinstance(world.billing.add_credits("alice", 10**12, "Migration"), Transaction)
 
 
+@pytest.mark.asvs("7.5.3")
 def test_large_amounts_need_a_recent_proof_to_ask_and_to_agree(world):
     grace, ada = replace(GRACE, proved_at=None), replace(ADA, proved_at=world.clock.now() - timedelta(minutes=5))
     assert isinstance(ask(world, 1000 * CREDIT, "k0", grace), Transaction), "small ones do not"
@@ -140,6 +142,7 @@ def test_whose_wallet_gains_is_not_asked_and_may_agree_to_a_loss(world):
     assert not replace(asked, kind=TransferKind.DEDUCTION).gains("ada")
 
 
+@pytest.mark.asvs("2.3.5")
 def test_nobody_approves_their_own_request_and_only_admins_decide(world):
     asked, approvals = ask(world), world.billing.books.approvals
     with pytest.raises(ConflictError, match="another admin"):
@@ -169,6 +172,7 @@ def test_a_double_click_posts_once(world):
         approvals.decide(asked.id, False, actor=ADA)
 
 
+@pytest.mark.asvs("15.4.2")
 def test_many_admins_at_once_post_once(world):
     asked, approvals, before = ask(world), world.billing.books.approvals, world.wallet()
     outcomes = []
@@ -218,6 +222,7 @@ def test_a_deduction_that_the_wallet_cannot_pay_is_neither_asked_for_nor_posted(
     assert world.billing.books.approvals.get_approval(asked.id).is_open, "it goes on waiting"
 
 
+@pytest.mark.asvs("16.4.2")
 def test_the_database_keeps_decided_requests_and_refunds(world):
     asked = ask(world)
     world.billing.books.approvals.decide(asked.id, True, actor=ADA)

@@ -31,6 +31,7 @@ def test_the_first_admin_takes_the_account_over_and_is_signed_in(auth, container
     assert (event.actor_id, event.owner_id) == (signed_in.user.id, signed_in.user.id)
 
 
+@pytest.mark.asvs("6.3.2")
 def test_every_start_gives_a_fresh_link_until_an_admin_has_a_password(auth):
     first, second = auth.ensure_first_admin_link(), auth.ensure_first_admin_link()
     assert first != second
@@ -40,6 +41,7 @@ def test_every_start_gives_a_fresh_link_until_an_admin_has_a_password(auth):
     assert auth.ensure_first_admin_link() is None
 
 
+@pytest.mark.asvs("6.4.1")
 def test_a_link_works_once(auth):
     token = auth.create_admin("ops@example.com", "Ops")
     auth.redeem_link(token, PASSWORD, actor=visitor())
@@ -65,6 +67,7 @@ def test_a_link_works_once_for_two_at_the_same_moment(auth):
     assert sorted(results, key=str) == [None, None, "ops@example.com"]
 
 
+@pytest.mark.asvs("6.4.1")
 @pytest.mark.error
 def test_a_link_expires_after_a_day(auth, clock):
     token = auth.create_admin("ops@example.com", "Ops")

@@ -27,6 +27,7 @@ def refused(auth, credentials, actor=None):
     return caught.value
 
 
+@pytest.mark.asvs("7.2.2")
 def test_log_in_opens_a_session_and_records_it(auth, core, alice, clock):
     signed_in = auth.login(RIGHT | {"email": " ALICE@example.com"}, actor=visitor())
     assert signed_in.user == alice
@@ -36,6 +37,7 @@ def test_log_in_opens_a_session_and_records_it(auth, core, alice, clock):
     assert personal_of(core, event.id) == {"address": HOME, "user_agent": "Firefox"}
 
 
+@pytest.mark.asvs("7.2.3")
 def test_only_a_hash_of_the_session_secret_is_stored(auth, core, alice):
     token = auth.login(RIGHT, actor=visitor()).session_token
     assert len(token) >= 43
@@ -46,6 +48,7 @@ def test_only_a_hash_of_the_session_secret_is_stored(auth, core, alice):
     assert auth.get_session_user(row.token_hash) is None
 
 
+@pytest.mark.asvs("6.3.8")
 @pytest.mark.error
 def test_every_refusal_reads_the_same(auth, container, admin, alice, bob):
     container.get_user_service().set_disabled(bob.id, True, actor=acting(admin))
@@ -66,6 +69,7 @@ def test_every_refusal_reads_the_same(auth, container, admin, alice, bob):
         assert (error.message, error.error_code, error.details) == (WRONG_LOGIN, "AUTHENTICATION_REQUIRED", {})
 
 
+@pytest.mark.asvs("6.3.8")
 @pytest.mark.error
 def test_an_unknown_account_costs_a_hash_too(auth, alice, monkeypatch):
     verified = []
@@ -82,6 +86,7 @@ def test_an_unknown_account_costs_a_hash_too(auth, alice, monkeypatch):
     assert verified[0].split("$")[3] == verified[1].split("$")[3]  # with the same parameters
 
 
+@pytest.mark.asvs("16.3.1")
 @pytest.mark.error
 def test_a_refused_log_in_is_recorded_without_the_address_in_its_details(auth, core, alice):
     refused(auth, WRONG)
@@ -96,6 +101,7 @@ def test_a_refused_log_in_is_recorded_without_the_address_in_its_details(auth, c
     assert "email" not in personal_of(core, slip.id)
 
 
+@pytest.mark.asvs("6.3.1")
 @pytest.mark.error
 def test_the_eleventh_wrong_attempt_waits_but_the_owner_gets_in_from_elsewhere(auth, alice, clock):
     for _ in range(10):
@@ -115,6 +121,7 @@ def test_a_right_password_clears_the_count(auth, alice):
         auth.login(RIGHT, actor=visitor())
 
 
+@pytest.mark.asvs("6.3.1")
 @pytest.mark.error
 def test_one_address_cannot_try_a_hundred_accounts(auth, alice):
     for number in range(100):
@@ -129,6 +136,7 @@ def test_an_office_behind_one_address_logs_in_all_day(auth, alice):
         auth.login(RIGHT, actor=visitor())
 
 
+@pytest.mark.asvs("11.2.2")
 def test_raised_parameters_rehash_at_the_next_log_in(container, core, alice):
     stronger = AuthService(core, container.get_billing_service(), memory_kib=128, time_cost=2)
     signed_in = stronger.login(RIGHT, actor=visitor())
@@ -157,8 +165,15 @@ def test_whoever_the_browser_was_before_did_not_log_in(auth, core, alice, bob):
     assert (event.actor_id, event.owner_id) == (alice.id, alice.id)
 
 
+@pytest.mark.asvs("7.2.4")
 def test_logging_in_over_an_old_session_ends_it(auth, alice):
     old = auth.login(RIGHT, actor=visitor()).session_token
     new = auth.login(RIGHT, actor=visitor(), replaces=old).session_token
     assert auth.get_session_user(old) is None
     assert auth.get_session_user(new) == alice
+
+
+@pytest.mark.asvs("6.2.10")
+def test_a_password_works_for_years(auth, alice, clock):
+    clock.advance(5 * 366 * 86_400)
+    assert auth.login({"email": alice.email, "password": PASSWORD}).user.id == alice.id

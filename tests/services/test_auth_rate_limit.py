@@ -145,6 +145,7 @@ def test_two_processes_share_one_count(config, limiter, clock):
     assert stored == 5
 
 
+@pytest.mark.asvs("15.3.4")
 @pytest.mark.unit
 @pytest.mark.parametrize(
     ("address", "network"),

@@ -37,6 +37,7 @@ def log_in(auth):
     return once
 
 
+@pytest.mark.asvs("7.2.1")
 def test_finding_the_user_takes_one_statement(auth, core, alice, log_in):
     token = log_in()
     with Statements(core.database) as statements:
@@ -45,6 +46,7 @@ def test_finding_the_user_takes_one_statement(auth, core, alice, log_in):
     assert not [text for text in statements.texts if text.startswith("UPDATE")]
 
 
+@pytest.mark.asvs("7.2.1")
 @pytest.mark.parametrize("token", ["", "x", "x" * 10_000, "\x00"])
 def test_nonsense_is_nobody(auth, alice, token):
     assert auth.get_session_user(token) is None
@@ -61,6 +63,7 @@ def test_last_seen_is_written_every_five_minutes_at_most(auth, core, alice, log_
     assert len(set(seen)) == 2
 
 
+@pytest.mark.asvs("7.3.1", "7.3.2")
 def test_an_unused_session_ends_after_a_week_a_used_one_after_thirty_days(auth, alice, log_in, clock):
     unused, used = log_in(), log_in()
     for _ in range(29):
@@ -123,6 +126,7 @@ def test_ending_all_sessions_may_keep_one(auth, alice, bob, log_in):
     assert auth.get_session_user(kept) is None
 
 
+@pytest.mark.asvs("7.4.2")
 def test_a_disabled_account_is_out_at_its_next_click(auth, container, admin, alice, log_in):
     token = log_in()
     container.get_user_service().set_disabled(alice.id, True, actor=acting(admin))
@@ -132,6 +136,7 @@ def test_a_disabled_account_is_out_at_its_next_click(auth, container, admin, ali
     assert auth.get_session_user(log_in()) == alice
 
 
+@pytest.mark.asvs("7.4.3")
 def test_a_new_password_ends_the_other_sessions(auth, core, alice, log_in):
     mine, other = log_in(), log_in()
     auth.change_password(alice.id, PASSWORD, NEW, actor=acting(alice), session_token=mine)
@@ -144,6 +149,7 @@ def test_a_new_password_ends_the_other_sessions(auth, core, alice, log_in):
     assert (event.outcome, event.owner_id, event.details) == ("succeeded", alice.id, {})
 
 
+@pytest.mark.asvs("6.2.3")
 @pytest.mark.error
 @pytest.mark.parametrize(
     ("current", "new", "field"),
@@ -157,6 +163,7 @@ def test_a_password_change_is_refused_on_the_wrong_field(auth, alice, log_in, cu
     assert auth.get_session_user(token) == alice
 
 
+@pytest.mark.asvs("6.2.3")
 @pytest.mark.error
 def test_the_present_password_cannot_be_guessed_from_a_stolen_session(auth, core, alice):
     for _ in range(10):
@@ -205,6 +212,7 @@ def test_upkeep_deletes_what_ended_long_ago(auth, core, alice, log_in, clock):
     assert auth.get_session_user(token) == alice
 
 
+@pytest.mark.asvs("7.3.1")
 def test_both_time_outs_are_settings(tmp_path, migrated_sqlite, clock):
     folder = tmp_path / "short"
     shutil.copytree(migrated_sqlite, folder)
@@ -226,6 +234,7 @@ def test_both_time_outs_are_settings(tmp_path, migrated_sqlite, clock):
 # -- another secret twice a day -------------------------------------------------------------------
 
 
+@pytest.mark.asvs("7.3.2")
 def test_a_new_secret_counts_once_it_is_shown_and_the_end_stays(auth, core, alice, log_in, clock):
     old = log_in()
     assert not auth.get_session(old).is_due
@@ -243,6 +252,7 @@ def test_a_new_secret_counts_once_it_is_shown_and_the_end_stays(auth, core, alic
     assert not {old, new} & {row.token_hash, row.previous_hash, row.next_hash}
 
 
+@pytest.mark.asvs("7.4.1", "16.3.3")
 @pytest.mark.error
 def test_an_old_secret_that_comes_again_ends_the_session_and_is_told(auth, container, core, alice, log_in, clock):
     old, other = log_in(), log_in()

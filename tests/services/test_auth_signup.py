@@ -36,6 +36,7 @@ def test_a_new_account_has_its_credits_once_and_an_event(auth, container, core):
     assert "lice" not in str(event.details)
 
 
+@pytest.mark.asvs("11.4.2")
 def test_the_password_is_stored_as_argon2id_only(auth, core):
     user = auth.signup(ALICE)
     with core.database.reading() as session:
@@ -59,6 +60,7 @@ def test_plus_addresses_are_accounts_of_their_own(auth):
     assert first.id != second.id
 
 
+@pytest.mark.asvs("2.2.2")
 @pytest.mark.error
 @pytest.mark.parametrize(
     ("data", "wrong"),
@@ -98,6 +100,7 @@ def test_of_two_at_the_same_moment_one_gets_the_account(auth, core):
     assert len(events_of(core, "auth.signup")) == 1
 
 
+@pytest.mark.asvs("2.4.1")
 @pytest.mark.error
 def test_a_crowd_from_one_address_is_slowed_down(auth):
     for number in range(100):

@@ -133,6 +133,7 @@ def test_nothing_is_asked_where_no_provider_is_set():
     assert NullCaptcha().verify("", None)
 
 
+@pytest.mark.asvs("13.2.3")
 @pytest.mark.error
 @pytest.mark.parametrize("missing", ["captcha_site_key", "captcha_secret"])
 def test_a_provider_without_its_keys_is_refused_at_the_start(missing):
@@ -144,6 +145,7 @@ def test_a_provider_without_its_keys_is_refused_at_the_start(missing):
 # -- where it is asked ----------------------------------------------------------------------------
 
 
+@pytest.mark.asvs("2.4.1")
 def test_at_sign_up_and_only_of_who_comes_over_the_network(auth, service):
     gate = auth.captcha
     gate.check_signup("person", visitor())
@@ -181,6 +183,7 @@ def test_a_right_answer_and_password_are_in_and_forgotten(auth, service, alice):
     assert auth.login({"email": alice.email, "password": PASSWORD}, actor=visitor()).user == alice
 
 
+@pytest.mark.asvs("16.5.2")
 @pytest.mark.error
 def test_a_provider_that_is_away_lets_owners_in_and_nobody_sign_up(auth, service, alice):
     fail(auth, alice.email)

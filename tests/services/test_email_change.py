@@ -140,6 +140,7 @@ def test_a_later_change_takes_the_place_of_an_earlier_one(changes, mails, alice,
     assert set(mails()) == {alice.email, "third@example.org"}
 
 
+@pytest.mark.asvs("6.3.8")
 def test_a_taken_address_looks_the_same_to_who_asks(changes, core, mails, alice, bob):
     with Statements(core.database) as free:
         changes.request(alice.id, "free@example.org", actor=acting(alice))
@@ -163,6 +164,7 @@ def test_an_address_taken_meanwhile_is_not_taken_over(auth, container, changes, 
     assert container.get_user_service().get_user(alice.id).email == alice.email
 
 
+@pytest.mark.asvs("15.4.2")
 def test_two_who_agree_at_the_same_moment_change_it_once(changes, container, core, alice, asked):
     results = []
 
@@ -179,6 +181,7 @@ def test_two_who_agree_at_the_same_moment_change_it_once(changes, container, cor
     assert len(events_of(core, "auth.email_change")) == 1
 
 
+@pytest.mark.asvs("6.6.2")
 def test_all_that_waited_is_void(auth, clock, changes, alice, asked):
     app, _ = set_up_app(auth, alice, clock)
     waiting = auth.login({"email": alice.email, "password": PASSWORD}, actor=visitor())
@@ -192,6 +195,7 @@ def test_all_that_waited_is_void(auth, clock, changes, alice, asked):
         auth.pending.finish_with_code(waiting.secret, app.next_code(), actor=visitor())
 
 
+@pytest.mark.asvs("7.5.1")
 @pytest.mark.error
 def test_asking_needs_a_proof_ones_own_account_and_an_address(changes, alice, bob, admin):
     with pytest.raises(ProofRequiredError):

@@ -80,6 +80,7 @@ def test_an_account_is_made_when_the_link_comes_back(by_mail, auth, container, c
         by_mail.finish_signup(secret, PASSWORD, actor=visitor())
 
 
+@pytest.mark.asvs("6.3.8")
 def test_a_known_address_gets_another_mail_and_the_same_answer(by_mail, alice):
     by_mail.request_signup({"email": alice.email.upper(), "name": "Mallory"}, actor=visitor())
     (mail,) = post(by_mail)
@@ -176,6 +177,7 @@ def test_a_forgotten_password_is_set_anew_by_mail(by_mail, auth, alice, core, co
         by_mail.reset_password(secret, PASSWORD, actor=visitor())
 
 
+@pytest.mark.asvs("6.3.8")
 @pytest.mark.error
 def test_unknown_and_disabled_accounts_get_no_mail_and_no_other_answer(by_mail, container, bob, admin):
     container.get_user_service().set_disabled(bob.id, True, actor=acting(admin))
@@ -186,6 +188,7 @@ def test_unknown_and_disabled_accounts_get_no_mail_and_no_other_answer(by_mail, 
     assert by_mail.claim_mail() is None
 
 
+@pytest.mark.asvs("6.4.1", "6.6.2")
 @pytest.mark.error
 def test_a_reset_link_lasts_an_hour_and_only_resets(by_mail, auth, alice, clock):
     by_mail.request_reset(alice.email, actor=visitor())
@@ -197,6 +200,7 @@ def test_a_reset_link_lasts_an_hour_and_only_resets(by_mail, auth, alice, clock)
     assert by_mail.peek_reset(secret_in(mail)) is None
 
 
+@pytest.mark.asvs("6.6.3")
 @pytest.mark.error
 def test_nobody_is_mailed_more_than_three_times_an_hour(by_mail, clock):
     for _ in range(3):
@@ -256,6 +260,7 @@ def test_a_log_in_from_another_browser_is_told(auth, alice, container, core):
         assert session.scalars(select(DbOutbox.to_address)).all() == [alice.email]
 
 
+@pytest.mark.asvs("16.3.1")
 def test_log_ins_are_listed_with_those_refused(auth, alice, container):
     with pytest.raises(AuthenticationRequiredError):
         auth.login({"email": alice.email, "password": "wrong"}, actor=visitor("198.51.100.9"))
@@ -268,6 +273,7 @@ def test_log_ins_are_listed_with_those_refused(auth, alice, container):
     ]
 
 
+@pytest.mark.asvs("6.4.6")
 def test_an_admin_makes_a_link_and_never_chooses_the_password(auth, alice, bob, admin):
     session = auth.login({"email": alice.email, "password": PASSWORD}, actor=visitor())
     with pytest.raises(PermissionDeniedError):

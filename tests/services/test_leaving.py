@@ -40,6 +40,7 @@ def take(users, user):
         }
 
 
+@pytest.mark.asvs("14.2.4")
 def test_the_export_has_all_that_is_mine_and_nothing_of_others(users, cloud, container, alice, bob, admin):
     project = cloud.project(alice, "Website")
     cloud.launch(alice, project, "web-1")
@@ -67,6 +68,7 @@ def test_the_export_has_all_that_is_mine_and_nothing_of_others(users, cloud, con
     assert json.dumps(take(users, bob)).count(alice.id) == 0
 
 
+@pytest.mark.asvs("15.2.2")
 @pytest.mark.error
 def test_an_export_is_ones_own_and_not_for_every_minute(users, alice, bob):
     with pytest.raises(NotFoundError):
@@ -77,6 +79,7 @@ def test_an_export_is_ones_own_and_not_for_every_minute(users, alice, bob):
         take(users, alice)
 
 
+@pytest.mark.asvs("7.4.2")
 def test_an_account_is_deleted_after_seven_days_with_all_that_is_in_it(
     users, cloud, container, clock, alice, bob, core
 ):
@@ -117,6 +120,7 @@ def test_it_can_be_called_off(users, clock, alice):
     assert users.closure.list_due() == []
 
 
+@pytest.mark.asvs("7.5.3")
 @pytest.mark.error
 def test_it_takes_the_password_ones_own_account_and_another_admin(users, alice, bob, admin):
     with pytest.raises(ValidationError) as caught:

@@ -63,6 +63,7 @@ def test_entries_of_an_account_are_numbered_without_gaps_and_carry_its_balance(w
     assert [tuple(row) for row in world.rows(query)] == [(1, 5), (2, 12), (3, 23)]
 
 
+@pytest.mark.asvs("2.3.3")
 def test_a_refused_movement_leaves_no_gap(world):
     world.billing.add_credits("alice", 5, "gift")
     with pytest.raises(InsufficientCreditsError):
@@ -123,6 +124,7 @@ def test_only_admins_move_credits_by_hand(world):
             method("alice", 5, "for me", actor=ALICE)
 
 
+@pytest.mark.asvs("1.4.2", "15.3.5")
 @pytest.mark.parametrize("amount", [0, -5, 1.0, True, "5", None, 10**15 + 1])
 def test_amounts_are_whole_positive_micro_credits(world, amount):
     with pytest.raises(ValidationError) as refused:
@@ -203,6 +205,7 @@ APPEND_ONLY = {
 }
 
 
+@pytest.mark.asvs("16.4.2")
 @pytest.mark.parametrize("change", ["UPDATE {0} SET {1} = {1}", "DELETE FROM {0}"])
 def test_raw_sql_cannot_change_what_was_written(world, change):
     world.billing.add_credits("alice", 10**6, "gift")

@@ -69,6 +69,7 @@ def test_a_notice_happens_once_and_is_mailed_once(cloud, notices, alice, server,
     assert (notice.title, notice.read_at) == ("Grüße", None)
 
 
+@pytest.mark.asvs("1.3.11")
 def test_a_line_that_begins_with_from_arrives_as_it_was_written(cloud, notices, alice, server, inbox):
     notices.tell(alice.id, "test", "1", "New prices", "From Monday on.\n.\nGrüße")
     postman(cloud, server).run()
@@ -146,6 +147,7 @@ def test_a_server_that_is_not_there():
         SmtpMailer(f"smtp://127.0.0.1:{port}", "zentry@localhost").send(Mail("mail_1", "a@example.com", "s", "b", 1))
 
 
+@pytest.mark.asvs("12.3.1")
 @pytest.mark.error
 def test_a_password_is_not_sent_in_the_clear(server):
     url = server.replace("smtp://", "smtp://user:secret@")

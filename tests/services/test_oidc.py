@@ -101,6 +101,7 @@ def test_a_new_person_gets_an_account_with_the_starting_credits(auth, container,
         auth.login({"email": "dora@example.com", "password": ""}, actor=visitor())
 
 
+@pytest.mark.asvs("10.5.2")
 def test_the_second_time_it_is_the_same_account_whatever_the_address_is_then(core, go, issuer, dora):
     issuer.person |= {"email": "new-name@example.com", "email_verified": False, "name": "Somebody"}
     again, _ = go()
@@ -108,6 +109,7 @@ def test_the_second_time_it_is_the_same_account_whatever_the_address_is_then(cor
     assert len(identities(core)) == 1
 
 
+@pytest.mark.asvs("6.8.1")
 def test_another_subject_with_the_same_address_is_somebody_else(core, go, issuer, dora):
     issuer.person |= {"sub": "another"}
     with pytest.raises(ConflictError, match="Log in to it as always"):
@@ -115,6 +117,7 @@ def test_another_subject_with_the_same_address_is_somebody_else(core, go, issuer
     assert len(identities(core)) == 1
 
 
+@pytest.mark.asvs("6.8.1")
 def test_an_account_with_the_address_is_not_taken_over(auth, core, go, issuer, alice):
     issuer.person |= {"email": "ALICE@example.com"}
     with pytest.raises(ConflictError, match="security page"):
@@ -123,6 +126,7 @@ def test_an_account_with_the_address_is_not_taken_over(auth, core, go, issuer, a
     assert auth.list_sessions(alice.id) == []
 
 
+@pytest.mark.asvs("2.4.1")
 def test_a_mailbox_gets_the_starting_credits_once(container, go, issuer):
     issuer.person |= {"email": "dora@gmail.com"}
     go()
@@ -187,6 +191,7 @@ def test_the_address_may_come_from_the_userinfo_endpoint_of_the_same_person(go, 
     assert go()[0].user.email == "dora@example.com"
 
 
+@pytest.mark.asvs("6.3.4", "6.8.4")
 def test_the_second_factor_is_asked_for_all_the_same(auth, clock, go, dora):
     app, _ = set_up_app(auth, dora.user, clock)
     answer, _ = go()
@@ -207,6 +212,7 @@ def test_a_disabled_account_stays_out(auth, container, go, dora, admin):
 # -- what does not check out ----------------------------------------------------------------------
 
 
+@pytest.mark.asvs("6.8.2", "9.1.1", "9.1.2", "10.5.1", "10.5.4")
 @pytest.mark.error
 @pytest.mark.parametrize(
     "wrong",
@@ -222,6 +228,7 @@ def test_a_token_that_is_wrong_lets_nobody_in(core, go, issuer, wrong):
     assert isinstance(go()[0], SignedIn)
 
 
+@pytest.mark.asvs("9.1.3")
 def test_new_keys_of_the_provider_are_fetched(clock, auth, go, issuer, dora, monkeypatch):
     issuer.turn_key()
     with pytest.raises(AuthenticationRequiredError):  # it was asked less than a minute ago
@@ -230,6 +237,7 @@ def test_new_keys_of_the_provider_are_fetched(clock, auth, go, issuer, dora, mon
     assert go()[0].user == dora.user
 
 
+@pytest.mark.asvs("7.6.2", "10.1.2", "10.2.1")
 @pytest.mark.error
 def test_an_answer_counts_once_in_the_browser_it_belongs_to_for_ten_minutes(auth, clock, core):
     answers = [fetch(auth.oidc.begin(BROWSER, actor=visitor()).url) for _ in range(3)]
@@ -260,6 +268,7 @@ def test_the_person_may_say_no(auth, go, issuer):
         auth.oidc.finish(BROWSER, answer, actor=visitor())
 
 
+@pytest.mark.asvs("16.5.2")
 @pytest.mark.error
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/keys"])
 def test_a_provider_that_is_away_is_told_and_passwords_still_work(auth, go, issuer, alice, path):
@@ -269,6 +278,7 @@ def test_a_provider_that_is_away_is_told_and_passwords_still_work(auth, go, issu
     assert auth.login({"email": alice.email, "password": PASSWORD}, actor=visitor()).user == alice
 
 
+@pytest.mark.asvs("10.5.3")
 @pytest.mark.error
 @pytest.mark.parametrize(
     "documents",
@@ -280,6 +290,7 @@ def test_a_discovery_document_that_is_wrong_is_not_followed(go, issuer, document
         go()
 
 
+@pytest.mark.asvs("10.1.1", "16.2.5")
 def test_neither_logs_nor_events_have_the_secrets(auth, core, go, issuer, alice):
     with structlog.testing.capture_logs() as logs:
         go()
@@ -372,6 +383,7 @@ def test_a_first_password_needs_a_recent_proof_and_is_nobody_elses_to_set(auth, 
         auth.change_password(dora.user.id, "", "another long password", actor=actor)
 
 
+@pytest.mark.asvs("7.6.1")
 def test_the_provider_proves_it_again_where_there_is_no_factor(auth, clock, go, issuer, dora):
     clock.advance(minutes=10)
     actor, token = acting(dora.user), dora.session_token
@@ -381,6 +393,7 @@ def test_the_provider_proves_it_again_where_there_is_no_factor(auth, clock, go, 
     assert (asked["prompt"], asked["max_age"]) == ("login", "0")
 
 
+@pytest.mark.asvs("6.8.4")
 @pytest.mark.error
 def test_a_proof_that_is_old_anothers_or_around_the_factor_is_none(auth, clock, core, go, issuer, dora):
     clock.advance(minutes=10)
@@ -410,6 +423,7 @@ def test_the_account_can_be_deleted_without_a_password(container, core, dora):
 # -- settings -------------------------------------------------------------------------------------
 
 
+@pytest.mark.asvs("12.3.1")
 @pytest.mark.error
 @pytest.mark.parametrize(
     "settings",
@@ -427,6 +441,7 @@ def test_settings_that_cannot_work_are_refused_at_the_start(settings):
         Config(**settings)
 
 
+@pytest.mark.asvs("13.3.2")
 def test_the_clients_secret_is_not_shown():
     config = Config(oidc_issuer="https://id.example.com", oidc_client_id="x", oidc_client_secret="hush-hush")
     assert "hush-hush" not in repr(config)

@@ -116,6 +116,7 @@ def test_an_answer_counts_once(passkeys, alice, key):
         passkeys.login(HERE, answer, actor=visitor())
 
 
+@pytest.mark.asvs("2.3.1", "6.6.2")
 @pytest.mark.error
 def test_an_answer_counts_in_its_browser_and_for_its_purpose_only(auth, passkeys, alice, token, key):
     secret = give_password(auth, alice)

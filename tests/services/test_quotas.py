@@ -35,6 +35,7 @@ def gauge(quota, resource=VMS):
     return next(each for each in quota.gauges if each.resource == resource)
 
 
+@pytest.mark.asvs("2.3.4", "15.4.2")
 def test_launches_at_once_end_exactly_at_the_quota(cloud, alice, project, quotas):
     other = cloud.project(alice, "other")
     quotas.set_limits(alice.id, {"vms": str(FIT)})
@@ -54,6 +55,7 @@ def test_launches_at_once_end_exactly_at_the_quota(cloud, alice, project, quotas
     cloud.assert_sound()
 
 
+@pytest.mark.asvs("2.3.2")
 def test_a_refusal_says_which_quota_and_leaves_nothing(cloud, alice, project, quotas):
     cloud.ask(alice, project, "one", "size_micro")
     quotas.set_limits(project.id, {"vcpus": "5", "memory_mib": "700 MiB"})

@@ -75,6 +75,7 @@ def at_once(count, work):
 # -- setting up ---------------------------------------------------------------------------------
 
 
+@pytest.mark.asvs("6.5.4")
 def test_an_app_is_set_up_by_its_code_and_gives_ten_recovery_codes(auth, core, alice, phone, codes):
     factors = auth.factors.list_factors(alice.id, actor=acting(alice))
     assert (factors.app.kind, factors.codes_left, len(set(codes))) == (FactorKind.APP, 10, 10)
@@ -83,6 +84,7 @@ def test_an_app_is_set_up_by_its_code_and_gives_ten_recovery_codes(auth, core, a
     assert [event.details for event in events_of(core, "auth.factor_add")] == [{"kind": "app"}]
 
 
+@pytest.mark.asvs("6.5.2")
 def test_no_secret_and_no_code_is_stored_in_the_clear(auth, core, alice, clock):
     setup = auth.factors.begin_app(alice.id, actor=acting(alice))
     codes = auth.factors.confirm_app(alice.id, setup.sealed, App(setup.secret, clock).code(), actor=acting(alice))
@@ -130,6 +132,7 @@ def test_another_phone_takes_the_place_of_the_first(auth, alice, phone, codes, c
     assert isinstance(auth.pending.finish_with_code(secret, second.code(), actor=visitor()), SignedIn)
 
 
+@pytest.mark.asvs("7.4.3")
 def test_the_first_factor_ends_every_other_session(auth, alice, clock):
     tokens = [auth.login({"email": alice.email, "password": PASSWORD}, actor=visitor()).session_token for _ in range(2)]
     set_up_app(auth, alice, clock, session_token=tokens[0])
@@ -154,6 +157,7 @@ def test_factors_are_nobody_elses_business(auth, alice, admin, phone):
 # -- logging in ---------------------------------------------------------------------------------
 
 
+@pytest.mark.asvs("2.3.1", "6.3.3")
 def test_a_log_in_needs_the_code_and_gets_a_session_only_then(auth, core, alice, phone, clock):
     secret = give_password(auth, alice)
     assert auth.get_session_user(secret) is None
@@ -166,6 +170,7 @@ def test_a_log_in_needs_the_code_and_gets_a_session_only_then(auth, core, alice,
         auth.pending.finish_with_code(secret, phone.next_code(), actor=visitor())
 
 
+@pytest.mark.asvs("6.5.1")
 def test_a_code_works_once_also_that_of_the_setup(auth, alice, phone, clock):
     first = give_password(auth, alice)
     with pytest.raises(ValidationError):
@@ -178,6 +183,7 @@ def test_a_code_works_once_also_that_of_the_setup(auth, alice, phone, clock):
     auth.pending.finish_with_code(second, phone.next_code(), actor=visitor())
 
 
+@pytest.mark.asvs("6.5.5", "6.5.8")
 def test_a_phones_clock_may_be_one_step_away_and_no_more(auth, alice, phone, clock):
     clock.advance(minutes=10)
     secret = give_password(auth, alice)
@@ -190,6 +196,7 @@ def test_a_phones_clock_may_be_one_step_away_and_no_more(auth, alice, phone, clo
         auth.pending.finish_with_code(again, phone.code(-1), actor=visitor())
 
 
+@pytest.mark.asvs("6.5.1", "15.4.2")
 def test_of_two_with_one_code_at_once_one_gets_in(auth, alice, phone):
     secrets, code = [give_password(auth, alice) for _ in range(4)], phone.next_code()
     results = at_once(4, lambda number: auth.pending.finish_with_code(secrets[number], code, actor=visitor()))
@@ -204,6 +211,7 @@ def test_one_waiting_log_in_opens_one_session(auth, alice, codes, phone):
     assert auth.factors.list_factors(alice.id).codes_left == 9, "a refused one keeps its code"
 
 
+@pytest.mark.asvs("6.4.4", "6.5.1")
 def test_a_recovery_code_works_once_and_is_told(auth, core, alice, codes):
     signed_in = auth.pending.finish_with_code(give_password(auth, alice), codes[3].lower(), actor=visitor())
     assert auth.get_session_user(signed_in.session_token) == alice
@@ -236,6 +244,7 @@ def test_codes_without_a_factor_are_refused(auth, alice):
 # -- what a log-in that waits may do ------------------------------------------------------------
 
 
+@pytest.mark.asvs("6.5.5")
 @pytest.mark.error
 def test_a_waiting_log_in_lasts_five_minutes(auth, alice, phone, clock):
     secret = give_password(auth, alice)
@@ -247,6 +256,7 @@ def test_a_waiting_log_in_lasts_five_minutes(auth, alice, phone, clock):
     assert auth.prune() >= 1
 
 
+@pytest.mark.asvs("16.3.3")
 @pytest.mark.error
 def test_five_wrong_codes_end_a_log_in_and_are_told(auth, core, alice, phone):
     secret = give_password(auth, alice)
@@ -283,6 +293,7 @@ def guess(auth, alice, address):
     raise AssertionError("never refused")
 
 
+@pytest.mark.asvs("6.3.1")
 @pytest.mark.error
 def test_guesses_from_everywhere_are_limited_and_shut_the_owner_out_of_nothing(auth, alice, phone, codes):
     signed_in = auth.pending.finish_with_code(give_password(auth, alice), phone.next_code(), actor=visitor(HOME))
@@ -316,6 +327,7 @@ def test_an_admins_link_sets_the_password_and_asks_for_the_factor(auth, alice, a
     assert isinstance(auth.pending.finish_with_code(answer.secret, phone.next_code(), actor=visitor()), SignedIn)
 
 
+@pytest.mark.asvs("6.4.3")
 def test_a_reset_password_opens_nothing_without_the_factor(auth, container, alice, phone):
     verification = auth.verification
     verification.request_reset(alice.email, actor=visitor())
@@ -340,12 +352,14 @@ def test_a_log_in_that_waits_ends_with_password_and_account(auth, container, ali
             auth.pending.finish_with_code(secret, phone.next_code(), actor=visitor())
 
 
+@pytest.mark.asvs("6.4.4")
 def test_the_command_line_takes_lost_factors_away(auth, core, alice, phone):
     assert auth.factors.reset(alice.id, actor=SYSTEM) == 1
     assert isinstance(auth.login({"email": alice.email, "password": PASSWORD}, actor=visitor()), SignedIn)
     assert len(events_of(core, "auth.factor_reset")) == 1
 
 
+@pytest.mark.asvs("14.2.4")
 def test_erasing_an_account_erases_its_factors(auth, container, core, alice, phone):
     give_password(auth, alice)
     container.get_user_service().erase_personal_data(alice.id, actor=acting(alice))
@@ -364,6 +378,7 @@ def test_an_admins_last_factor_stays_where_admins_must_have_one(core, container,
         strict.factors.remove(admin.id, factor.id, actor=acting(admin))
 
 
+@pytest.mark.asvs("7.4.3")
 def test_removing_the_last_factor_takes_codes_and_other_sessions_along(auth, core, alice, phone, codes):
     kept, other = (
         auth.pending.finish_with_code(give_password(auth, alice), code, actor=visitor()).session_token
@@ -380,6 +395,7 @@ def test_removing_the_last_factor_takes_codes_and_other_sessions_along(auth, cor
 # -- proving it again ---------------------------------------------------------------------------
 
 
+@pytest.mark.asvs("7.5.1")
 def test_what_changes_factors_needs_a_recent_proof(auth, alice, admin, bob, phone, clock):
     stale = acting(alice, proved_at=clock.now() - timedelta(minutes=5))
     factor = auth.factors.list_factors(alice.id).app
@@ -440,6 +456,7 @@ def test_a_rotated_session_keeps_its_proof(auth, alice, clock):
 # -- the box ------------------------------------------------------------------------------------
 
 
+@pytest.mark.asvs("11.3.3")
 @pytest.mark.error
 def test_what_is_sealed_opens_for_the_same_use_and_key_only(clock):
     box, other = SecretBox("one"), SecretBox("two")

@@ -41,6 +41,7 @@ def test_it_names_its_caller(tokens):
     assert ServiceTokens(KEY, tokens._clock).require(header, Party.WORKER, [Party.WEB]) == Party.WEB
 
 
+@pytest.mark.asvs("9.2.1", "13.2.1")
 def test_it_lives_five_minutes(tokens, clock):
     header = f"Bearer {tokens.issue(Party.WEB, Party.WORKER)}"
     clock.advance(299)
@@ -49,6 +50,7 @@ def test_it_lives_five_minutes(tokens, clock):
     refused(tokens, header)
 
 
+@pytest.mark.asvs("9.1.3", "9.2.3")
 def test_others_are_refused(tokens):
     token = tokens.issue(Party.WEB, Party.WORKER)
     refused(tokens, f"Bearer {token}", audience=Party.WEB)
@@ -59,6 +61,7 @@ def test_others_are_refused(tokens):
         refused(tokens, header)
 
 
+@pytest.mark.asvs("9.1.1")
 def test_tampering_is_seen(tokens):
     head, body, signature = tokens.issue(Party.WEB, Party.WORKER).split(".")
     other = tokens.issue(Party.WORKER, Party.WEB).split(".")
@@ -68,6 +71,7 @@ def test_tampering_is_seen(tokens):
     refused(tokens, "Bearer " + unsigned)
 
 
+@pytest.mark.asvs("9.2.2", "9.2.4")
 @pytest.mark.parametrize(
     "change",
     [
@@ -84,6 +88,7 @@ def test_every_claim_has_to_be_as_issued(tokens, change):
     refused(tokens, signed(claims))
 
 
+@pytest.mark.asvs("9.1.2")
 def test_other_algorithms_and_uses_are_refused(tokens):
     now = int(START.timestamp())
     good = {"iss": "web", "aud": "worker", "iat": now, "exp": now + 300}

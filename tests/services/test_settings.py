@@ -153,6 +153,7 @@ def test_of_many_at_the_same_moment_one_wins(settings, core):
     assert len(events_of(core, "setting.change")) == 1
 
 
+@pytest.mark.asvs("7.5.3")
 @pytest.mark.error
 def test_only_admins_with_a_fresh_proof_change_money(settings, alice, admin):
     for call in (
@@ -171,6 +172,7 @@ def test_only_admins_with_a_fresh_proof_change_money(settings, alice, admin):
     settings.change("grace_days", 5, 0, actor=stale)
 
 
+@pytest.mark.asvs("2.2.2")
 @pytest.mark.error
 @pytest.mark.parametrize(
     ("key", "value"),
@@ -241,6 +243,7 @@ def test_days_of_grace_hold_for_disks_that_begin_to_wait(container, settings, cl
     assert before - spans() == timedelta(days=1)
 
 
+@pytest.mark.asvs("2.3.2")
 def test_the_number_of_projects(container, settings, alice):
     settings.change("max_projects", 1, 0)
     projects = container.get_project_service()

@@ -74,6 +74,7 @@ def test_a_payment_comes_in(till, payment):
     till.assert_sound()
 
 
+@pytest.mark.asvs("16.3.3")
 @pytest.mark.error
 def test_a_signature_that_is_not_right(till, payment):
     payload, headers = signed("payment_intent.succeeded", intent(payment))
@@ -183,6 +184,7 @@ def test_what_is_not_ours_or_means_nothing_is_passed_over(till, payment):
     assert (till.wallet, till.effects) == (STARTING, [])
 
 
+@pytest.mark.asvs("16.2.5")
 def test_no_secret_is_kept_or_logged(till, payment):
     with capture_logs() as logs:
         till.deliver("payment_intent.succeeded", intent(payment))

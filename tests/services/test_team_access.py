@@ -118,6 +118,7 @@ def off(container, web):
     assert vms.records.operation_off(claim, clock.now())
 
 
+@pytest.mark.asvs("8.3.1")
 @pytest.mark.parametrize("role", ROLES[1:])
 @pytest.mark.parametrize("name", METHODS)
 def test_what_a_member_may(container, lab, web, bob, name, role):
@@ -129,12 +130,14 @@ def test_what_a_member_may(container, lab, web, bob, name, role):
             call(container, name, bob, lab, web)
 
 
+@pytest.mark.asvs("8.2.2")
 @pytest.mark.parametrize("name", METHODS)
 def test_a_stranger_finds_nothing(container, lab, web, charlie, name):
     with pytest.raises(NotFoundError):
         call(container, name, charlie, lab, web)
 
 
+@pytest.mark.asvs("8.3.1")
 def test_every_method_that_takes_an_id_is_in_the_table(container):
     takes = set()
     for service in (container.get_project_service(), container.get_vm_service(), container.get_monitoring_service()):

@@ -43,6 +43,7 @@ def told(container, user):
     return [each.title for each in container.get_billing_service().notices.list_notices(user.id)]
 
 
+@pytest.mark.asvs("8.3.2")
 def test_a_role_changes_at_once_and_both_are_told(container, auth, access, core, alice, admin):
     session = signed_in(auth, alice)
     token = auth.tokens.create_personal(alice.id, "ci", ["account:read"], 30, actor=acting(alice))
@@ -83,6 +84,7 @@ def test_who_may_not_change_a_role(access, core, container, alice, charlie, admi
     assert events_of(core, "user.role") == []
 
 
+@pytest.mark.asvs("15.4.2")
 @pytest.mark.error
 def test_of_two_admins_who_demote_each_other_one_is_left(access, admin, second):
     """The second one's request was made while they were an admin and is looked at when they are none any more."""
@@ -127,6 +129,7 @@ def mailed(mailing):
     return sign_up(mailing, "alice"), mailing.get_auth_service().redeem_link(token, PASSWORD).user
 
 
+@pytest.mark.asvs("6.4.6")
 def test_a_forced_reset_shuts_the_account_and_mails_its_owner_a_link(mailing, mailed):
     alice, admin = mailed
     auth, verification = mailing.get_auth_service(), mailing.get_auth_service().verification

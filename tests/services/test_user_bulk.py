@@ -59,6 +59,7 @@ def test_one_that_is_refused_undoes_no_other(bulk, users, core, alice, bob, char
     )
 
 
+@pytest.mark.asvs("7.4.5")
 def test_sessions_end(bulk, container, alice, bob, admin):
     auth = container.get_auth_service()
     session = auth.login({"email": alice.email, "password": PASSWORD}, actor=visitor()).session_token
@@ -77,6 +78,7 @@ def test_grants_move_once_per_key(bulk, users, balance, alice, bob, charlie, adm
     assert balance(alice) == 9
 
 
+@pytest.mark.asvs("2.3.5")
 def test_the_sum_of_a_batch_needs_a_second_admin(bulk, container, balance, alice, bob, admin, second):
     """1000 credits is the limit; each grant by itself is below it."""
     found = run(bulk, admin, BulkAction.GRANT, alice, bob, amount=600 * MICRO, reason="Much")

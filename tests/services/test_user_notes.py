@@ -67,6 +67,7 @@ def test_a_note_is_about_somebody(users, admin):
         users.notes.add("usr_nobody", "Hm", actor=acting(admin))
 
 
+@pytest.mark.asvs("8.2.3")
 def test_the_person_never_sees_them(users, alice, admin):
     users.notes.add(alice.id, "Suspicious, watch", actor=acting(admin))
     for attempt in (
@@ -83,6 +84,7 @@ def test_the_person_never_sees_them(users, alice, admin):
         assert not [name for name in archive.namelist() if b"Suspicious" in archive.read(name)]
 
 
+@pytest.mark.asvs("14.2.4")
 def test_they_are_erased_with_the_account(users, alice, admin):
     users.notes.add(alice.id, "Alice called", actor=acting(admin))
     users.erase_personal_data(alice.id, actor=acting(alice))

@@ -153,6 +153,7 @@ def test_a_batch_has_different_codes_and_is_made_once(core, vouchers):
         vouchers.create(VoucherDraft(2_000_000, count=1000, note="course"), actor=ADMIN, idempotency_key="form")
 
 
+@pytest.mark.asvs("2.2.3")
 @pytest.mark.error
 @pytest.mark.parametrize(
     ("draft", "field"),
@@ -217,6 +218,7 @@ def test_pages_by_key_show_each_voucher_once(vouchers):
     assert set(seen) == made
 
 
+@pytest.mark.asvs("1.2.10")
 def test_the_export_has_every_code_and_no_formula(core, vouchers, clock):
     make(vouchers, note="other")
     (voucher,) = make(vouchers, note='=HYPERLINK("http://x")', uses=3, expires_at=clock.now() + timedelta(days=1))
@@ -282,6 +284,7 @@ def test_the_database_refuses_more_uses_than_there_are(container, vouchers):
         connection.execute(text("UPDATE voucher SET used = 2"))
 
 
+@pytest.mark.asvs("2.3.3", "16.5.3")
 def test_a_crash_before_the_commit_leaves_nothing(container, alice):
     class Crash(BaseException):
         pass
@@ -301,6 +304,7 @@ def test_a_crash_before_the_commit_leaves_nothing(container, alice):
         assert session.scalars(select(DbVoucher.used)).one() == 0
 
 
+@pytest.mark.asvs("2.3.5")
 def test_vouchers_are_no_way_around_the_second_admin(container, clock, alice, bob):
     vouchers = container.get_billing_service().vouchers
     thousand = 1_000_000_000  # what an admin may give one person in a day without another

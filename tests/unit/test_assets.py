@@ -95,6 +95,7 @@ def test_a_changed_file_gets_a_new_address_while_developing(tmp_path: Path) -> N
     assert address(app, "a.css") != first
 
 
+@pytest.mark.asvs("15.1.2")
 def test_vendored_files_match_their_sums() -> None:
     checked = subprocess.run([sys.executable, ROOT / "scripts" / "vendor", "--check"], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr

@@ -61,6 +61,7 @@ def floats_in(source):
     return found
 
 
+@pytest.mark.asvs("15.3.5")
 @pytest.mark.parametrize("module", MODULES)
 def test_money_modules_use_no_float(module):
     assert floats_in((ROOT / module).read_text()) == []

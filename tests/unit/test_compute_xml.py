@@ -34,6 +34,7 @@ def domain(**changes: object) -> ET.Element:
     return ET.fromstring(libvirt_xml.domain_xml("c0ffee", SPEC, place(**changes)))
 
 
+@pytest.mark.asvs("1.2.1", "1.3.3")
 def test_hostile_names_and_paths_stay_text() -> None:
     root = domain()
     assert root.findtext("title") == SPEC.name

@@ -148,6 +148,7 @@ def test_every_error_has_a_row_in_the_one_table():
     assert raised <= set(ERRORS)
 
 
+@pytest.mark.asvs("16.5.3")
 def test_service_errors_are_not_caught_inside_transactions():
     """A transaction that goes on after a refusal would commit half of something."""
     kinds = {
@@ -165,6 +166,7 @@ def test_service_errors_are_not_caught_inside_transactions():
     assert found == []
 
 
+@pytest.mark.asvs("8.3.1")
 def test_blueprints_and_web_say_who_is_acting():
     """Services take SYSTEM for the actor when none is given: right for the worker, a hole in a page."""
     wanting = {
@@ -194,6 +196,7 @@ def test_every_event_has_words_for_people():
     assert actions - set(ACTIONS) == set()
 
 
+@pytest.mark.asvs("16.2.5")
 def test_events_details_hold_nothing_personal():
     """The log is for ever; what can be erased lies in its side table (argument ``personal``)."""
     found = []

@@ -84,6 +84,7 @@ def test_people_see_what_they_belong_to_and_what_concerns_everybody():
     assert alice.may_see(event(2, "compute.down", owner_id=None), {})
 
 
+@pytest.mark.asvs("8.3.2")
 def test_who_was_removed_is_told_that_and_nothing_after():
     bob = live.Subscriber("usr_2", is_admin=False)
     log = {"owner_id": "usr_1", "project_id": "prj_1", "vm_id": None, "operation_id": None}

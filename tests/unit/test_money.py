@@ -37,6 +37,7 @@ def test_what_is_typed_becomes_micro_credits(typed, micro):
     assert parse_credits(typed) == micro
 
 
+@pytest.mark.asvs("1.4.2")
 @pytest.mark.parametrize(
     "typed",
     [

@@ -10,6 +10,7 @@ pytestmark = pytest.mark.unit
 PERSONAL = ("Alice Miller", "alice@example.com")
 
 
+@pytest.mark.asvs("6.2.5")
 @pytest.mark.parametrize(
     "password",
     ["correct horse battery", "another horse battery", "blue-river-lamp", "Tr0ub4dor&3", "ünd dann kam föhn"],
@@ -18,6 +19,7 @@ def test_good_ones_pass_unchanged(password):
     assert strong_password(*PERSONAL)(password) == password
 
 
+@pytest.mark.asvs("6.2.4", "6.2.11", "6.2.12")
 @pytest.mark.parametrize(
     ("password", "why"),
     [
@@ -38,6 +40,7 @@ def test_weak_ones_are_refused_with_a_reason(password, why):
         strong_password(*PERSONAL)(password)
 
 
+@pytest.mark.asvs("15.2.2")
 def test_what_is_made_to_take_long_does_not():
     signs = "4@8({[<369&!1/|0$5+7%2"
     started = time.perf_counter()

@@ -33,6 +33,7 @@ def test_start_up_refuses_the_test_provider_in_production(tmp_path, monkeypatch)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.asvs("13.2.3")
 @pytest.mark.error
 @pytest.mark.parametrize("missing", KEYS)
 def test_stripe_needs_all_its_keys_and_no_message_has_them(tmp_path, missing):
@@ -44,6 +45,7 @@ def test_stripe_needs_all_its_keys_and_no_message_has_them(tmp_path, missing):
     assert not any(value in text for value in KEYS.values())
 
 
+@pytest.mark.asvs("13.3.1")
 def test_secrets_are_not_printed_with_the_settings(tmp_path):
     shown = repr(Config(data=tmp_path, payments="stripe", **KEYS))
     assert "sk_test_x1" not in shown

@@ -12,6 +12,7 @@ def test_addresses_of_this_site_are_kept(target):
     assert safe_next(target, "/home") == target
 
 
+@pytest.mark.asvs("1.1.1", "1.2.2")
 @pytest.mark.parametrize(
     "target",
     ["", "vms", "//evil.example", "///evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)",

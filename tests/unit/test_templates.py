@@ -57,6 +57,7 @@ def test_a_template_compiles(app: Flask, name: str) -> None:
     app.jinja_env.compile((FOLDER / name).read_text(), name)
 
 
+@pytest.mark.asvs("1.2.2", "3.4.3")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_template_keeps_the_content_security_policy(name: str) -> None:
     found = [what for what, pattern in FORBIDDEN.items() if pattern.search(source(name))]
@@ -81,6 +82,7 @@ def test_an_unforeseen_state_is_called_unknown(app: Flask) -> None:
     assert "Unknown" in draw(app, "{{ ui.vm_state('melting') }}")
 
 
+@pytest.mark.asvs("1.1.2")
 def test_a_field_shows_its_error_beside_itself_and_escapes_what_was_typed(app: Flask) -> None:
     def refuse(_form: Form, _field: StringField) -> None:
         raise ValidationError("Use <letters> only.")
@@ -103,6 +105,7 @@ def test_a_password_is_never_sent_back(app: Flask) -> None:
     assert "secret" not in html
 
 
+@pytest.mark.asvs("1.2.1")
 def test_further_attributes_are_escaped_and_flags_are_bare(app: Flask) -> None:
     html = draw(app, "{{ ui.button('Go', hx_get='/a?b=\"c\"', disabled=true, hidden=false, title=none) }}")
     assert 'hx-get="/a?b=&#34;c&#34;"' in html

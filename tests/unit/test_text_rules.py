@@ -18,6 +18,7 @@ pytestmark = pytest.mark.unit
 cheap = {"memory_kib": 64, "time_cost": 1}
 
 
+@pytest.mark.asvs("1.1.1")
 @pytest.mark.parametrize(
     ("typed", "kept"),
     [
@@ -33,6 +34,7 @@ def test_a_name_is_made_uniform(typed, kept):
     assert clean_name(typed, longest=40) == kept
 
 
+@pytest.mark.asvs("1.3.3")
 @pytest.mark.error
 @pytest.mark.parametrize(
     "typed",
@@ -104,6 +106,7 @@ def test_time_zones_are_those_that_exist():
             parse_time_zone(wrong)
 
 
+@pytest.mark.asvs("2.2.1")
 def test_all_wrong_fields_are_told_at_once():
     fields = Fields({"email": "x"})
     fields.take("email", parse_email, "")
@@ -113,6 +116,7 @@ def test_all_wrong_fields_are_told_at_once():
     assert set(caught.value.details) == {"email", "password"}
 
 
+@pytest.mark.asvs("6.2.1", "6.2.5", "6.2.9")
 def test_a_password_has_8_to_128_characters_of_any_kind():
     for good in ("12345678", "пароль-ok", " " * 8, "x" * 128):
         assert parse_password(good) == good
@@ -121,6 +125,7 @@ def test_a_password_has_8_to_128_characters_of_any_kind():
             parse_password(bad)
 
 
+@pytest.mark.asvs("6.2.8")
 def test_passwords_verify_whatever_the_keyboard_composes():
     passwords = Passwords(**cheap)
     stored = passwords.hash("cafe\u0301 noir")
@@ -131,12 +136,14 @@ def test_passwords_verify_whatever_the_keyboard_composes():
     assert not passwords.verify("not a hash", "café noir")
 
 
+@pytest.mark.asvs("11.4.2")
 def test_raised_parameters_ask_for_a_new_hash():
     old = Passwords(**cheap).hash("correct horse")
     assert not Passwords(**cheap).needs_rehash(old)
     assert Passwords(memory_kib=128, time_cost=1).needs_rehash(old)
 
 
+@pytest.mark.asvs("15.2.2")
 def test_no_more_hashes_run_at_once_than_there_are_slots():
     passwords = Passwords(**cheap, parallel=2, patience_seconds=20)
     running, most, lock = 0, 0, threading.Lock()

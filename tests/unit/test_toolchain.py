@@ -31,6 +31,7 @@ def wanted(*extras: str) -> list[Requirement]:
     return [Requirement(line) for line in lines if line.strip()]
 
 
+@pytest.mark.asvs("15.1.2")
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
 def test_lock_names_no_place_and_hashes_everything(lock: Path) -> None:
     text = lock.read_text()

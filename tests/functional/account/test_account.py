@@ -32,6 +32,7 @@ def test_a_wrong_field_is_said_beside_it(as_alice, field, value):
     assert set(Page(answer.text).errors()) == {field}
 
 
+@pytest.mark.asvs("6.2.2")
 def test_a_new_password_ends_the_other_sessions(web, as_alice, alice):
     other = Browser(web).log_in(alice)
     answer = as_alice.post("/account/password", {"current": PASSWORD, "new": "another fine password"})
@@ -66,6 +67,7 @@ def test_a_theme_is_kept_in_a_cookie(visitor, theme):
     assert visitor.page("/").root.get("data-bs-theme") is None
 
 
+@pytest.mark.asvs("3.7.2")
 def test_the_theme_leads_back_to_this_site_only(visitor):
     answer = visitor.post("/account/theme", {"theme": "dark"}, headers={"Referer": "https://evil.example/x"})
     assert answer.headers["Location"] == "/"

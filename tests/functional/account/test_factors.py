@@ -86,6 +86,7 @@ def test_after_five_minutes_the_password_is_asked_for_and_leads_back(as_alice, c
     assert as_alice.get("/account/factors/app").status_code == 200
 
 
+@pytest.mark.asvs("3.7.2")
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example"])
 def test_a_proof_leads_to_no_other_site(as_alice, target):
     done = as_alice.post("/account/confirm", {"password": PASSWORD, "next": target})
@@ -132,6 +133,7 @@ def strict_admin(strict, web):
     return Browser(web).log_in(user)
 
 
+@pytest.mark.asvs("6.3.3")
 def test_an_admin_without_a_factor_is_led_to_the_setup(strict_admin, alice, machine, clock):
     for path in ("/admin", "/admin/users", f"/admin/users/{alice.id}"):
         assert strict_admin.get(path).headers["Location"] == "/account/factors/needed"
@@ -156,6 +158,7 @@ def test_the_first_admin_sets_one_up_right_after_the_welcome_link(strict, web, v
     assert answer.headers["Location"] == "/account/factors/needed"
 
 
+@pytest.mark.asvs("6.3.3")
 @pytest.mark.parametrize(
     ("settings", "needed"),
     [

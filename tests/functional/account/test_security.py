@@ -12,6 +12,7 @@ def session_ids(browser):
     return [form.get("action").split("/")[3] for form in page.find("//form[contains(@action, '/end')]")]
 
 
+@pytest.mark.asvs("7.5.2")
 def test_sessions_are_shown_and_ended(web, alice, as_alice):
     second = Browser(web).log_in(alice)
     page = as_alice.page("/account/security")
@@ -23,6 +24,7 @@ def test_sessions_are_shown_and_ended(web, alice, as_alice):
     assert as_alice.get("/overview").status_code == 200
 
 
+@pytest.mark.asvs("7.5.2")
 def test_all_others_end_at_once(web, alice, as_alice):
     others = [Browser(web).log_in(alice) for _ in range(2)]
     as_alice.post("/account/sessions/end-others")
@@ -31,6 +33,7 @@ def test_all_others_end_at_once(web, alice, as_alice):
     assert "Ended 2 other sessions" in as_alice.get("/account/security").text
 
 
+@pytest.mark.asvs("7.5.2")
 @pytest.mark.error
 def test_a_strangers_session_cannot_be_ended(web, alice, as_alice, as_charlie):
     second = Browser(web).log_in(alice)

@@ -8,6 +8,7 @@ pytestmark = pytest.mark.integration
 GOOD = {"name": "backup", "scopes": "vms:read", "days": "30"}
 
 
+@pytest.mark.asvs("10.4.9")
 def test_a_token_is_shown_once_works_and_is_ended(as_alice, web, machine):
     answer = as_alice.post("/account/tokens", GOOD)
     assert answer.status_code == 200

@@ -51,6 +51,7 @@ def test_a_preview_announces_nothing(as_admin, told):
     assert told.list_all() == []
 
 
+@pytest.mark.asvs("2.2.3")
 @pytest.mark.error
 @pytest.mark.parametrize("more", [{}, {"preview": "y"}])
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ def test_the_list_offers_it_without_script(as_admin, alice, bob):
     assert page.one("//form[@id='bulk']/input[@name='q']").get("value") == "a"
 
 
+@pytest.mark.asvs("2.3.1")
 def test_nothing_is_done_before_it_was_looked_at(as_admin, as_alice, alice, bob):
     answer = as_admin.post("/admin/users/bulk", {"action": "disable", "id": [alice.id, bob.id]})
     page = Page(answer.text)
@@ -81,6 +82,7 @@ def test_what_was_tampered_with_is_refused(as_admin, alice):
     assert as_admin.post("/admin/users/bulk/run", {"action": "disable", "key": "k" * 32}).status_code == 400
 
 
+@pytest.mark.asvs("7.5.3")
 def test_an_old_log_in_is_asked_again(as_admin, as_alice, alice, clock):
     clock.advance(minutes=6)
     for url in ("/admin/users/bulk", "/admin/users/bulk/run"):

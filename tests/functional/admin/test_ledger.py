@@ -49,6 +49,7 @@ def test_a_transfer_with_its_entries(as_admin, alice, grant):
     assert as_admin.get("/admin/ledger/tr_unknown").status_code == 404
 
 
+@pytest.mark.asvs("1.2.10")
 def test_the_file_is_the_filter_and_no_formula(as_admin, as_alice, alice, bob, grant):
     answer = as_admin.get(f"/admin/ledger.csv?person={alice.id}&least=2.5&most=2.5")
     assert answer.mimetype == "text/csv"

@@ -23,6 +23,7 @@ def test_machines_are_found(as_admin, machine, query, count):
     assert len(as_admin.page(f"/admin/vms?{query}").find("//tbody/tr")) == count
 
 
+@pytest.mark.asvs("16.2.1")
 @pytest.mark.parametrize(
     ("query", "there", "not_there"),
     [

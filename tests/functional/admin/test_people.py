@@ -50,6 +50,7 @@ def test_orders_and_pages_keep_the_filter(as_admin, alice, bob, monkeypatch):
     assert [link.text for link in second.find("//tbody//a")] == ["Bob"]
 
 
+@pytest.mark.asvs("1.2.10")
 def test_the_file_is_safe_in_a_spreadsheet(as_admin, as_alice, alice, bob):
     as_alice.post("/account", {"name": "=HYPERLINK(1)", "time_zone": "UTC"})
     answer = as_admin.get("/admin/users.csv?role=user&sort=email")
@@ -201,6 +202,7 @@ def test_without_a_mail_server_a_reset_says_so(as_admin, alice):
     assert "no mail server" in Page(answer.text).text()
 
 
+@pytest.mark.asvs("7.4.5")
 def test_sessions_are_ended_one_by_one_and_all(as_admin, as_alice, alice, web):
     other = Browser(web).log_in(alice)
     ends = as_admin.page(f"/admin/users/{alice.id}").find("//form[contains(@action, '/sessions/ses_')]")

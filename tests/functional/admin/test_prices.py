@@ -183,6 +183,7 @@ def test_a_rehearsal_names_the_owners(as_admin, as_alice, draft, machine, alice,
         assert int(row["new_micro"]) - int(row["old_micro"]) == int(row["difference_micro"]) > 0
 
 
+@pytest.mark.asvs("1.2.10")
 def test_a_name_in_the_rehearsal_s_file_is_no_formula(as_admin, draft, machine, alice, container):
     container.get_auth_service().update_profile(
         alice.id, {"name": "=1+1", "time_zone": "UTC"}, actor=Actor(alice.id, Role.USER)

@@ -183,6 +183,7 @@ def test_the_token_of_forms_changes_at_both_ends(as_admin, alice):
     assert raw() != during
 
 
+@pytest.mark.asvs("8.3.2")
 def test_it_ends_with_the_admins_session_and_role(looking, container, admin, bob, clock):
     container.get_auth_service().end_sessions(admin.id)
     assert looking.get("/vms").headers["Location"].startswith("/login")

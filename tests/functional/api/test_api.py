@@ -70,6 +70,7 @@ def test_vms_come_page_by_page(client, pair, cloud, alice, project):
     assert found == names[::-1]
 
 
+@pytest.mark.asvs("10.3.3")
 def test_other_peoples_machines_are_not_there(client, charlie, machine):
     answer = client.post("/api/v1/auth/token", json={"email": charlie.email, "password": PASSWORD})
     assert client.get("/api/v1/vms", headers=bearer(answer.json["access_token"])).json["items"] == []
@@ -88,17 +89,20 @@ def test_a_refresh_token_gives_the_next_pair_once(client, pair):
     )
 
 
+@pytest.mark.asvs("10.4.9")
 def test_revoking_ends_the_pair_and_unknown_tokens_are_no_error(client, pair):
     assert client.post("/api/v1/auth/revoke", json={"token": "nonsense"}).status_code == 204
     assert client.post("/api/v1/auth/revoke", json={"token": pair["refresh_token"]}).status_code == 204
     assert client.get("/api/v1/me", headers=bearer(pair["access_token"])).status_code == 401
 
 
+@pytest.mark.asvs("3.5.1")
 @pytest.mark.error
 def test_a_session_cookie_opens_nothing_here(as_alice):
     problem(as_alice.client.get("/api/v1/me"), 401, "AUTHENTICATION_REQUIRED")
 
 
+@pytest.mark.asvs("10.3.1")
 @pytest.mark.error
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", "Bearer " + "x" * 5000, "Bearer zta_nothing"])
 def test_without_a_token_that_works_there_is_a_401(client, header):
@@ -107,6 +111,7 @@ def test_without_a_token_that_works_there_is_a_401(client, header):
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+@pytest.mark.asvs("9.2.2")
 @pytest.mark.error
 def test_a_refresh_token_is_no_access_token(client, pair):
     assert client.get("/api/v1/me", headers=bearer(pair["refresh_token"])).status_code == 401
@@ -123,6 +128,7 @@ def test_wrong_passwords_are_counted_as_in_the_browser(client, alice):
     assert int(answer.headers["Retry-After"]) > 0
 
 
+@pytest.mark.asvs("2.2.1", "15.3.5")
 @pytest.mark.error
 def test_bad_bodies_are_told_by_field(client):
     found = problem(client.post("/api/v1/auth/token", json={"email": 5, "x": 1}), 400, "VALIDATION_ERROR")
@@ -145,6 +151,7 @@ def test_halves_of_characters_are_refused_on_their_field(client, alice, field):
         assert client.post(f"/api/v1/auth/{path}", json={name: "\udfff"}).status_code == 400
 
 
+@pytest.mark.asvs("10.3.2")
 def test_a_personal_token_does_what_it_was_made_for_and_no_more(client, container, alice):
     tokens = container.get_auth_service().tokens
     secret = tokens.create_personal(alice.id, "backup", ["vms:read"], 30, actor=acting(alice))
@@ -152,6 +159,7 @@ def test_a_personal_token_does_what_it_was_made_for_and_no_more(client, containe
     problem(client.get("/api/v1/me", headers=bearer(secret)), 403, "PERMISSION_DENIED")
 
 
+@pytest.mark.asvs("7.4.2")
 @pytest.mark.error
 def test_a_disabled_account_is_out_at_once(client, pair, container, alice, admin):
     container.get_user_service().set_disabled(alice.id, True, actor=acting(admin))
@@ -159,6 +167,7 @@ def test_a_disabled_account_is_out_at_once(client, pair, container, alice, admin
     assert client.post("/api/v1/auth/refresh", json={"refresh_token": pair["refresh_token"]}).status_code == 401
 
 
+@pytest.mark.asvs("15.3.1")
 def test_the_description_is_kept_whatever_is_sent(web, pair):
     """Schemathesis makes up requests from the OpenAPI document, right and wrong ones, with and without a token."""
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", web)

@@ -24,6 +24,7 @@ def container(config, clock, service):
     built.close()
 
 
+@pytest.mark.asvs("3.4.3")
 def test_only_the_page_that_shows_it_may_load_it(visitor, service):
     answer = visitor.get("/signup")
     page = Page(answer.text)

@@ -84,6 +84,7 @@ def test_whoever_was_signed_in_stays_so_until_the_factor_came(as_charlie, alice,
     assert "Alice" in as_charlie.page("/overview").text()
 
 
+@pytest.mark.asvs("6.4.3")
 def test_a_password_link_asks_for_the_factor_as_well(as_admin, visitor, alice, shown):
     page = as_admin.post(f"/admin/users/{alice.id}/password-link")
     link = page.text.partition('data-copy="')[2].partition('"')[0]
@@ -92,3 +93,15 @@ def test_a_password_link_asks_for_the_factor_as_well(as_admin, visitor, alice, s
     assert answer.headers["Location"] == "/login/factor"
     assert visitor.get("/overview").status_code == 303
     assert visitor.post("/login/factor", {"code": shown[0].next_code()}).headers["Location"] == "/overview"
+
+
+@pytest.mark.asvs("6.5.8")
+def test_a_code_of_another_time_is_wrong_whatever_time_the_browser_claims(visitor, alice, shown, clock):
+    code = shown[0].next_code()
+    clock.advance(3600)
+    give_password(visitor, alice)
+    then = "Mon, 23 Nov 2026 10:00:30 GMT"
+    claims = {"time": "1795428030", "timestamp": "1795428030", "date": then}
+    answer = visitor.post("/login/factor?time=1795428030", {"code": code, **claims}, headers={"Date": then})
+    assert answer.status_code == 400
+    assert set(Page(answer.text).errors()) == {"code"}

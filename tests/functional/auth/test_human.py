@@ -47,6 +47,7 @@ def test_a_stamp_that_is_not_ours_is_no_stamp(visitor, stamped, container):
     assert container.get_user_service().list_users() == []
 
 
+@pytest.mark.asvs("2.4.1")
 @pytest.mark.error
 def test_a_filled_trap_makes_no_account(visitor, clock, container):
     stamped = stamp(visitor.get("/signup").text)

@@ -24,6 +24,7 @@ def test_logging_in_leads_back_to_where_one_wanted_to_go(visitor, alice, machine
     assert answer.headers["Location"] == wanted
 
 
+@pytest.mark.asvs("3.7.2")
 @pytest.mark.parametrize(
     "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)",
                "/\tevil", "overview"]
@@ -59,6 +60,7 @@ def test_too_many_attempts_say_when_to_try_again(visitor, alice):
     assert int(answer.headers["Retry-After"]) > 0
 
 
+@pytest.mark.asvs("7.2.4")
 def test_the_session_before_does_not_survive_a_log_in(visitor, alice):
     before = visitor.token()
     visitor.log_in(alice)
@@ -68,6 +70,7 @@ def test_the_session_before_does_not_survive_a_log_in(visitor, alice):
         assert alice.id not in session.values()  # the cookie names nobody
 
 
+@pytest.mark.asvs("7.4.1")
 def test_logging_out_ends_the_session_everywhere(web, as_alice):
     copy = Browser(web)
     copy.client.set_cookie("zentry_session", as_alice.client.get_cookie("zentry_session").value, domain="localhost")

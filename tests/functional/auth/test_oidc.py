@@ -54,6 +54,7 @@ def test_a_new_person_comes_in_and_gets_where_they_wanted(visitor, issuer):
     assert "Continue with Acme ID" in Browser(visitor.client.application).page("/signup").text()
 
 
+@pytest.mark.asvs("3.7.2")
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example"])
 def test_nobody_is_led_to_another_site(visitor, target):
     answer = follow(visitor, visitor.post("/login/oidc", {"next": target}))

@@ -37,6 +37,7 @@ def test_not_ready_without_a_database(visitor, container, monkeypatch):
     assert [answer.json[name]["ok"] for name in ("database", "compute", "worker")] == [False, False, False]
 
 
+@pytest.mark.asvs("13.4.5")
 def test_metrics_need_their_token(visitor, web, monkeypatch):
     assert visitor.get("/metrics").status_code == 404
     monkeypatch.setitem(web.config, "ZENTRY_METRICS_TOKEN", "secret")

@@ -37,6 +37,7 @@ def test_the_same_samples_again_change_nothing(send, container, machine, clock):
     assert latest(container, machine)[machine.id].cpu_percent == 12.5
 
 
+@pytest.mark.asvs("13.4.5")
 def test_without_a_token_meant_for_it_nothing_is_read(send, visitor, as_admin, container, machine, clock):
     good = [FIGURES | {"vm_id": machine.id}]
     old = container.service_tokens.issue(Party.AGENT, Party.WEB)
@@ -88,5 +89,6 @@ def test_other_bodies_are_refused(send, body):
     assert send(None, data=body, content_type="application/json").status_code == 400
 
 
+@pytest.mark.asvs("5.2.1")
 def test_a_body_that_is_too_large_is_not_read(send):
     assert send(None, data=b"[" * 300_000, content_type="application/json").status_code == 413

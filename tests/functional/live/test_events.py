@@ -48,6 +48,7 @@ def stream(web, monkeypatch):
         answer.close()
 
 
+@pytest.mark.asvs("14.3.2")
 def test_it_is_an_event_stream_that_nobody_stores(as_alice, stream):
     answer = as_alice.client.get("/events", buffered=False)
     assert answer.mimetype == "text/event-stream"
@@ -81,6 +82,7 @@ def test_a_stream_holds_no_database_connection(as_alice, container, stream):
     assert len(opened) == 5
 
 
+@pytest.mark.asvs("15.2.2")
 def test_one_person_cannot_open_streams_without_end(as_alice, stream):
     for _ in range(live.STREAMS_PER_USER):
         stream(as_alice)
@@ -106,6 +108,7 @@ def test_streams_end_when_the_process_stops(web, as_alice, stream):
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.asvs("8.4.1")
 def test_nothing_that_happens_to_somebody_else_reaches_a_stranger(
     as_charlie, as_alice, as_admin, alice, cloud, machine, stream
 ):

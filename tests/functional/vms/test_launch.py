@@ -61,6 +61,7 @@ def test_the_same_form_for_another_machine_is_refused(as_alice, form):
     assert "already used" in answer.text
 
 
+@pytest.mark.asvs("2.2.1")
 @pytest.mark.parametrize("htmx", [False, True])
 @pytest.mark.parametrize(
     ("field", "value"),

@@ -38,6 +38,7 @@ def test_a_launch_that_fails_says_why(as_alice, cloud, ordered):
     assert "Error" in page.text()
 
 
+@pytest.mark.asvs("16.5.2")
 def test_the_last_known_state_carries_its_age_when_nobody_answers(as_alice, container, machine, clock):
     container.get_monitoring_service().processes.record_compute(ok=False, detail="no answer")
     text = as_alice.page(f"/vms/{machine.id}").text()
@@ -120,6 +121,7 @@ def test_somebody_else_s_machine_is_seen_by_admins(as_admin, machine):
     assert machine.name in as_admin.page(f"/vms/{machine.id}").text()
 
 
+@pytest.mark.asvs("1.1.2", "1.2.1")
 def test_user_text_is_escaped(as_alice, container, machine):
     container.get_monitoring_service().record_console(machine.id, "</pre><script>alert(1)</script>", 30)
     assert "<script>alert" not in as_alice.get(f"/vms/{machine.id}").text

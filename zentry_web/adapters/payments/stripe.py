@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import requests
 import stripe
 
 from zentry_web.adapters.payments.base import BadSignature, PaymentError, ProviderAway
@@ -67,7 +68,7 @@ class StripeProvider:
         self._client = stripe.StripeClient(
             secret_key,
             base_addresses={"api": api} if api else {},
-            http_client=http or stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
+            http_client=http or stripe.RequestsClient(timeout=TIMEOUT_SECONDS, session=_straight()),
         )
 
     def create_intent(self, order: Order) -> PaymentNews:
@@ -174,6 +175,13 @@ def _pay_script(key: str, api: str) -> PayScript:
     if api:
         return PayScript(f"{api}/js.stripe.com/v3/", key, (api,), (api,), (api,))
     return PayScript(f"{JS}/v3/", key, (JS,), (JS, HOOKS), (API,))
+
+
+def _straight() -> requests.Session:
+    """A session that follows no redirect: the library would, and take the secret key along."""
+    session = requests.Session()
+    session.max_redirects = 0
+    return session
 
 
 def _ordered(order: Order) -> dict[str, Any]:
