@@ -33,6 +33,10 @@ from zentry_web.services.statements import Statements
 
 USERS, MACHINES, DAYS = 4, 30, 5
 GUARDED = "gil@example.com"
+SSH_KEYS = (
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2mZ6rVjmbrtLQXwFYCPX4CDJcCkI8Ly8mSkMjO6CrH laptop",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl workstation at the office",
+)
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
 SETTLED = """() => document.fonts.status === "loaded" && !document.querySelector("[data-chart].loading, .htmx-request")
@@ -178,6 +182,10 @@ SIGHTS = (
     Sight("confirm-by-factor", "guarded", "/account/confirm"),
     Sight("leave", "owner", "/account/leave"),
     Sight("tokens", "owner", "/account/tokens"),
+    Sight("ssh-keys", "owner", "/account/ssh-keys"),
+    Sight("ssh-keys-mistakes", "owner", "/account/ssh-keys", partial(_press, "Add key")),
+    Sight("ssh-key", "owner", "/account/ssh-keys/{ssh_key}"),
+    Sight("empty-ssh-keys", "newcomer", "/account/ssh-keys"),
     Sight("welcome", "visitor", "/welcome/{link}"),
     Sight("error-404", "visitor", "/nowhere"),
     Sight("error-400", "visitor", "/login", partial(_post, "/login", 1)),
@@ -396,6 +404,7 @@ class Furnished:
             **self._payments(owner),
             "voucher": self._vouchers(owner.id),
             "announcement": self._announce(admin),
+            "ssh_key": self._ssh_keys(owner),
             **self._settings(),
             "capped_project": self._budgets(owner, project),
             **self._prices(admin),
@@ -403,6 +412,13 @@ class Furnished:
             "fresh": self._launch(owner, project, "fresh", ("delay", "boot", "7200"), is_running).id,
         }
         self.product.zentry("simulator", "clear")
+
+    def _ssh_keys(self, owner: User) -> str:
+        """Two keys; the id of one."""
+        keys = self.product.container.get_user_service().ssh_keys
+        for line in SSH_KEYS:
+            added = keys.add(owner.id, line, actor=acting(owner))
+        return str(added.id)
 
     def _signup(self) -> str:
         """The secret of a sign-up's link as it was mailed."""

@@ -17,8 +17,13 @@ from zentry_web.models import DbIdentity
 
 NOVEMBER = (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 CREDIT = 1_000_000
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2mZ6rVjmbrtLQXwFYCPX4CDJcCkI8Ly8mSkMjO6CrH Gadget of hers"
 # What no answer to somebody else may say.
-TRACES = ("web-1", "Website", "alice@example.com", "Alice", "dora@example.com", "Gadget of hers", "•••• 4242")
+# The last: the end of her public key.
+TRACES = (
+    *("web-1", "Website", "alice@example.com", "Alice", "dora@example.com", "Gadget of hers", "•••• 4242"),
+    "DCJcCkI8Ly8mSkMjO6CrH",
+)
 
 
 class Estate:
@@ -46,6 +51,7 @@ class Estate:
         signed_in = auth.login({"email": alice.email, "password": PASSWORD}, actor=self.me)
         self.app, _ = set_up_app(auth, alice, cloud.clock, session_token=signed_in.session_token)
         auth.tokens.create_personal(alice.id, "Gadget of hers", [Scope.VMS_READ.value], 30, actor=self.me)
+        ssh_key = self.container.get_user_service().ssh_keys.add(alice.id, PUBLIC_KEY, actor=self.me)
         asked = billing.add_credits(alice.id, 2000 * CREDIT, "Course", actor=boss, idempotency_key="k")
         (voucher,) = billing.vouchers.create(VoucherDraft(5 * CREDIT), actor=boss)
         item = PriceItem(ItemKind.SIZE, "size_nano", 15_000, 500)
@@ -64,6 +70,7 @@ class Estate:
             "holder_id": alice.id,
             "announcement_id": announced.id,
             "token_id": auth.tokens.list_personal(alice.id)[0].id,
+            "key_id": ssh_key.id,
             "session_id": auth.list_sessions(alice.id)[0].id,
             "factor_id": auth.factors.list_factors(alice.id).factors[0].id,
             "statement_id": billing.statements.list_statements(alice.id)[0].id,
@@ -120,6 +127,7 @@ class Estate:
             "operations": len(self.cloud.operations(self.machine)),
             "sessions": {each.id for each in auth.list_sessions(user_id)},
             "tokens": [each.id for each in auth.tokens.list_personal(user_id)],
+            "ssh keys": self.container.get_user_service().ssh_keys.list_keys(user_id),
             "factors": auth.factors.list_factors(user_id),
             "identities": auth.oidc.ways_in(user_id, actor=self.me),
             "notes": self.container.get_user_service().notes.list_notes(user_id, actor=SYSTEM),

@@ -107,13 +107,14 @@ def test_no_page_without_an_id_shows_a_stranger_anything(web, estate, stranger):
             assert silent(answer, estate.project.id, estate.machine.id, estate.alice.id) == [], rule.endpoint
 
 
-def forms(estate):
+def forms(estate, own):
     """Ids in forms and questions: (method, address, fields, statuses that refuse)."""
     vm, project, card = (estate.values[name] for name in ("vm_id", "project_id", "method_id"))
     top_up = {"enabled": "y", "threshold": "5", "sum": "10", "ceiling": "50", "method": card}
     launch = {"name": "web-9", "project_id": project, "size_id": "size_nano", "image_id": "img_tiny"}
     return [
         ("POST", "/vms/new", launch | {"idempotency_key": "k" * 32}, {400, 404}),
+        ("POST", "/vms/new", launch | {"project_id": own.id, "ssh_key_ids": estate.values["key_id"]}, {400, 404}),
         ("GET", f"/vms/new?project={project}", {}, {200, 404}),
         ("GET", f"/vms/new/quote?project_id={project}&size_id=size_nano&image_id=img_tiny", {}, {200, 400, 404}),
         ("GET", f"/vms?project={project}", {}, {200, 404}),
@@ -133,7 +134,7 @@ def forms(estate):
 def test_ids_in_forms_and_questions_open_nothing(web, estate, stranger):
     addresses = web.url_map.bind("localhost")
     before = estate.state()
-    for method, url, fields, statuses in forms(estate):
+    for method, url, fields, statuses in forms(estate, stranger.project):
         assert addresses.match(url.partition("?")[0], method), url
         answer = stranger.get(url) if method == "GET" else stranger.post(url, fields)
         assert answer.status_code in statuses, (url, answer.status_code, answer.text[:500])

@@ -208,7 +208,7 @@ class VM:
     disk_gib: int
     running_micro_per_hour: int
     stopped_micro_per_hour: int
-    ssh_key: str
+    ssh_key: str  # lines of authorized_keys
     created_at: datetime
     started_at: datetime | None
     answered_at: datetime | None

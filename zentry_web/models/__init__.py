@@ -38,6 +38,7 @@ from zentry_web.models.user import (
     DbMailRequest,
     DbOneTimeLink,
     DbRateCounter,
+    DbSshKey,
     DbUser,
     DbUserNote,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "DbSample",
     "DbSetting",
     "DbSize",
+    "DbSshKey",
     "DbStatement",
     "DbTopUp",
     "DbTransfer",

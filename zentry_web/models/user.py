@@ -93,6 +93,25 @@ class DbApiToken(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
+class DbSshKey(Base):
+    """A public key that its owner may tick at a launch. Machines keep copies of their own."""
+
+    __tablename__ = "ssh_key"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user.id"))
+    name: Mapped[str] = mapped_column(String(100))
+    kind: Mapped[str] = mapped_column(String(40))
+    bits: Mapped[int] = mapped_column(Integer)
+    blob: Mapped[str] = mapped_column(Text)  # base64
+    comment: Mapped[str] = mapped_column(String(200))
+    fingerprint: Mapped[str] = mapped_column(String(60))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # of launches
+
+    __table_args__ = (Index("uq_ssh_key_user_id_fingerprint", "user_id", "fingerprint", unique=True),)
+
+
 class DbMailRequest(Base):
     """Somebody asked for a mail to an address that may or may not have an account: the worker finds out.
 

@@ -60,7 +60,7 @@ class DbVM(Base):
     disk_gib: Mapped[int] = mapped_column(Integer)
     running_micro_per_hour: Mapped[int] = mapped_column(BigInteger)  # the size's price and the image's surcharge
     stopped_micro_per_hour: Mapped[int] = mapped_column(BigInteger)
-    ssh_key: Mapped[str] = mapped_column(Text)
+    ssh_key: Mapped[str] = mapped_column(Text)  # lines of authorized_keys, as chosen at the launch
     user_data: Mapped[str] = mapped_column(Text)
     idempotency_key: Mapped[str | None] = mapped_column(String(120), unique=True)
     body_hash: Mapped[str | None] = mapped_column(String(64))

@@ -18,6 +18,7 @@ from zentry_web.services.fields import email_key
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.personal_data import PERSONAL, PERSONAL_METRICS, Erasure
 from zentry_web.services.project_service import ProjectService
+from zentry_web.services.ssh_keys import forget_in_machines
 
 ERASED_NAME = "Erased account"
 _INSTEAD = {"name": "Erased", "name_key": "erased"}  # of projects and machines; all else is emptied
@@ -55,6 +56,7 @@ class AccountErasure(BaseService):
             _erase_addresses(session, row)
             self._billing.payments.erase(user_id)
             self._project.members.erase(user_id)
+            forget_in_machines(session, user_id)
             _erase_tables(session, user_id)
             self._empty(row)
             session.flush()

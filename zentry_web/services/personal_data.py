@@ -121,6 +121,7 @@ PERSONAL: tuple[PersonalTable, ...] = (
     PersonalTable(m.DbAuthSession, _is(m.DbAuthSession.user_id), ROWS, "sessions"),
     PersonalTable(m.DbPendingLogin, _is(m.DbPendingLogin.user_id), ROWS, "unfinished_logins"),
     PersonalTable(m.DbApiToken, _is(m.DbApiToken.user_id), ROWS, "api_tokens"),
+    PersonalTable(m.DbSshKey, _is(m.DbSshKey.user_id), ROWS, "ssh_keys"),
     PersonalTable(m.DbFactor, _is(m.DbFactor.user_id), ROWS, "second_factors"),
     PersonalTable(m.DbRecoveryCode, _is(m.DbRecoveryCode.user_id), ROWS, "recovery_codes"),
     PersonalTable(m.DbIdentity, _is(m.DbIdentity.user_id), ROWS, "sign_in_identities"),

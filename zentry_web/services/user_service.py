@@ -33,6 +33,7 @@ from zentry_web.services.fields import email_key, storable
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.project_rows import as_project
 from zentry_web.services.project_service import ProjectService
+from zentry_web.services.ssh_keys import SshKeys
 from zentry_web.services.usage_reports import month_spend, spend_by_project
 from zentry_web.services.user_access import UserAccess
 from zentry_web.services.user_bulk import UserBulk
@@ -82,6 +83,7 @@ class UserService(BaseService):
         self.directory = UserDirectory(core)
         self.announcements = Announcements(core)
         self.notes = UserNotes(core)
+        self.ssh_keys = SshKeys(core, billing.notices)
         self.access = UserAccess(core, auth, billing)
         self.views = UserViews(core)
         self.bulk = UserBulk(core, self.access, self.directory, auth, billing)

@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 
 from zentry_web.domain.monitoring import ComputeStatus
 from zentry_web.domain.project import ProjectAction
+from zentry_web.domain.ssh_key import PublicKey
 from zentry_web.domain.user import Actor, User
 from zentry_web.domain.vm import VM, Image, OperationKind, Size, VMState
-from zentry_web.models import DbVM
+from zentry_web.models import DbSshKey, DbVM
 from zentry_web.services.base_service import BaseService, Core, body_hash
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, ValidationError
@@ -60,8 +61,9 @@ class VMLaunching(BaseService):
             if idempotency_key and (made := _made_before(session, idempotency_key, fingerprint)):
                 return read_vm(session, made)
             size, image = self._check_choice(session, request)
+            keys = self._take_keys(session, current_user.id, request)
             self._quotas.require_room(project.id, project.owner_id, size_amounts(size))
-            vm = self._new_vm(request, size, image, project.owner_id)
+            vm = self._new_vm(request, size, image, project.owner_id, keys)
             vm.idempotency_key, vm.body_hash = idempotency_key, fingerprint
             session.add(vm)
             session.flush()
@@ -93,6 +95,21 @@ class VMLaunching(BaseService):
             raise ValidationError("Please check the marked fields.", details=errors)
         return size, image
 
+    def _take_keys(self, session: Session, user_id: str, request: LaunchRequest) -> str:
+        """The lines of the ticked keys and of the pasted one, each once. Raises ValidationError (``ssh_key_ids``)."""
+        if not request.ssh_key_ids:
+            return request.ssh_key
+        mine = DbSshKey.user_id == user_id, DbSshKey.id.in_(request.ssh_key_ids)
+        rows = list(session.scalars(select(DbSshKey).where(*mine).order_by(DbSshKey.id)))
+        if len(rows) < len(request.ssh_key_ids):
+            sentence = "A key that was ticked is not in your account any more. Choose again."
+            raise ValidationError(sentence, details={"ssh_key_ids": sentence})
+        for row in rows:
+            row.last_used_at = self.now()
+        lines = [PublicKey(row.kind, row.bits, row.blob, row.comment, row.fingerprint).line for row in rows]
+        by_key = {line.split()[1]: line for line in [*lines, *filter(None, [request.ssh_key])]}
+        return "\n".join(by_key.values())
+
     def _is_on_host(self, image: Image) -> bool:
         status = self._compute_status()
         return not status.ok or image.driver_name in status.images
@@ -104,7 +121,7 @@ class VMLaunching(BaseService):
             "memory_mib", size.memory_mib
         )
 
-    def _new_vm(self, request: LaunchRequest, size: Size, image: Image, owner_id: str) -> DbVM:
+    def _new_vm(self, request: LaunchRequest, size: Size, image: Image, owner_id: str, keys: str) -> DbVM:
         return DbVM(
             id=self.new_id("vm"),
             project_id=request.project_id,
@@ -120,7 +137,7 @@ class VMLaunching(BaseService):
             disk_gib=size.disk_gib,
             running_micro_per_hour=size.running_micro_per_hour + image.surcharge_micro_per_hour,
             stopped_micro_per_hour=size.stopped_micro_per_hour,
-            ssh_key=request.ssh_key,
+            ssh_key=keys,
             user_data=request.user_data,
             address="",
             reach="",

@@ -85,7 +85,7 @@ class VMRecords(BaseService):
                 memory_mib=vm.memory_mib,
                 disk_gib=vm.disk_gib,
                 image=image.driver_name,
-                ssh_keys=(vm.ssh_key,) if vm.ssh_key else (),
+                ssh_keys=tuple(vm.ssh_key.splitlines()),
                 user_data=vm.user_data,
             )
 

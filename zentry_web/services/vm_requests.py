@@ -4,11 +4,10 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_ssh_public_key
-
+from zentry_web.domain.ssh_key import MOST_KEYS
 from zentry_web.domain.vm import MAX_USER_DATA_BYTES, NAME_PATTERN
 from zentry_web.services.errors import ValidationError
+from zentry_web.services.ssh_key_text import parse_public_key
 
 _FIELDS = ("project_id", "name", "size_id", "image_id")
 
@@ -21,8 +20,9 @@ class LaunchRequest:
     name: str
     size_id: str
     image_id: str
-    ssh_key: str
+    ssh_key: str  # pasted: one line of authorized_keys, or empty
     user_data: str
+    ssh_key_ids: tuple[str, ...] = ()  # of the launcher's account
 
 
 def parse_launch(vm_data: dict[str, Any]) -> LaunchRequest:
@@ -40,32 +40,29 @@ def parse_launch(vm_data: dict[str, Any]) -> LaunchRequest:
         if not values[name]:
             errors[name] = sentence
     ssh_key = _text(vm_data.get("ssh_key")).strip()
-    if problem := _ssh_key_problem(ssh_key):
-        errors["ssh_key"] = problem
+    if ssh_key:
+        try:
+            ssh_key = parse_public_key(ssh_key).line
+        except ValueError as error:
+            errors["ssh_key"] = str(error)
     user_data = _text(vm_data.get("user_data")).replace("\r\n", "\n")
     if problem := _user_data_problem(user_data):
         errors["user_data"] = problem
     if errors:
         raise ValidationError("Please check the marked fields.", details=errors)
-    return LaunchRequest(**values, ssh_key=ssh_key, user_data=user_data)
+    return LaunchRequest(
+        **values, ssh_key=ssh_key, user_data=user_data, ssh_key_ids=_key_ids(vm_data.get("ssh_key_ids"))
+    )
 
 
 def _text(value: Any) -> str:
     return unicodedata.normalize("NFC", value) if isinstance(value, str) else ""
 
 
-def _ssh_key_problem(key: str) -> str:
-    if not key:
-        return ""
-    if len(key) > 16_384 or "\n" in key or any(unicodedata.category(char) == "Cc" for char in key):
-        return "Paste one public key, on one line."
-    if "PRIVATE KEY" in key:
-        return "That is a private key. Paste the public one, from the file that ends in .pub."
-    try:
-        load_ssh_public_key(key.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        return "That is not an OpenSSH public key, such as “ssh-ed25519 AAAA… you@laptop”."
-    return ""
+def _key_ids(value: Any) -> tuple[str, ...]:
+    """The ticked keys, each once. More than an account can have are cut off, one beyond: that one is refused then."""
+    ids = value if isinstance(value, (list, tuple)) else ()
+    return tuple(dict.fromkeys(str(each).replace("\x00", "") for each in ids))[: MOST_KEYS + 1]
 
 
 def _user_data_problem(text: str) -> str:

@@ -151,12 +151,10 @@ class VMService(BaseService):
     ) -> VM:
         """Accept a launch: the VM's row, its hold, its operation and the event, all or nothing.
 
-        ``vm_data``: project_id, name, size_id, image_id, ssh_key, user_data. The same ``idempotency_key`` gives
-        the same VM. Raises ValidationError (per field), NotFoundError (project), InsufficientCreditsError
-        (``needed``, ``available`` in micro-credits), BudgetExceededError, QuotaExceededError, ConflictError (key
-        used for something else).
-        (``needed``, ``available`` in micro-credits), BudgetExceededError, ConflictError (key used for something else),
-        RateLimitedError.
+        ``vm_data``: project_id, name, size_id, image_id, ssh_key (pasted), ssh_key_ids (of ``current_user``'s
+        account), user_data. The same ``idempotency_key`` gives the same VM. Raises ValidationError (per field),
+        NotFoundError (project), InsufficientCreditsError (``needed``, ``available`` in micro-credits),
+        BudgetExceededError, QuotaExceededError, ConflictError (key used for something else), RateLimitedError.
         """
         if actor is SYSTEM:
             actor = Actor(current_user.id, current_user.role)

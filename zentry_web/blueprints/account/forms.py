@@ -2,7 +2,16 @@
 
 from zoneinfo import available_timezones
 
-from wtforms import EmailField, HiddenField, IntegerField, PasswordField, SelectField, SelectMultipleField, StringField
+from wtforms import (
+    EmailField,
+    HiddenField,
+    IntegerField,
+    PasswordField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.validators import InputRequired, Length
 
 from zentry_web.domain.token import SCOPES
@@ -50,6 +59,15 @@ class TokenForm(BaseForm):
         "What it may do", choices=[SelectChoice(scope.value, text) for scope, text in SCOPES.items()]
     )
     days = IntegerField("Days it works", default=90, validators=[InputRequired("Enter a number of days.")])
+
+
+class SshKeyForm(BaseForm):
+    public_key = TextAreaField("Public key", validators=[InputRequired("Paste a public key."), Length(max=8192)])
+    name = StringField("Name", validators=[Length(max=100)])
+
+
+class SshKeyNameForm(BaseForm):
+    name = StringField("Name", validators=[InputRequired("Give it a name."), Length(max=100)])
 
 
 class FirstPasswordForm(BaseForm):

@@ -1,9 +1,12 @@
 """Forms about virtual machines."""
 
-from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaField
+from typing import Any
+
+from wtforms import HiddenField, RadioField, SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
 from zentry_web.domain.project import Project
+from zentry_web.domain.ssh_key import SshKey
 from zentry_web.domain.vm import Image, Size
 from zentry_web.web.forms import BaseForm, SelectChoice, without_nul
 
@@ -34,21 +37,25 @@ class LaunchForm(BaseForm):
         validate_choice=False,
         filters=[without_nul],
     )
+    ssh_key_ids = SelectMultipleField("Your SSH keys", choices=[], validate_choice=False)
     ssh_key = TextAreaField("SSH public key", validators=[Optional(), Length(max=8192)])
     user_data = TextAreaField("User data", validators=[Optional()])
 
-    def offer(self, projects: list[Project], sizes: list[Size], images: list[Image]) -> None:
-        """Set what can be chosen; the first of each is chosen until the person chooses."""
+    def offer(self, projects: list[Project], sizes: list[Size], images: list[Image], keys: list[SshKey]) -> None:
+        """Set what can be chosen; the first of each and every key are chosen until the person chooses."""
+        self.ssh_key_ids.choices = [SelectChoice(key.id, key.name) for key in keys]
+        if not self.is_submitted():
+            self.ssh_key_ids.data = [key.id for key in keys]
         self.project_id.choices = [SelectChoice(project.id, project.name) for project in projects]
         for field, options in ((self.project_id, projects), (self.size_id, sizes), (self.image_id, images)):
             if not field.data and options:
                 field.data = options[0].id
 
     @property
-    def vm_data(self) -> dict[str, str]:
+    def vm_data(self) -> dict[str, Any]:
         """What VMService.create_vm takes."""
         fields = ("project_id", "name", "size_id", "image_id", "ssh_key", "user_data")
-        return {name: self[name].data or "" for name in fields}
+        return {name: self[name].data or "" for name in fields} | {"ssh_key_ids": self.ssh_key_ids.data or []}
 
 
 class MoveForm(BaseForm):

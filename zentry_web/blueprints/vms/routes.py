@@ -65,7 +65,8 @@ def create() -> ResponseReturnValue:
     actor, vms, projects = current_actor(), services().get_vm_service(), services().get_project_service()
     form = LaunchForm(data={"idempotency_key": secrets.token_hex(16), "project_id": request.args.get("project")})
     choices = projects.list_choices(me().id, actor=actor, action=ProjectAction.LAUNCH)
-    form.offer(choices, vms.list_sizes(), vms.list_images())
+    keys = services().get_user_service().ssh_keys.list_keys(me().id, actor=actor)
+    form.offer(choices, vms.list_sizes(), vms.list_images(), keys)
     if request.method == "POST":
         key = form.idempotency_key.data or None
         if form.submit(lambda: vms.create_vm(form.vm_data, me(), actor=actor, idempotency_key=key)):
@@ -73,7 +74,7 @@ def create() -> ResponseReturnValue:
     sizes, images = vms.list_sizes(), vms.list_images()
     template = "vms/_launch_form.html" if is_htmx() else "vms/launch.html"
     return render_template(
-        template, form=form, images=images, **price_context(sizes, images, form.vm_data)
+        template, form=form, images=images, keys=keys, **price_context(sizes, images, form.vm_data)
     ), form.status
 
 
