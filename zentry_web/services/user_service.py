@@ -240,11 +240,17 @@ class UserService(BaseService):
                 return
             before = events[-1].seq
 
-    def list_sign_ins(self, user_id: str, *, actor: Actor = SYSTEM, limit: int = 30) -> list[Event]:
-        """Log-ins, refused ones too, and changes of the password, newest first. Raises NotFoundError."""
+    def list_sign_ins(
+        self, user_id: str, *, actor: Actor = SYSTEM, before: int | None = None, limit: int = 30
+    ) -> list[Event]:
+        """Log-ins, refused ones too, and changes of the password, newest first. Raises NotFoundError.
+
+        ``before`` is the ``seq`` of the last row seen.
+        """
         require_self(actor, user_id)
+        mine = DbEvent.owner_id == user_id, DbEvent.action.in_(SIGN_INS)
         with self.reading() as session:
-            found = read_events(session, DbEvent.owner_id == user_id, DbEvent.action.in_(SIGN_INS), limit=limit)
+            found = read_events(session, *mine, before=before, limit=limit)
             return for_viewer(found, actor)
 
     def latest_seq(self) -> int:

@@ -1,8 +1,13 @@
 """/account/security: sessions and log-ins."""
 
+import re
+
 import pytest
 
+from tests.conftest import PASSWORD
 from tests.functional.conftest import Browser
+from tests.services.people import visitor
+from zentry_web.services.errors import AuthenticationRequiredError
 
 pytestmark = pytest.mark.integration
 
@@ -56,3 +61,30 @@ def test_no_password_link_is_offered_or_made_for_an_admin(as_admin, admin):
     page = as_admin.page(f"/admin/users/{admin.id}")
     assert not page.find("//form[contains(@action, 'password-link')]")
     assert as_admin.post(f"/admin/users/{admin.id}/password-link").status_code == 403
+
+
+def test_the_sign_in_history_goes_back_to_the_first(web, container, alice, as_alice):
+    """Page by page, newest first, each once, refused ones among them; it does not end at some number."""
+    auth = container.get_auth_service()
+    for number in range(70):
+        if number % 10 == 0:
+            with pytest.raises(AuthenticationRequiredError):
+                auth.login({"email": alice.email, "password": "wrong"}, actor=visitor(f"192.0.2.{number}"))
+        else:
+            auth.login({"email": alice.email, "password": PASSWORD}, actor=visitor(f"192.0.2.{number}"))
+    seen, url = [], "/account/security"
+    while url:
+        page = as_alice.page(url)
+        (card,) = page.find("//section[@id='sign-ins']")
+        seen.append(re.findall(r"192\.0\.2\.(\d+)", "".join(card.itertext())))
+        links = page.find("//section[@id='sign-ins']//a[@rel='next']")
+        url = links[0].get("href") if links else None
+        assert not url or url.endswith("#sign-ins")
+    assert [int(number) for part in seen for number in part] == list(range(69, -1, -1))
+    assert len(seen) == 3
+    assert all(len(part) <= 30 for part in seen)
+
+
+@pytest.mark.parametrize("before", ["9" * 30, "-1", "0", "x", "%00"])
+def test_the_history_shrugs_at_nonsense(as_alice, before):
+    as_alice.page(f"/account/security?before={before}")

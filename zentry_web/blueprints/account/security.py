@@ -7,6 +7,7 @@ from zentry_web.blueprints.account.routes import blueprint
 from zentry_web.web.activity import activity_lines
 from zentry_web.web.actor import current_actor, me, session_token
 from zentry_web.web.flash import success
+from zentry_web.web.paging import number_argument, pages
 from zentry_web.web.services import services
 
 SIGN_INS = 30
@@ -14,10 +15,13 @@ SIGN_INS = 30
 
 @blueprint.get("/security")
 def security() -> ResponseReturnValue:
-    """Factors, open sessions, and the log-ins of late."""
+    """Factors, open sessions, and the log-ins, newest first; ``?before=`` goes on to older ones."""
     user, actor = me(), current_actor()
     auth = services().get_auth_service()
-    events = services().get_user_service().list_sign_ins(user.id, actor=actor, limit=SIGN_INS)
+    people, before = services().get_user_service(), number_argument("before")
+    events = people.list_sign_ins(user.id, actor=actor, before=before, limit=SIGN_INS + 1)
+    shown, more = events[:SIGN_INS], events[SIGN_INS:]
+    addresses = {name: url and f"{url}#sign-ins" for name, url in pages(shown[-1].seq if more else None).items()}
     return render_template(
         "account/security.html",
         factors=auth.factors.list_factors(user.id, actor=actor),
@@ -25,7 +29,8 @@ def security() -> ResponseReturnValue:
         ways=auth.oidc.ways_in(user.id, actor=actor),
         provider=auth.oidc.provider_name,
         sessions=auth.list_sessions(user.id, actor=actor, session_token=session_token()),
-        lines=activity_lines(events, viewer_id=user.id, with_address=True),
+        lines=activity_lines(shown, viewer_id=user.id, with_address=True),
+        **addresses,
     )
 
 
