@@ -222,3 +222,10 @@ def test_nothing_at_run_time_reaches_outside_the_clone():
     ]
     readable = [path for path in files if "vendor" not in path.parts and "__pycache__" not in path.parts]
     assert [named(path) for path in readable if outside.search(path.read_text(errors="ignore"))] == []
+
+
+def test_decisions_have_numbers_of_their_own():
+    numbers = [path.name[:4] for path in sorted((ROOT / "docs" / "adr").glob("*.md"))]
+    assert len(numbers) == len(set(numbers))
+    for path in (ROOT / "docs" / "adr").glob("*.md"):
+        assert path.read_text().startswith(f"# {path.name[:4]} · "), path.name
