@@ -182,6 +182,8 @@ SIGHTS = (
     Sight("confirm-by-factor", "guarded", "/account/confirm"),
     Sight("leave", "owner", "/account/leave"),
     Sight("tokens", "owner", "/account/tokens"),
+    Sight("notifications", "owner", "/account/notifications"),
+    Sight("notifications-admin", "admin", "/account/notifications"),
     Sight("ssh-keys", "owner", "/account/ssh-keys"),
     Sight("ssh-keys-mistakes", "owner", "/account/ssh-keys", partial(_press, "Add key")),
     Sight("ssh-key", "owner", "/account/ssh-keys/{ssh_key}"),

@@ -57,6 +57,7 @@ STATUS = {
     "account.export": (None, 200),
     "account.stay": (None, 303),
     "account.read_notices": (None, 303),
+    "account.notifications": (None, 303),  # nothing is ticked: no mails but those that always come
     "account.set_theme": (None, 303),
     "invitations.show": (404, None),
     "vms.quote": (404, None),

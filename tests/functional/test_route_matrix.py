@@ -60,6 +60,7 @@ RULES = {
     "account.ssh_keys": (SIGNED_IN, "GET POST"),
     "account.ssh_key": (OWNER, "GET POST"),
     "account.remove_ssh_key": (OWNER, "POST"),
+    "account.notifications": (SIGNED_IN, "GET POST"),
     "account.notices": (SIGNED_IN, "GET"),
     "account.read_notices": (SIGNED_IN, "POST"),
     "account.dismiss": (OWNER, "POST"),

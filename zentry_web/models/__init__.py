@@ -18,7 +18,7 @@ from zentry_web.models.event import DbEvent, DbEventPersonal
 from zentry_web.models.factor import DbFactor, DbPasskeyChallenge, DbPendingLogin, DbRecoveryCode
 from zentry_web.models.identity import DbIdentity, DbOidcFlow
 from zentry_web.models.metrics import DbConsole, DbLatest, DbSample
-from zentry_web.models.notice import DbLanding, DbNotice, DbOutbox
+from zentry_web.models.notice import DbLanding, DbMailChoice, DbNotice, DbOutbox
 from zentry_web.models.payment import (
     DbPayment,
     DbPaymentDispute,
@@ -71,6 +71,7 @@ __all__ = [
     "DbLatest",
     "DbLeader",
     "DbLedgerDay",
+    "DbMailChoice",
     "DbMailRequest",
     "DbNotice",
     "DbOidcFlow",

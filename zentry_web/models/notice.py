@@ -53,6 +53,16 @@ class DbOutbox(Base):
     __table_args__ = (Index("ix_outbox_unsent", "run_at", sqlite_where=_UNSENT, postgresql_where=_UNSENT),)
 
 
+class DbMailChoice(Base):
+    """Whether a person wants a topic's mails; no row: as the topic has it."""
+
+    __tablename__ = "mail_choice"
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("user.id"), primary_key=True)
+    topic: Mapped[str] = mapped_column(String(20), primary_key=True)
+    mail: Mapped[bool] = mapped_column(Boolean)
+
+
 class DbLanding(Base):
     """How far a person has been told of credits coming to an end, and the balance they want to be told at."""
 

@@ -292,7 +292,7 @@ class Landing(BaseService):
         """Tell the owner that the VM starts again; in the caller's transaction."""
         key = f"{vm.id}:{_epoch(self.now())}"
         title = f"{vm.name} starts again"
-        self._notices.tell(vm.owner_id, "credit_back", key, title, "There are credits for it again.", mail=False)
+        self._notices.tell(vm.owner_id, "credit_back", key, title, "There are credits for it again.")
 
     # -- inside ---------------------------------------------------------------------------------
 

@@ -4,18 +4,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
 
-from zentry_web.domain.notice import Mail, Notice
+from zentry_web.domain.notice import RULE_OF, Mail, Notice, topic_of
 from zentry_web.domain.user import SYSTEM, Actor
-from zentry_web.models import DbNotice, DbOutbox, DbUser
+from zentry_web.models import DbMailChoice, DbNotice, DbOutbox, DbUser
 from zentry_web.services.access import require_self
 from zentry_web.services.base_service import Core
 from zentry_web.services.errors import NotFoundError
 from zentry_web.services.ledger import upsert
+from zentry_web.services.mail_choices import MailChoices, is_mailed
 from zentry_web.services.mail_queue import MailQueue
 
 GIVE_UP = timedelta(days=3)
 KEEP_MAIL = timedelta(days=30)
+CHOICES_URL = "/account/notifications"
 _TITLE = 200
 
 
@@ -35,6 +38,7 @@ class Notices(MailQueue):
     def __init__(self, core: Core, mail: MailSettings | None = None) -> None:
         super().__init__(core)
         self._mail = mail or MailSettings()
+        self.choices = MailChoices(core)
 
     def tell(
         self, user_id: str, kind: str, key: str, title: str, body: str, *, url: str = "", mail: bool = True
@@ -42,7 +46,8 @@ class Notices(MailQueue):
         """Tell a person something, once per (person, ``kind``, ``key``), in the caller's transaction.
 
         ``title`` and ``body`` are plain text in the reader's words; ``url`` a path. Returns whether it was new:
-        then it stands in the list, and a mail waits to be sent if ``mail`` and a mail server is set.
+        then it stands in the list, and a mail waits to be sent if ``mail``, a mail server is set, and the person did
+        not choose otherwise (``choices``).
         """
         now = self.now()
         row = {
@@ -67,18 +72,29 @@ class Notices(MailQueue):
             if made is None:
                 return False
             if mail and self._mail.enabled:
-                address = session.scalars(
-                    select(DbUser.email).where(DbUser.id == user_id, DbUser.disabled_at.is_(None))
-                ).one_or_none()
-                if address:
-                    self._enqueue(user_id, address, title, body, url)
+                self._mail_notice(session, user_id, kind, title, body, url)
             return True
+
+    @property
+    def sends_mail(self) -> bool:
+        """Whether a mail server is set."""
+        return self._mail.enabled
+
+    def _mail_notice(self, session: Session, user_id: str, kind: str, title: str, body: str, url: str) -> None:
+        rule = RULE_OF[topic_of(kind)]
+        mine = (DbMailChoice.user_id == DbUser.id) & (DbMailChoice.topic == rule.topic)
+        query = select(DbUser.email, DbMailChoice.mail).outerjoin(DbMailChoice, mine)
+        found = session.execute(query.where(DbUser.id == user_id, DbUser.disabled_at.is_(None))).one_or_none()
+        if found is None or not is_mailed(rule, found.mail):
+            return
+        foot = "" if rule.always else f"\n\nWhich mails you get: {self._mail.base_url}{CHOICES_URL}"
+        self._enqueue(user_id, found.email, title, body, url, foot)
 
     def mail_to(self, user_id: str, address: str, title: str, body: str) -> None:
         """Mail something about a person's account to an address that is not theirs any more, if there is a mail
         server; in the caller's transaction."""
         if self._mail.enabled and not address.endswith("@localhost"):
-            self._enqueue(user_id, address, title, body, "")
+            self._enqueue(user_id, address, title, body, "", "")
 
     def was_told(self, user_id: str, kind: str, key: str) -> Notice | None:
         """The notice, if that person has been told it."""
@@ -137,9 +153,9 @@ class Notices(MailQueue):
             session.execute(delete(DbOutbox).where(DbOutbox.sent_at < now - KEEP_MAIL))
             session.execute(delete(DbOutbox).where(DbOutbox.sent_at.is_(None), DbOutbox.created_at < now - GIVE_UP))
 
-    def _enqueue(self, user_id: str, address: str, title: str, body: str, url: str) -> None:
+    def _enqueue(self, user_id: str, address: str, title: str, body: str, url: str, foot: str) -> None:
         now = self.now()
-        text = body if not url else f"{body}\n\n{self._mail.base_url}{url}"
+        text = (body if not url else f"{body}\n\n{self._mail.base_url}{url}") + foot
         with self.transaction() as session:
             session.execute(
                 insert(DbOutbox),

@@ -137,6 +137,7 @@ PERSONAL: tuple[PersonalTable, ...] = (
                   "views_by_admins", others=("admin_id", "user_id")),
     # What was told.
     PersonalTable(m.DbNotice, _is(m.DbNotice.user_id), ROWS, "notices"),
+    PersonalTable(m.DbMailChoice, _is(m.DbMailChoice.user_id), ROWS, "mail_choices"),
     PersonalTable(m.DbOutbox, _is(m.DbOutbox.user_id), ROWS, "mails"),
     PersonalTable(m.DbAnnouncementDismissal, _is(m.DbAnnouncementDismissal.user_id), ROWS, "dismissed_announcements"),
     PersonalTable(m.DbPriceTold, _is(m.DbPriceTold.owner_id), KEPT, "price_notices", why=LEDGER),

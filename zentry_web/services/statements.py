@@ -126,7 +126,7 @@ class Statements(BaseService):
             self._notices.tell(
                 user_id, "statement", statement.month, f"Your statement for {name} is ready",
                 "It lists what came in and what each machine cost, as a page, PDF and CSV.",
-                url=f"/credits/statements/{statement.id}", mail=False,
+                url=f"/credits/statements/{statement.id}",
             )  # fmt: skip
         return self.get_statement(user_id, statement.id)
 

@@ -36,6 +36,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "auth.oidc_link": ("link", "Linked another service to log in with"),
     "auth.oidc_unlink": ("plug-off", "Unlinked a service to log in with"),
     "auth.proof": ("fingerprint", "Confirmed who it is"),
+    "profile.mail": ("mail", "Changed which notices come by mail"),
     "profile.update": ("user", "Changed the profile"),
     "user.disable": ("user-off", "Disabled an account"),
     "user.enable": ("user", "Enabled an account"),

@@ -26,7 +26,7 @@ SHOWN = frozenset({
     "billing.index", "billing.plan", "billing.balance_chip", "billing.bill", "billing.spend", "billing.spend_series",
     "billing.history", "billing.history_series", "billing.what_if", "billing.statements", "billing.statement",
     "billing.interval", "billing.transaction", "billing.prices",
-    "account.profile", "account.notices", "account.security", "account.ssh_keys",
+    "account.profile", "account.notices", "account.security", "account.ssh_keys", "account.notifications",
 })  # fmt: skip
 QUIET = frozenset({"static", "health.alive", "health.ready", "health.metrics"})
 # Parts of a page that are fetched by themselves: seeing them is seeing the page.

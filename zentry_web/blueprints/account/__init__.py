@@ -1,6 +1,18 @@
 """account: see routes.py."""
 
-from . import email, factors, leaving, oidc, proof, security, ssh_keys, tokens, viewing
+from . import email, factors, leaving, notifications, oidc, proof, security, ssh_keys, tokens, viewing
 from .routes import blueprint
 
-__all__ = ["blueprint", "email", "factors", "leaving", "oidc", "proof", "security", "ssh_keys", "tokens", "viewing"]
+__all__ = [
+    "blueprint",
+    "email",
+    "factors",
+    "leaving",
+    "notifications",
+    "oidc",
+    "proof",
+    "security",
+    "ssh_keys",
+    "tokens",
+    "viewing",
+]

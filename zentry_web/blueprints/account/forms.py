@@ -61,6 +61,10 @@ class TokenForm(BaseForm):
     days = IntegerField("Days it works", default=90, validators=[InputRequired("Enter a number of days.")])
 
 
+class NotificationsForm(BaseForm):
+    mail = SelectMultipleField("By mail", choices=[], validate_choice=False)
+
+
 class SshKeyForm(BaseForm):
     public_key = TextAreaField("Public key", validators=[InputRequired("Paste a public key."), Length(max=8192)])
     name = StringField("Name", validators=[Length(max=100)])
