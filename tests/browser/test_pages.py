@@ -30,7 +30,8 @@ NO_PAGES = {
     "vms.status", "vms.quote", "billing.bill_file", "billing.spend_series", "billing.history_series",
     "billing.statement_pdf", "billing.statement_csv", "styleguide.fragment", "styleguide.metrics", "styleguide.spend",
     "vms.resize_quote", "admin.rehearsal_file", "api.openapi", "api.me", "api.vms",
-    "admin.voucher_file", "admin.ledger_file", "admin.books_file", "admin.books_series", "admin.write_offs_file",
+    "admin.audit_file", "admin.projects_file", "admin.users_file", "admin.vms_file", "admin.voucher_file",
+    "admin.ledger_file", "admin.books_file", "admin.books_series", "admin.write_offs_file",
 }  # fmt: skip
 
 
