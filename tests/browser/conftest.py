@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from tests.browser.browser import STEP_MS, Person, browser_context, launch_chromium
-from tests.browser.product import Product, free_port
+from tests.browser.mailbox import Inbox, local_mailbox
+from tests.browser.product import Product
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,25 +50,11 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     running.stop()
 
 
-class Inbox:
-    """What a mail server of our own has taken: (recipients, text)."""
-
-    def __init__(self) -> None:
-        self.mails: list[tuple[list[str], str]] = []
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        self.mails.append((envelope.rcpt_tos, envelope.content.decode()))
-        return "250 OK"
-
-
 @pytest.fixture(scope="package")
 def inbox() -> Iterator[tuple[Inbox, str]]:
     """A real SMTP server, and its address."""
-    taken, port = Inbox(), free_port()
-    controller = Controller(taken, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield taken, f"smtp://127.0.0.1:{port}"
-    controller.stop()
+    with local_mailbox() as mailbox:
+        yield mailbox
 
 
 @pytest.fixture(scope="package")

@@ -41,7 +41,7 @@ def main(wanted: list[str]) -> None:
                 (OUTPUT / mode).mkdir(parents=True, exist_ok=True)
                 for sight in sights:
                     state = {"storage_state": cookies[sight.who] or None, "reduced_motion": "reduce"}
-                    with browser_context(browser, furnished.product.url, **options, **state) as (context, problems):
+                    with browser_context(browser, furnished.url(sight.who), **options, **state) as (context, problems):
                         problems.expect("answer 5")
                         page = context.new_page()
                         look_at(page, furnished, sight)

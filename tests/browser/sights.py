@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from tests.browser.browser import Person, browser_context
 from tests.browser.product import PASSWORD, Product, wait_until
+from tests.browser.provided import Provided
 from tests.services.people import acting
 from tests.services.second_factors import set_up_app
 from tests.services.soft_key import SoftKey
@@ -32,6 +33,7 @@ from zentry_web.services.sessions import new_secret, secret_hash
 from zentry_web.services.statements import Statements
 
 USERS, MACHINES, DAYS = 4, 30, 5
+PEOPLE_ELSEWHERE = ("outsider", "linked", "moving")
 GUARDED = "gil@example.com"
 SSH_KEYS = (
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2mZ6rVjmbrtLQXwFYCPX4CDJcCkI8Ly8mSkMjO6CrH laptop",
@@ -102,6 +104,18 @@ def _mistype_budget(page: Page) -> None:
     _press("Save", page)
 
 
+def _mistype_description(page: Page) -> None:
+    page.get_by_label("Description").evaluate(
+        "field => { field.removeAttribute('maxlength'); field.value = 'x'.repeat(5000) }"
+    )
+    _press("Save", page)
+
+
+def _open_withdrawal(page: Page) -> None:
+    page.get_by_role("link", name="Withdraw").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
 def _mistype_domains(page: Page) -> None:
     page.get_by_label("E-mail domains").fill("example.com\nnot/one")
     _press("Save", page)
@@ -163,7 +177,9 @@ class Sight:
     """One page as ``who`` sees it. ``path`` has names of Furnished's things in braces; ``act`` comes after loading."""
 
     name: str
-    who: str  # 'visitor', 'newcomer' (has nothing yet), 'guarded' (has second factors), 'owner' or 'admin'
+    who: (
+        str  # 'visitor', 'newcomer' (has nothing yet), 'guarded' (has second factors), 'owner', 'admin'; or of Provided
+    )
     path: str
     act: Callable[[Page], None] | None = None
 
@@ -179,6 +195,18 @@ SIGHTS = (
     Sight("finish-signup", "visitor", "/signup/{signup}"),
     Sight("reset-password", "visitor", "/reset/{reset}"),
     Sight("check-mail", "visitor", "/check-mail"),
+    Sight("login-provider", "outsider", "/login"),
+    Sight("login-provider-refused", "outsider", "/login/oidc/callback?state=none&error=access_denied"),
+    Sight("signup-by-mail", "outsider", "/signup"),
+    Sight("forgot-by-mail", "outsider", "/forgot"),
+    Sight("email-link-old", "outsider", "/email/{agree_old}"),
+    Sight("email-link-new", "outsider", "/email/{agree_new}"),
+    Sight("email-change", "linked", "/account/email"),
+    Sight("email-change-mistakes", "linked", "/account/email", partial(_press, "Ask both")),
+    Sight("email-change-waits", "moving", "/account/email"),
+    Sight("account-provider", "linked", "/account"),
+    Sight("security-provider", "linked", "/account/security"),
+    Sight("confirm-by-provider", "linked", "/account/confirm"),
     Sight("security", "owner", "/account/security"),
     Sight("security-with-factors", "guarded", "/account/security"),
     Sight("login-factor", "visitor", "/login", _give_password),
@@ -234,8 +262,21 @@ SIGHTS = (
     Sight("launch-over-budget", "owner", "/vms/new?project={capped_project}", _launch_too_much),
     Sight("project-delete", "owner", "/projects/{empty_project}/delete"),
     Sight("project-delete-full", "owner", "/projects/{project}/delete"),
+    Sight("project-archived", "owner", "/projects/{archived}"),
+    Sight("project-settings-archived", "owner", "/projects/{archived}/settings"),
+    Sight("project-settings-mistakes", "owner", "/projects/{empty_project}/settings", _mistype_description),
+    Sight("empty-bin", "newcomer", "/bin"),
     Sight("bin", "owner", "/bin"),
+    Sight("bin-restore-vm", "owner", "/bin/vms/{binned}/restore"),
+    Sight("bin-restore-dialog", "owner", "/bin", partial(_open_dialog, "Actions for old-wiki", "Restore")),
+    Sight("bin-purge-vm", "owner", "/bin/vms/{binned}/purge"),
+    Sight("bin-project", "owner", "/bin/projects/{binned_project}"),
+    Sight("bin-restore-project", "owner", "/bin/projects/{binned_project}/restore"),
+    Sight("bin-purge-project", "owner", "/bin/projects/{binned_project}/purge"),
     Sight("project-ownership", "owner", "/projects/{project}/ownership"),
+    Sight("project-ownership-alone", "owner", "/projects/{empty_project}/ownership"),
+    Sight("project-ownership-offered", "owner", "/projects/{offered}/ownership"),
+    Sight("project-ownership-mine", "guarded", "/projects/{offered}/ownership"),
     Sight("vms", "owner", "/vms"),
     Sight("vms-menu", "owner", "/vms", partial(_open_menu, "Actions for")),
     Sight("vms-nothing-found", "owner", "/vms?q=nothing-is-called-this"),
@@ -284,6 +325,7 @@ SIGHTS = (
     Sight("admin-bulk-done", "admin", "/admin/users", _enable_all),
     Sight("admin-view-as", "admin", "/admin/users/{user}/view", partial(_press, "View as")),
     Sight("admin-user-role", "admin", "/admin/users/{user}/role"),
+    Sight("admin-user-reset", "admin", "/admin/users/{user}/reset-password"),
     Sight("admin-user-mistakes", "admin", "/admin/users/{user}", partial(_press, "Add the note")),
     Sight("admin-projects", "admin", "/admin/projects"),
     Sight("admin-invitations", "admin", "/admin/invitations"),
@@ -306,6 +348,7 @@ SIGHTS = (
     Sight("admin-prices-rehearsal", "admin", "/admin/prices/{draft}/rehearsal?period=30d"),
     Sight("admin-prices-announced", "admin", "/admin/prices/{announced}"),
     Sight("admin-prices-withdraw", "admin", "/admin/prices/{announced}/withdraw"),
+    Sight("admin-prices-withdraw-dialog", "admin", "/admin/prices/{announced}", _open_withdrawal),
     Sight("admin-payments", "admin", "/admin/payments"),
     Sight("admin-payments-nothing-found", "admin", "/admin/payments?q=nobody"),
     Sight("admin-payment", "admin", "/admin/payments/{paid}"),
@@ -343,9 +386,16 @@ class Furnished:
         self._codes: list[str] = []
         self.things: dict[str, str] = {}
         self._furnish()
+        self.provided = Provided(folder / "provided")
+        self.things |= self.provided.things
 
     def stop(self) -> None:
+        self.provided.stop()
         self.product.stop()
+
+    def url(self, who: str) -> str:
+        """Where the pages are that somebody sees."""
+        return self.provided.product.url if who in PEOPLE_ELSEWHERE else self.product.url
 
     def path(self, sight: Sight) -> str:
         return sight.path.format_map(self.things)
@@ -361,7 +411,13 @@ class Furnished:
                 else:
                     person.log_in()
                 states[who] = dict(context.storage_state())
-        self._prove_all()
+        for who in ("linked", "moving"):
+            with browser_context(browser, self.url(who)) as (context, _):
+                self.provided.sign_in(who, context.new_page())
+                states[who] = dict(context.storage_state())
+        states["outsider"] = {}
+        for product in (self.product, self.provided.product):
+            _prove_all(product)
         return states
 
     def _log_in_with_code(self, page: Page) -> None:
@@ -371,13 +427,6 @@ class Furnished:
         page.get_by_label("Recovery code").fill(self._codes.pop())
         page.get_by_role("button", name="Log in").last.click()
         page.wait_for_url("**/overview")
-
-    def _prove_all(self) -> None:
-        """Looking at every page takes longer than a proof lasts."""
-        core = self.product.container.parts.core
-        with core.database.writing() as session:
-            session.execute(update(DbAuthSession).values(proved_at=core.clock.now() + timedelta(days=1)))
-            session.commit()
 
     def _guard(self, user: User) -> list[str]:
         """Give somebody an app and a passkey; returns the recovery codes."""
@@ -420,10 +469,38 @@ class Furnished:
             **self._settings(),
             "capped_project": self._budgets(owner, project),
             **self._prices(admin),
+            **self._projects(owner, guarded),
             "failed": self._launch(owner, project, "unlucky", ("fault", "create", "refuse"), is_failed).id,
             "fresh": self._launch(owner, project, "fresh", ("delay", "boot", "7200"), is_running).id,
         }
         self.product.zentry("simulator", "clear")
+        self.things |= self._bin(owner, project)
+
+    def _projects(self, owner: User, taker: User) -> dict[str, str]:
+        """One that is archived, one that is offered to somebody."""
+        projects, actor = self.product.container.get_project_service(), acting(owner)
+        archived = projects.create_project({"name": "course-2025"}, owner).id
+        projects.settings.archive(archived, actor=actor)
+        offered = projects.create_project({"name": "library"}, owner).id
+        invited = projects.invitations.invite(offered, {"email": taker.email, "role": "admin"}, actor=actor)
+        projects.invitations.accept(invited.secret, actor=acting(taker))
+        self._launch(owner, offered, "catalogue", (), is_running)
+        projects.ownership.offer(offered, taker.id, actor=actor)
+        return {"archived": archived, "offered": offered}
+
+    def _bin(self, owner: User, project_id: str) -> dict[str, str]:
+        """A machine and a project that were deleted and can come back."""
+        vms, projects = self.product.container.get_vm_service(), self.product.container.get_project_service()
+        actor = acting(owner)
+        old = projects.create_project({"name": "intranet"}, owner).id
+        gone = self._launch(owner, project_id, "old-wiki", (), is_running)
+        for name in ("mail", "files"):
+            self._launch(owner, old, name, (), is_running)
+        vms.delete_vm(gone.id, gone.name, actor=actor)
+        projects.delete_project(old, actor=actor)
+        wait_until(lambda: vms.bin.get_binned(gone.id, actor=actor).is_off, 60, "the machine is in the bin")
+        wait_until(lambda: projects.bin.get_binned(old, actor=actor)[0].is_off, 60, "the project is in the bin")
+        return {"binned": gone.id, "binned_project": old}
 
     def _ssh_keys(self, owner: User) -> str:
         """Two keys; the id of one."""
@@ -538,13 +615,22 @@ class Furnished:
     def _launch(
         self, owner: User, project_id: str, name: str, trouble: tuple[str, ...], done: Callable[[VM], bool]
     ) -> VM:
-        """Launch a machine with which the simulator makes trouble, and wait until it is as wanted."""
-        self.product.zentry("simulator", *trouble)
+        """Launch a machine with which the simulator makes trouble, if any, and wait until it is as wanted."""
+        if trouble:
+            self.product.zentry("simulator", *trouble)
         vms = self.product.container.get_vm_service()
         chosen = {"project_id": project_id, "name": name, "size_id": "size_nano", "image_id": "img_tiny"}
         vm = vms.create_vm(chosen, owner)
         wait_until(lambda: done(vms.get_vm(vm.id)), 60, f"{name} is there")
         return vm
+
+
+def _prove_all(product: Product) -> None:
+    """Looking at every page takes longer than a proof lasts."""
+    core = product.container.parts.core
+    with core.database.writing() as session:
+        session.execute(update(DbAuthSession).values(proved_at=core.clock.now() + timedelta(days=1)))
+        session.commit()
 
 
 def is_failed(vm: VM) -> bool:

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 from sqlalchemy import func, select
 
 from tests.browser.browser import Person, browser_context
-from tests.browser.conftest import Inbox
+from tests.browser.mailbox import Inbox
 from tests.browser.product import Product, wait_until
 from zentry_web.models import DbAccount, DbEntry
 

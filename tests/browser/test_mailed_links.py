@@ -1,32 +1,14 @@
 """Where mail is sent: from sign-up to a verified account, and from a forgotten password back in."""
 
 import re
-from email import message_from_string
-from email.policy import default
 
 from playwright.sync_api import Browser, expect
 
 from tests.browser.browser import Person, browser_context
-from tests.browser.conftest import Inbox
-from tests.browser.product import PASSWORD, Product, wait_until
+from tests.browser.mailbox import Inbox
+from tests.browser.product import PASSWORD, Product
 
 NEW = "quite another horse"
-
-
-def link_mailed_to(inbox: Inbox, address: str, kind: str) -> str:
-    """The path of the link in a mail, once a real mail server has taken it."""
-
-    def look() -> str | None:
-        for recipients, text in reversed(inbox.mails):
-            if address in recipients:
-                body = message_from_string(text, policy=default).get_content()
-                if found := re.search(rf"/{kind}/\S+", body):
-                    return found[0]
-        return None
-
-    found = wait_until(look, 30, f"a {kind} link for {address}")
-    assert found is not None
-    return found
 
 
 def test_a_link_makes_the_account_and_another_brings_back_who_forgot(
@@ -43,7 +25,7 @@ def test_a_link_makes_the_account_and_another_brings_back_who_forgot(
         page.get_by_role("button", name="Mail me a link").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Check your mail")
 
-        signup = link_mailed_to(inbox[0], address, "signup")
+        signup = inbox[0].path_mailed_to(address, "signup")
         page.goto(signup)
         page.get_by_label("Password", exact=True).fill(PASSWORD)
         page.get_by_role("button", name="Create account").click()
@@ -59,7 +41,7 @@ def test_a_link_makes_the_account_and_another_brings_back_who_forgot(
             other.get_by_label("E-mail").fill(address)
             other.get_by_role("button", name="Mail me a link").click()
             expect(other.get_by_role("heading", level=1)).to_have_text("Check your mail")
-            other.goto(link_mailed_to(inbox[0], address, "reset"))
+            other.goto(inbox[0].path_mailed_to(address, "reset"))
             other.get_by_label("Password", exact=True).fill(NEW)
             other.get_by_role("button", name="Set password").click()
             expect(other).to_have_url(re.compile("/login$"))

@@ -56,7 +56,7 @@ def windows(
         found = {}
         for who, state in cookies.items():
             options = {"storage_state": state or None, "reduced_motion": "reduce"}
-            context, problems = stack.enter_context(browser_context(chromium, furnished.product.url, **options))
+            context, problems = stack.enter_context(browser_context(chromium, furnished.url(who), **options))
             found[who] = (context.new_page(), problems)
         yield found
         for _, problems in found.values():
