@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import boots, credits, launches, pages, queries, settling, transfers
+from bench import boots, credits, launches, pages, queries, rights, settling, transfers
 from bench.figures import Figure
 from bench.stage import stage
 from bench.stores import stores
 from zentry_web.logs import configure_logs
 
-MONEY = (*settling.NAMES, transfers.NAME, *credits.NAMES)
-NAMES = (*queries.PATHS, *pages.AT_REST, *launches.NAMES, *pages.BUSY, *MONEY, boots.NAME)
+STORED = (*settling.NAMES, transfers.NAME, *credits.NAMES, *rights.NAMES)
+NAMES = (*queries.PATHS, *pages.AT_REST, *launches.NAMES, *pages.BUSY, *STORED, boots.NAME)
 
 
 def main() -> int:
@@ -47,8 +47,8 @@ def _figures(wanted: set[str], folder: Path, chosen: argparse.Namespace) -> Iter
         yield from queries.measure(folder, chosen.vms)
     if wanted.intersection((*pages.AT_REST, *launches.NAMES, *pages.BUSY)):
         yield from _staged(wanted, folder, chosen)
-    if wanted.intersection(MONEY):
-        yield from _money(wanted, folder, chosen)
+    if wanted.intersection(STORED):
+        yield from _stored(wanted, folder, chosen)
     if boots.NAME in wanted:
         yield from boots.measure(folder, chosen.pairs)
 
@@ -64,7 +64,7 @@ def _staged(wanted: set[str], folder: Path, chosen: argparse.Namespace) -> Itera
             yield from pages.measure_busy(zentry, chosen.requests)
 
 
-def _money(wanted: set[str], folder: Path, chosen: argparse.Namespace) -> Iterator[Figure]:
+def _stored(wanted: set[str], folder: Path, chosen: argparse.Namespace) -> Iterator[Figure]:
     """What is measured on both databases."""
     with stores(folder) as found:
         for store in found:
@@ -74,6 +74,8 @@ def _money(wanted: set[str], folder: Path, chosen: argparse.Namespace) -> Iterat
                 yield from transfers.measure(store)
             if wanted.intersection(credits.NAMES):
                 yield from credits.measure(store, chosen.entries)
+            if wanted.intersection(rights.NAMES):
+                yield from rights.measure(store)
 
 
 if __name__ == "__main__":

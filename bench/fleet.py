@@ -25,6 +25,7 @@ FULL = 20_000  # rows that are written at once
 COLUMNS = {
     "user": "id email email_key name password_hash role time_zone created_at",
     "project": "id owner_id name name_key created_at",
+    "project_member": "project_id user_id role since added_by",
     "account": "id kind owner_id balance last_seq",
     "vm": (
         "id project_id owner_id name state size_id image_id price_version_id vcpus memory_mib disk_gib "
@@ -83,6 +84,7 @@ class Fleet:
         email = f"{owner}@example.com"
         yield "user", (owner, email, email, f"Person {number}", None, "user", "UTC", at)
         yield "project", (f"p_{owner}", owner, "main", "main", at)
+        yield "project_member", (f"p_{owner}", owner, "owner", at, owner)
 
     def _machines(self, number: int) -> Iterator[tuple[str, Row]]:
         owner, start, reached = self.owner(number), _epoch(self.start), _epoch(self.settled_until)
