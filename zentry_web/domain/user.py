@@ -50,6 +50,8 @@ class User:
     time_zone: str
     created_at: datetime
     disabled_at: datetime | None = None
+    region: str = ""  # how dates and numbers are written for them; one of REGIONS
+    theme: str | None = None  # one of THEME_CHOICES; None: never chosen
 
     @property
     def is_admin(self) -> bool:
@@ -164,4 +166,28 @@ def parse_time_zone(value: object) -> str:
     """The name of a time zone that exists. Raises ValueError with a sentence for the person."""
     if not isinstance(value, str) or value not in time_zone_names():
         raise ValueError("Choose a time zone from the list.")
+    return value
+
+
+# Countries whose ways of writing dates and numbers can be had, in English words; '': what all of them can read.
+REGIONS = {
+    "": "International", "AU": "Australia", "AT": "Austria", "BE": "Belgium", "CA": "Canada", "CZ": "Czechia",
+    "DK": "Denmark", "FI": "Finland", "FR": "France", "DE": "Germany", "IE": "Ireland", "IT": "Italy",
+    "NL": "Netherlands", "NZ": "New Zealand", "NO": "Norway", "PL": "Poland", "PT": "Portugal", "ZA": "South Africa",
+    "ES": "Spain", "SE": "Sweden", "CH": "Switzerland", "GB": "United Kingdom", "US": "United States",
+}  # fmt: skip
+THEME_CHOICES = {"auto": "As the browser has it", "light": "Light", "dark": "Dark"}
+
+
+def parse_region(value: object) -> str:
+    """A region from the list. Raises ValueError with a sentence for the person."""
+    if not isinstance(value, str) or value not in REGIONS:
+        raise ValueError("Choose a region from the list.")
+    return value
+
+
+def parse_theme(value: object) -> str | None:
+    """A theme from the list; None while none was chosen. Raises ValueError with a sentence for the person."""
+    if value is not None and (not isinstance(value, str) or value not in THEME_CHOICES):
+        raise ValueError("Choose a theme from the list.")
     return value

@@ -22,6 +22,8 @@ class DbUser(Base):
     password_hash: Mapped[str | None] = mapped_column(Text)  # None until the one-time link was used
     role: Mapped[str] = mapped_column(String(10))
     time_zone: Mapped[str] = mapped_column(String(60), default="UTC")
+    region: Mapped[str] = mapped_column(String(2), default="", server_default="")
+    theme: Mapped[str | None] = mapped_column(String(5))  # None: never chosen
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     deletion_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # asked for by its owner

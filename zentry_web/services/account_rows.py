@@ -18,6 +18,8 @@ def to_user(row: DbUser) -> User:
         time_zone=row.time_zone,
         created_at=row.created_at,
         disabled_at=row.disabled_at,
+        region=row.region,
+        theme=row.theme,
     )
 
 

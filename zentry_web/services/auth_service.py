@@ -1,6 +1,6 @@
 """Sign-up, log-in, sessions, profiles, passwords and the one-time links of admins."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -18,6 +18,8 @@ from zentry_web.domain.user import (
     Role,
     SignedIn,
     User,
+    parse_region,
+    parse_theme,
     parse_time_zone,
 )
 from zentry_web.models import DbUser
@@ -49,6 +51,12 @@ from zentry_web.services.secret_box import FactorSettings
 from zentry_web.services.sessions import Sessions
 from zentry_web.services.signup_rules import SignupRules
 
+_PROFILE: dict[str, Callable[[object], Any]] = {
+    "name": parse_person,
+    "time_zone": parse_time_zone,
+    "region": parse_region,
+    "theme": parse_theme,
+}
 WRONG_LOGIN = "The e-mail address or the password is wrong."
 
 
@@ -132,19 +140,23 @@ class AuthService(BaseService):
             raise
 
     def update_profile(self, user_id: str, profile_data: Mapping[str, object], *, actor: Actor = SYSTEM) -> User:
-        """Change ``name`` and ``time_zone``; a field left out stays. Raises ValidationError, NotFoundError."""
+        """Change ``name``, ``time_zone``, ``region`` and ``theme``; a field left out stays.
+
+        Raises ValidationError, NotFoundError.
+        """
         require_self(actor, user_id)
         with self.transaction() as session:
             self._billing.lock_wallet(user_id)  # the time zone decides where months are cut
             row = require_user_row(session, user_id, lock=True)
-            fields = Fields({"name": row.name, "time_zone": row.time_zone, **profile_data})
-            name = fields.take("name", parse_person, row.name)
-            time_zone = fields.take("time_zone", parse_time_zone, row.time_zone)
+            before = {name: getattr(row, name) for name in _PROFILE}
+            fields = Fields({**before, **profile_data})
+            after = {name: fields.take(name, parse, before[name]) for name, parse in _PROFILE.items()}
             fields.check()
-            changed = [field for field, new in (("name", name), ("time_zone", time_zone)) if getattr(row, field) != new]
+            changed = [name for name in _PROFILE if after[name] != before[name]]
+            for name in changed:
+                setattr(row, name, after[name])
             if changed:
-                row.name, row.time_zone = name, time_zone
-                personal = {"name": name} if "name" in changed else {}
+                personal = {"name": row.name} if "name" in changed else {}
                 self._accounts.log("profile.update", user_id, actor, {"changed": changed}, personal=personal)
             return to_user(row)
 

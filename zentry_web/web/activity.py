@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flask import url_for
 
 from zentry_web.domain.event import Event, Outcome
-from zentry_web.domain.money import format_credits
+from zentry_web.web.regions import credits_text
 
 # action: (icon, words). {name} is what it happened to.
 ACTIONS: dict[str, tuple[str, str]] = {
@@ -220,7 +220,7 @@ def _filled(words: str, event: Event) -> str:
     text = text.replace("{project}", event.personal.get("project") or "a project")
     text = text.replace("{page}", str(event.details.get("page", "")))
     if event.action.startswith("credits.") and isinstance(amount, int):
-        text = f"{text}: {format_credits(abs(amount))}"
+        text = f"{text}: {credits_text(abs(amount))}"
     return text
 
 

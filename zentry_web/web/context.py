@@ -10,13 +10,17 @@ from zentry_web.domain.billing import Balance
 from zentry_web.domain.monitoring import ComputeStatus
 from zentry_web.domain.user import MIN_PASSWORD
 from zentry_web.web.actor import current_actor, known_user, signed_in_user
+from zentry_web.web.regions import viewer_region
 from zentry_web.web.services import services
 
 THEMES = ("light", "dark")
 
 
 def chosen_theme() -> str | None:
-    """'light', 'dark', or None: follow the browser."""
+    """'light', 'dark', or None: follow the browser. What the account has, wherever it is used; else this browser's."""
+    found = known_user()
+    if found is not None and found.account.theme is not None:
+        return found.account.theme if found.account.theme in THEMES else None
     value = request.cookies.get(current_app.config["THEME_COOKIE_NAME"])
     return value if value in THEMES else None
 
@@ -69,6 +73,7 @@ def bare_context() -> dict[str, Any]:
         "current_actor": None,
         "viewed": found if found and found.view else None,
         "theme": chosen_theme(),
+        "region": viewer_region(),
         "password_rule": f"At least {MIN_PASSWORD} characters.",
         "compute_simulated": bool(current_app.config["ZENTRY_SIMULATED"]),
         "nav_active": "",

@@ -12,11 +12,11 @@ from flask import Flask, Response, current_app, jsonify, make_response, request,
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError
 
-from zentry_web.domain.money import format_credits
 from zentry_web.services.errors import ServiceError
 from zentry_web.web.context import bare_context
 from zentry_web.web.htmx import is_for_programs, is_htmx, wants_json
 from zentry_web.web.proof import keep_form, page_of_request
+from zentry_web.web.regions import credits_text
 from zentry_web.web.request_id import request_id
 
 log = structlog.get_logger(__name__)
@@ -89,8 +89,8 @@ def error_text(error: ServiceError) -> str:
         needed, available = details["needed"], details.get("available", 0)
         who = f"{details['payer']} has" if "payer" in details else "you have"
         return (
-            f"{error.message} This needs {format_credits(needed)} credits and {who} {format_credits(available)}: "
-            f"{format_credits(max(0, needed - available))} more are needed."
+            f"{error.message} This needs {credits_text(needed)} credits and {who} {credits_text(available)}: "
+            f"{credits_text(max(0, needed - available))} more are needed."
         )
     return error.message
 

@@ -13,11 +13,10 @@ from flask import Flask, has_request_context
 from markupsafe import Markup, escape
 
 from zentry_web.domain.billing import TransferKind
-from zentry_web.domain.money import format_credits
-from zentry_web.domain.payments import format_minor
 from zentry_web.domain.quota import Resource, in_words, plainly
 from zentry_web.domain.vm import Image
 from zentry_web.web.actor import known_user
+from zentry_web.web.regions import credits_text, minor_text, number, viewer_region
 
 CAPACITY = {
     "vcpus": "Processors",
@@ -56,8 +55,9 @@ def viewer_zone() -> ZoneInfo:
 
 
 def moment(at: datetime) -> str:
-    """``23 Nov 2026, 14:05 UTC``, in the viewer's zone."""
-    return f"{at.astimezone(viewer_zone()):%-d %b %Y, %H:%M %Z}"
+    """``23 Nov 2026, 14:05 UTC``, in the viewer's zone and as their region writes it."""
+    local = at.astimezone(viewer_zone())
+    return f"{viewer_region().moment(local)} {local:%Z}"
 
 
 def second(at: datetime, zone: str | None = None) -> str:
@@ -85,7 +85,7 @@ def capacity(figures: dict[str, int]) -> list[tuple[str, str]]:
 def _amount_of(name: str, value: int) -> str:
     if name.endswith("_mib"):
         return memory(value)
-    return f"{value:,} GiB" if name.endswith("_gib") else f"{value:,}"
+    return number(f"{value:,} GiB" if name.endswith("_gib") else f"{value:,}")
 
 
 def transaction_kind(kind: TransferKind) -> str:
@@ -103,7 +103,7 @@ def image_options(images: Sequence[Image]) -> list[dict[str, str]]:
 def _image_note(image: Image) -> str:
     note = f"from {memory(image.min_memory_mib)}"
     surcharge = image.surcharge_micro_per_hour
-    return f"{note}, adds {format_credits(surcharge)} per hour" if surcharge else note
+    return f"{note}, adds {credits_text(surcharge)} per hour" if surcharge else note
 
 
 def iso(at: datetime) -> str:
@@ -146,7 +146,7 @@ def memory(mib: int) -> str:
     """``512 MiB``, ``2 GiB``, ``1.5 GiB``."""
     if mib < 1024:
         return f"{mib} MiB"
-    return f"{mib // 1024} GiB" if mib % 1024 == 0 else f"{mib / 1024:.1f} GiB"
+    return f"{mib // 1024} GiB" if mib % 1024 == 0 else number(f"{mib / 1024:.1f} GiB")
 
 
 def words(name: str) -> str:
@@ -162,8 +162,8 @@ def html_attrs(pairs: Mapping[str, Any]) -> Markup:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "credits": format_credits,
-    "minor": format_minor,
+    "credits": credits_text,
+    "minor": minor_text,
     "moment": moment,
     "second": second,
     "iso": iso,
@@ -180,8 +180,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "transaction_kind": transaction_kind,
     "image_options": image_options,
     "resource": lambda resource: RESOURCES[resource],
-    "amount_of": lambda amount, resource: plainly(resource, amount),
-    "in_words": lambda amount, resource: in_words(resource, amount),
+    "amount_of": lambda amount, resource: number(plainly(resource, amount)),
+    "in_words": lambda amount, resource: number(in_words(resource, amount)),
 }
 
 

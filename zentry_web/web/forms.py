@@ -1,5 +1,6 @@
 """The base of all forms. Forms check shape; services check truth, and their verdict comes back onto the fields."""
 
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from zentry_web.services.errors import (
     ValidationError,
 )
 from zentry_web.web.errors import error_text, find_answer
+from zentry_web.web.regions import viewer_region
 
 __all__ = ["SHOWN_IN_FORM", "BaseForm", "CreditsField", "SelectChoice", "without_nul"]
 
@@ -33,6 +35,10 @@ SHOWN_IN_FORM = (
     RateLimitedError,
     ProviderUnavailableError,
 )
+
+
+# Where thousands have points, "1.000" may mean a thousand or one.
+_POINT_OF_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}")
 
 
 def without_nul(value: object) -> object:
@@ -49,6 +55,8 @@ class CreditsField(StringField):
         """Read the amount once the other checks have passed."""
         if validation_stopped or not self.data:
             return
+        if viewer_region().group == "." and _POINT_OF_THOUSANDS.fullmatch(self.data.strip()):
+            raise FieldError("Write thousands without a point, and decimals behind a comma, such as 1000,50.")
         try:
             self.micro = parse_credits(self.data)
         except ValueError as error:

@@ -14,7 +14,7 @@ def test_saving_the_profile(as_alice):
     assert (answer.status_code, answer.headers["Location"]) == (303, "/account")
     page = as_alice.page("/account")
     assert page.one("//input[@id='name']").get("value") == "Alice Cooper"
-    assert page.one("//option[@selected]").get("value") == "Europe/Berlin"
+    assert page.one("//select[@name='time_zone']/option[@selected]").get("value") == "Europe/Berlin"
     assert "Your profile is saved" in page.text()
 
 

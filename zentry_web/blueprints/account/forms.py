@@ -15,7 +15,9 @@ from wtforms import (
 from wtforms.validators import InputRequired, Length
 
 from zentry_web.domain.token import SCOPES
+from zentry_web.domain.user import THEME_CHOICES
 from zentry_web.web.forms import BaseForm, SelectChoice
+from zentry_web.web.regions import region_choices
 
 AREAS = (
     "Africa/",
@@ -39,6 +41,8 @@ class ProfileForm(BaseForm):
         validators=[InputRequired("Choose a time zone.")],
         choices=[SelectChoice(name, name) for name in ZONES],
     )
+    region = SelectField("Region", choices=[SelectChoice(code, text) for code, text in region_choices()])
+    theme = SelectField("Theme", choices=[SelectChoice(code, text) for code, text in THEME_CHOICES.items()])
 
 
 class EmailForm(BaseForm):

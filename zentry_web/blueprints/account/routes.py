@@ -6,8 +6,9 @@ from flask import Blueprint, Response, current_app, redirect, render_template, r
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.account.forms import FirstPasswordForm, PasswordForm, ProfileForm
-from zentry_web.web.actor import current_actor, me, public, session_token
-from zentry_web.web.context import THEMES
+from zentry_web.domain.user import THEME_CHOICES, User
+from zentry_web.web.actor import current_actor, me, public, session_token, signed_in_user
+from zentry_web.web.context import THEMES, chosen_theme
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to, is_htmx
 from zentry_web.web.paging import PAGE_SIZE, last_key, pages, text_argument
@@ -27,6 +28,11 @@ def _page(profile: ProfileForm, password: FirstPasswordForm | None = None) -> Re
     return render_template("account/profile.html", **context), max(profile.status, password.status)
 
 
+def _profile_of(user: User) -> dict[str, str]:
+    theme = user.theme or chosen_theme() or "auto"
+    return {"name": user.name, "time_zone": user.time_zone, "region": user.region, "theme": theme}
+
+
 def _password_form(**options: Any) -> FirstPasswordForm:
     """With the present password, if there is one."""
     ways = services().get_auth_service().oidc.ways_in(me().id, actor=current_actor())
@@ -35,11 +41,13 @@ def _password_form(**options: Any) -> FirstPasswordForm:
 
 @blueprint.route("", methods=["GET", "POST"])
 def profile() -> ResponseReturnValue:
-    """Name and time zone."""
+    """Name, time zone, region, theme."""
     user = me()
-    form = ProfileForm(data={"name": user.name, "time_zone": user.time_zone})
+    form = ProfileForm(data=_profile_of(user))
     if request.method == "POST":
-        data = {"name": form.name.data, "time_zone": form.time_zone.data}
+        data = {name: form[name].data for name in ("name", "time_zone", "region", "theme")}
+        if data["theme"] == _profile_of(user)["theme"]:
+            del data["theme"]  # what this browser happens to have is no choice
         if form.submit(lambda: services().get_auth_service().update_profile(user.id, data, actor=current_actor())):
             success("Your profile is saved.")
             return go_to(url_for("account.profile"))
@@ -56,14 +64,16 @@ def change_password() -> ResponseReturnValue:
     if form.submit(lambda: auth.change_password(user.id, *passwords, actor=actor, session_token=here)):
         success("Your password is changed. Every other session has been ended.")
         return go_to(url_for("account.profile"))
-    return _page(ProfileForm(formdata=None, data={"name": user.name, "time_zone": user.time_zone}), form)
+    return _page(ProfileForm(formdata=None, data=_profile_of(user)), form)
 
 
 @blueprint.post("/theme")
 @public
 def set_theme() -> ResponseReturnValue:
-    """Light, dark, or as the browser prefers: kept in a cookie of this browser."""
-    theme = request.form.get("theme", "")
+    """Light, dark, or as the browser prefers: kept in this browser's cookie, and in the account of who is signed in."""
+    theme, user = request.form.get("theme", ""), signed_in_user()
+    if user is not None and theme in THEME_CHOICES:
+        services().get_auth_service().update_profile(user.id, {"theme": theme}, actor=current_actor())
     source = request.referrer or ""
     back = safe_next(source.removeprefix(request.host_url.rstrip("/")), url_for("public.landing"))
     response = Response(status=204) if is_htmx() else redirect(back, 303)

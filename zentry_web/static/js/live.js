@@ -131,7 +131,9 @@
     const used = (Number(burnMicroPerHour) * elapsed(el, balanceAt)) / 3600000;
     const places = Number(decimals);
     const left = Math.max(0, Number(balanceMicro) - used) / 1e6;
-    show(el, left.toLocaleString("en-US", {minimumFractionDigits: places, maximumFractionDigits: places}));
+    const text = left.toLocaleString("en-US", {minimumFractionDigits: places, maximumFractionDigits: places});
+    const {decimal = ".", group = ","} = document.documentElement.dataset;
+    show(el, text.replace(/[.,]/g, (mark) => (mark === "." ? decimal : group)));
   }
   function tick() {
     if (document.hidden) return;
