@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 from sqlalchemy import make_url
 
+from zentry_web.services.settlement import ADD_TO_MONTH
+
 Row = tuple[Any, ...]
 
 INSERTS = {
@@ -20,10 +22,6 @@ INSERTS = {
         "details personal_hash"
     ),
 }
-_MONTH = (
-    " ON CONFLICT (vm_id, month, state, project_id) DO UPDATE SET seconds = usage_month.seconds + excluded.seconds,"
-    " amount = usage_month.amount + excluded.amount"
-)
 ACCOUNT = "UPDATE account SET balance = balance + %s, last_seq = last_seq + %s WHERE id = %s"
 INTERVAL = "UPDATE usage_interval SET settled_until = %s, settled = %s WHERE id = %s"
 HOLD = "UPDATE hold SET remaining = %s WHERE id = %s"
@@ -60,7 +58,7 @@ class Bare:
         """The INSERT of a table."""
         names = INSERTS[table].split()
         marks = ", ".join(["%s"] * len(names))
-        tail = _MONTH if table == "usage_month" else ""
+        tail = f" {ADD_TO_MONTH}" if table == "usage_month" else ""
         return self.sql(f'INSERT INTO "{table}" ({", ".join(names)}) VALUES ({marks})') + tail
 
     def read(self, table: str, *, where: str = "true", order: str = "1") -> list[Row]:

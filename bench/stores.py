@@ -27,7 +27,8 @@ class Store:
     server: str = ""  # maintenance URL of the PostgreSQL
 
     def prepare(self, fleet: Fleet) -> None:
-        """Migrate and load."""
+        """Migrate and load; what was loaded before is gone."""
+        shutil.rmtree(self.folder / "loaded", ignore_errors=True)
         config = self._config("loaded")
         if self.server:
             _execute(self.server, 'DROP DATABASE IF EXISTS "loaded" WITH (FORCE)', 'CREATE DATABASE "loaded"')

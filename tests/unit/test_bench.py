@@ -9,13 +9,19 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from bench import __main__ as bench
+from bench import credits, queries, settling, transfers
 from bench.figures import Figure, median, p95
 from bench.plain import ROWS, app
 from bench.queries import counting
+from bench.stores import Store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 pytestmark = pytest.mark.unit
+SMALL = (
+    (settling, "ROUNDS", 1), (transfers, "ROUNDS", 1), (transfers, "EACH", 5), (transfers, "WARM_UP", 1),
+    (credits, "VMS", 6), (credits, "HOURS", 4), (credits, "REQUESTS", 2),
+)  # fmt: skip
 
 
 def test_a_figure_is_one_line_of_json_with_its_ratio() -> None:
@@ -77,3 +83,21 @@ def test_every_figure_has_a_name_of_its_own_and_can_be_asked_for_alone() -> None
     )
     assert done.returncode == 2
     assert "launch_boot_overhead_s" in done.stderr
+
+
+def test_the_money_benches_run_one_after_the_other_on_one_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small: each writes the baseline's rows too, so a column or a key that the baseline lacks is found here."""
+    for module, name, value in SMALL:
+        monkeypatch.setattr(module, name, value)
+    store = Store("sqlite", tmp_path)
+    runs = (settling.measure(store, 20), transfers.measure(store), credits.measure(store, 30))
+    figures = [figure for run in runs for figure in run]
+    assert tuple(figure.name for figure in figures) == bench.MONEY
+    assert all(figure.value > 0 and figure.baseline > 0 for figure in figures)
+
+
+def test_the_bench_of_statements_runs(tmp_path: Path) -> None:
+    figures = list(queries.measure(tmp_path, 12))
+    assert {figure.name: figure.value == figure.baseline for figure in figures} == dict.fromkeys(queries.PATHS, True)

@@ -55,7 +55,7 @@ UNSETTLED = text("NOT usage_interval.settled")
 CLEAR = INTERVAL.c.vm_id.not_in(select(DbVM.id).where(DbVM.confirmed_until.is_not(None)))
 
 # A month's sums grow by what is charged.
-_ADD_TO_MONTH = (
+ADD_TO_MONTH = (
     "ON CONFLICT (vm_id, month, state, project_id, owner_id) DO UPDATE SET "
     "seconds = usage_month.seconds + excluded.seconds, amount = usage_month.amount + excluded.amount"
 )
@@ -207,7 +207,7 @@ def _write(session: Session, accounts: dict[str, _Account], now: datetime) -> No
             charges.append(_charge_row(interval, line, transfer_id))
             _add_to_month(months, interval, line)
     insert_rows(session, CHARGE, charges)
-    insert_rows(session, MONTH, list(months.values()), on_conflict=_ADD_TO_MONTH)
+    insert_rows(session, MONTH, list(months.values()), on_conflict=ADD_TO_MONTH)
 
 
 def _draft(owner_id: str, account: _Account) -> Draft:
