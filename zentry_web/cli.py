@@ -174,10 +174,10 @@ def set_email(old: str, new: str) -> None:
 
     container = _container(_config())
     try:
-        found = [row.user for row in container.get_user_service().list_users(search=old) if row.user.email == old]
-        if not found:
+        found = container.get_user_service().find_by_email(old)
+        if found is None:
             raise click.ClickException("There is no account with this address.")
-        container.get_auth_service().email_change.set_email(found[0].id, new)
+        container.get_auth_service().email_change.set_email(found.id, new)
     except ServiceError as error:
         raise click.ClickException(" ".join([error.message, *map(str, error.details.values())])) from None
     finally:
@@ -190,8 +190,8 @@ def set_email(old: str, new: str) -> None:
 def reset_factors(email: str) -> None:
     """Remove all second factors of EMAIL, for somebody who lost them and every recovery code; ends all sessions."""
     container = _container(_config())
-    found = [row.user for row in container.get_user_service().list_users(search=email) if row.user.email == email]
-    gone = container.get_auth_service().factors.reset(found[0].id) if found else 0
+    found = container.get_user_service().find_by_email(email)
+    gone = container.get_auth_service().factors.reset(found.id) if found else 0
     container.close()
     if not found:
         raise click.ClickException("There is no account with this address.")

@@ -117,8 +117,8 @@ class Ownership(BaseService):
     def accept(self, project_id: str, *, actor: Actor) -> None:
         """Become the owner, and pay for everything in the project from this second on; the old owner becomes an admin.
 
-        Raises NotFoundError (no offer), InsufficientCreditsError (holds, and disks for a hold window),
-        QuotaExceededError, ConflictError (operations under way, the name, too many projects, the host is away).
+        Raises NotFoundError (no offer), ProofRequiredError, InsufficientCreditsError (holds, and disks for a hold
+        window), QuotaExceededError, ConflictError (operations under way, the name, too many projects, host away).
         """
         with self.transaction() as session:
             project = require_member(session, actor, project_id, ProjectAction.VIEW)
@@ -135,6 +135,7 @@ class Ownership(BaseService):
             members = self._members(session, project_id, [old, actor.id])
             if actor.id not in members:
                 raise NotFoundError(NO_OFFER)
+            require_recent_proof(actor, self.now())  # it spends their wallet from now on
             self._require_taker(session, project, actor)
             vms = self._movable(session, project, actor.id)
             offer.ended_at, offer.outcome = self.now(), "accepted"

@@ -96,6 +96,13 @@ class UserService(BaseService):
         with self.reading() as session:
             return to_user(require_user_row(session, user_id))
 
+    def find_by_email(self, email: str, *, actor: Actor = SYSTEM) -> User | None:
+        """The account with this address, however it is spelled; for admins. Raises PermissionDeniedError."""
+        require_admin(actor)
+        with self.reading() as session:
+            row = session.scalar(select(DbUser).where(DbUser.email_key == email_key(email)))
+            return to_user(row) if row else None
+
     def list_users(
         self, *, actor: Actor = SYSTEM, search: str = "", before: str | None = None, limit: int = 50
     ) -> list[UserRow]:

@@ -3,6 +3,10 @@
 import pytest
 from sqlalchemy import text
 
+from tests.conftest import make_config
+from zentry_web.composition import build_container
+from zentry_web.web.services import EXTENSION
+
 pytestmark = pytest.mark.integration
 
 
@@ -74,3 +78,16 @@ def test_the_system_page_says_what_works(as_admin, container, cloud):
     words = as_admin.page("/admin/system").text()
     assert "worker-1" in words
     assert "Ready" in words
+
+
+def test_the_system_page_says_whether_addresses_are_verified(as_admin, container, web, admin, config, clock):
+    """Without a mail server in so many words; with one it is not said."""
+    sentence = "No mail server is set, so anyone can sign up with any address and gets the starting credits."
+    assert "E-mail verification is off." in as_admin.page("/admin/system").text()
+    assert sentence in as_admin.page("/admin/system").text()
+    mailing = build_container(make_config(config.data, smtp_url="smtp://127.0.0.1:1"), clock=clock)
+    web.extensions[EXTENSION] = mailing
+    words = as_admin.page("/admin/system").text()
+    assert "verification is off" not in words
+    assert sentence not in words
+    mailing.close()

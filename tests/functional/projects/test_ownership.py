@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.conftest import PASSWORD
 from tests.functional.conftest import Browser
 from tests.services.people import join
 
@@ -58,3 +59,23 @@ def test_an_old_log_in_is_asked_who_it_is(as_alice, as_bob, project, bob, clock)
     clock.advance(600)
     answer = as_alice.post(f"/projects/{project.id}/ownership/offer", {"user_id": bob.id})
     assert answer.headers["Location"].startswith("/account/confirm")
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_who_takes_over_is_asked_too_because_it_is_their_wallet(as_alice, as_bob, project, machine, bob, cloud, htmx):
+    url = f"/projects/{project.id}/ownership"
+    as_alice.post(f"{url}/offer", {"user_id": bob.id})
+    cloud.round(600)
+    answer = as_bob.post(f"{url}/accept", htmx=htmx)
+    assert answer.headers["HX-Redirect" if htmx else "Location"].startswith("/account/confirm")
+    assert cloud.vm(machine).owner_id != bob.id
+    assert as_bob.post("/account/confirm", {"password": PASSWORD}).status_code in (200, 303)
+    assert as_bob.post(f"{url}/accept").status_code == 303
+    assert cloud.vm(machine).owner_id == bob.id
+
+
+def test_saying_no_needs_no_proof(as_alice, as_bob, project, bob, clock):
+    url = f"/projects/{project.id}/ownership"
+    as_alice.post(f"{url}/offer", {"user_id": bob.id})
+    clock.advance(600)
+    assert as_bob.post(f"{url}/decline").headers["Location"] == f"/projects/{project.id}"
