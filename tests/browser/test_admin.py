@@ -141,7 +141,7 @@ def test_a_disabled_account_is_out_at_once(admin: Person, alice: Person, product
     page.goto(f"/admin/users/{user.id}")
     page.get_by_role("button", name="Disable").click()
     expect(page.get_by_role("button", name="Enable")).to_be_visible()
-    alice.page.goto("/overview")
+    alice.page.get_by_role("link", name="Projects").first.click()  # whatever they click next
     expect(alice.page).to_have_url(re.compile("/login"))
     page.get_by_role("button", name="Enable").click()
     expect(page.get_by_role("button", name="Disable")).to_be_visible()

@@ -37,6 +37,13 @@ def test_a_restricted_member_joins_works_is_refused_and_put_out(alice: Person, b
     page.goto(f"/vms/{vm_id}")
     page.get_by_role("button", name="Reboot").click()
     expect(page.get_by_text("The reboot is ordered.")).to_be_visible()
+    expect(page.get_by_role("link", name="Delete")).to_have_count(0)
+    refused = page.goto(f"/vms/{vm_id}/delete")  # what the page does not offer, by its address
+    assert refused is not None
+    assert refused.status == 403
+    expect(page.locator("main")).to_contain_text("Your role in this project is “restricted”")
+    expect(page.get_by_role("link", name="Go back")).to_be_visible()
+    page.goto(f"/vms/{vm_id}")
     token = page.locator('meta[name="csrf-token"]').get_attribute("content") or ""
     answer = page.request.post(f"/vms/{vm_id}/delete", form={"csrf_token": token, "confirm_name": "shared"})
     assert answer.status == 403
