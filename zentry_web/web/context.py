@@ -48,14 +48,18 @@ def get_compute() -> ComputeStatus:
 
 
 def count_unread() -> int:
-    """How many notices the signed-in person has not seen."""
-    user = signed_in_user()
-    return services().get_billing_service().notices.count_unread(user.id) if user else 0
+    """How many notices the signed-in person has not seen; one look per request, however often the page says it."""
+    if "unread_notices" not in g:
+        user = signed_in_user()
+        g.unread_notices = services().get_billing_service().notices.count_unread(user.id) if user else 0
+    return g.unread_notices  # type: ignore[no-any-return]
 
 
 def count_approvals() -> int:
-    """How many requests wait for an admin."""
-    return services().get_billing_service().books.approvals.count_pending()
+    """How many requests wait for an admin; one look per request."""
+    if "pending_approvals" not in g:
+        g.pending_approvals = services().get_billing_service().books.approvals.count_pending()
+    return g.pending_approvals  # type: ignore[no-any-return]
 
 
 def list_announcements() -> list[Announcement]:
