@@ -334,6 +334,7 @@ SIGHTS = (
         "admin-vms-order", "admin", "/admin/vms/order?order=delete&id={running}&id={stopped}", partial(_press, "Delete")
     ),
     Sight("admin-sizes", "admin", "/admin/sizes"),
+    Sight("vm-labels", "owner", "/vms/{running}/labels"),
     Sight("vm-move", "owner", "/vms/{running}/move"),
     Sight("admin-quota", "admin", "/admin/quotas/{user}"),
     Sight("admin-price", "admin", "/admin/sizes/size_small/price"),

@@ -13,13 +13,14 @@ pytestmark = pytest.mark.integration
 
 ROLES = tuple(ProjectRole)
 CHOICE = {"name": "another", "size_id": "size_nano", "image_id": "img_tiny"}
-V, C, O, L, S, D, R, B, W = (  # noqa: E741 - the columns of the table below
+V, C, O, L, S, D, A, R, B, W = (  # noqa: E741 - the columns of the table below
     ProjectAction.VIEW,
     ProjectAction.CONSOLE,
     ProjectAction.OPERATE,
     ProjectAction.LAUNCH,
     ProjectAction.RESIZE,
     ProjectAction.DELETE_VM,
+    ProjectAction.LABEL,
     ProjectAction.RENAME,
     ProjectAction.BUDGET,
     ProjectAction.OWN,
@@ -31,6 +32,7 @@ MAY = {
     L: ROLES[:3],
     S: ROLES[:3],
     D: ROLES[:3],
+    A: ROLES[:3],
     R: ROLES[:2],
     B: ROLES[:2],
     W: ROLES[:1],
@@ -56,6 +58,8 @@ METHODS = {
     "resize_vm": S,
     "list_choices_of_resizing": S,
     "quote": L,
+    "set_labels": A,
+    "get_labels": V,
     "rename_project": R,
     "set_budget": B,
     "remove_budget": B,
@@ -97,6 +101,10 @@ def call(container, name, user, lab, web):
         return vms.delete_vm(web.id, web.name, actor=actor)
     if name == "rename_project":
         return projects.rename_project(lab.id, "Other", actor=actor)
+    if name == "set_labels":
+        return vms.labels.set(web.id, "env=prod", actor=actor)
+    if name == "get_labels":
+        return vms.labels.get(web.id, actor=actor)
     if name == "list_vms":
         return vms.list_vms(project_id=lab.id, actor=actor)
     if name == "record_vm_metrics":

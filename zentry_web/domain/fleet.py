@@ -24,16 +24,17 @@ class FleetSort(StrEnum):
 @dataclass(frozen=True, slots=True)
 class FleetFilter:
     """``search`` is part of a name, or an address or id; ``owner`` part of an e-mail address, or an id; ``project``
-    part of a name, or an id; None: any."""
+    part of a name, or an id; ``label`` ``key=value``, or a key with any value; None: any."""
 
     search: str = ""
     owner: str = ""
     project: str = ""
     size_id: str = ""
+    label: str = ""
     state: VMState | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.search or self.owner or self.project or self.size_id or self.state)
+        return bool(self.search or self.owner or self.project or self.size_id or self.label or self.state)
 
 
 @dataclass(frozen=True, slots=True)

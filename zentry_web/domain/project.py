@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from zentry_web.domain.label import Label
 from zentry_web.domain.money import cost
 from zentry_web.domain.vm import VMState
 
@@ -43,8 +44,9 @@ class ProjectAction(StrEnum):
     LAUNCH = "launch"
     RESIZE = "resize"
     DELETE_VM = "delete_vm"
+    LABEL = "label"  # the labels of machines
     FUNDS = "funds"  # how much the owner has, and how long it lasts
-    RENAME = "rename"  # name, description, colour, archive
+    RENAME = "rename"  # name, description, colour, labels of the project, archive
     BUDGET = "budget"
     MEMBERS = "members"  # invite, change roles, remove: see ``may_assign``
     OWN = "own"  # delete the project, hand it over, and whatever else has no name here
@@ -52,7 +54,8 @@ class ProjectAction(StrEnum):
 
 _LOOKING = frozenset({ProjectAction.VIEW})
 _WORKING = _LOOKING | {ProjectAction.CONSOLE, ProjectAction.OPERATE}
-_SPENDING = _WORKING | {ProjectAction.LAUNCH, ProjectAction.RESIZE, ProjectAction.DELETE_VM, ProjectAction.FUNDS}
+_SPENDING = _WORKING | {ProjectAction.LAUNCH, ProjectAction.RESIZE, ProjectAction.DELETE_VM}
+_SPENDING |= {ProjectAction.LABEL, ProjectAction.FUNDS}
 _RUNNING_IT = _SPENDING | {ProjectAction.RENAME, ProjectAction.BUDGET, ProjectAction.MEMBERS}
 
 RIGHTS: dict[ProjectRole, frozenset[ProjectAction]] = {
@@ -107,6 +110,7 @@ class Project:
     colour: ProjectColour | None = None
     archived_at: datetime | None = None  # since then nothing begins in it
     protected: bool = False  # nobody deletes it before that is switched off
+    labels: tuple[Label, ...] = field(default=(), compare=False)  # by key, where lists and pages show them
 
     @property
     def is_archived(self) -> bool:

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from zentry_web.domain.label import Label
+
 
 class VMState(StrEnum):
     CREATING = "creating"
@@ -221,6 +223,8 @@ class VM:
     owner_email: str = ""
     protected: bool = False  # nobody deletes it before that is switched off
     rights: frozenset[str] = field(default=frozenset(), compare=False)  # of the one who looks: ProjectAction
+    labels: tuple[Label, ...] = field(default=(), compare=False)  # by key, where lists and pages show them
+    project_colour: str = ""  # of ProjectColour; '': none
     is_archived: bool = False  # its project is: it may stop and be deleted, nothing else begins
 
     @property
@@ -241,6 +245,11 @@ class VM:
     @property
     def in_transition(self) -> bool:
         return self.state in IN_TRANSITION
+
+    @property
+    def label_map(self) -> dict[str, str]:
+        """Key to value of its labels."""
+        return {label.key: label.value for label in self.labels}
 
     def may(self, kind: OperationKind) -> bool:
         """Whether its state and its project's allow this action (permissions are another matter)."""

@@ -17,6 +17,7 @@ from zentry_web.models.email_change import DbEmailChange, DbEmailConfirmation
 from zentry_web.models.event import DbEvent, DbEventPersonal
 from zentry_web.models.factor import DbFactor, DbPasskeyChallenge, DbPendingLogin, DbRecoveryCode
 from zentry_web.models.identity import DbIdentity, DbOidcFlow
+from zentry_web.models.label import DbProjectLabel, DbVMLabel
 from zentry_web.models.metrics import DbConsole, DbLatest, DbSample
 from zentry_web.models.notice import DbLanding, DbMailChoice, DbNotice, DbOutbox
 from zentry_web.models.payment import (
@@ -92,6 +93,7 @@ __all__ = [
     "DbProject",
     "DbProjectBudget",
     "DbProjectInvitation",
+    "DbProjectLabel",
     "DbProjectMember",
     "DbQuota",
     "DbRateCounter",
@@ -110,6 +112,7 @@ __all__ = [
     "DbUserNote",
     "DbUserView",
     "DbVM",
+    "DbVMLabel",
     "DbVerifyRun",
     "DbVoucher",
     "DbVoucherRedemption",

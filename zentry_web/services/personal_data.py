@@ -151,6 +151,8 @@ PERSONAL: tuple[PersonalTable, ...] = (
     PersonalTable(m.DbQuota, _quotas, ROWS, "quotas"),
     PersonalTable(m.DbVM, _is(m.DbVM.owner_id), FIELDS, "machines", others=("deleted_by",), emptied=("name", "ssh_key",
                   "user_data", "address", "reach", "state_reason"), why="charges and events refer to it"),
+    PersonalTable(m.DbVMLabel, _of_vm(m.DbVMLabel.vm_id), ROWS, "machine_labels"),
+    PersonalTable(m.DbProjectLabel, _of_project(m.DbProjectLabel.project_id), ROWS, "project_labels"),
     PersonalTable(m.DbOperation, _of_vm(m.DbOperation.vm_id), KEPT, "operations", others=("requested_by",),
                   why="what was done to a machine, with what the hypervisor answered"),
     # Credits.

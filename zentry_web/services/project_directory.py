@@ -25,6 +25,7 @@ from zentry_web.services.access import require_admin
 from zentry_web.services.base_service import BaseService
 from zentry_web.services.fields import storable
 from zentry_web.services.key_paging import beyond
+from zentry_web.services.labels import with_project_labels
 from zentry_web.services.project_rows import as_project
 from zentry_web.services.usage_reports import spend_by_project
 
@@ -126,7 +127,7 @@ def _conditions(wanted: ProjectFilter) -> list[ColumnElement[bool]]:
 
 
 def _rows(session: Session, rows: list[Row[DbProject, str, str]], now: datetime) -> list[ProjectRow]:
-    """With what the list shows of each; three statements, none for none."""
+    """With what the list shows of each; four statements, none for none."""
     if not rows:
         return []
     ids = [project.id for project, _, _ in rows]
@@ -137,9 +138,10 @@ def _rows(session: Session, rows: list[Row[DbProject, str, str]], now: datetime)
     people = select(DbProjectMember.project_id, func.count()).where(DbProjectMember.project_id.in_(ids))
     members = {row[0]: row[1] for row in session.execute(people.group_by(DbProjectMember.project_id))}
     spend = spend_by_project(session, {project.id: (project.owner_id, zone) for project, _, zone in rows}, now)
+    seen = {each.id: each for each in with_project_labels(session, [as_project(project) for project, _, _ in rows])}
     return [
         ProjectRow(
-            project=as_project(project),
+            project=seen[project.id],
             owner_email=email,
             deleted_at=project.deleted_at,
             vm_count=sum(counts.get(project.id, {}).values()),

@@ -22,6 +22,7 @@ from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError
 from zentry_web.services.invitations import Invitations
+from zentry_web.services.labels import with_project_labels
 from zentry_web.services.members import Members
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.notices import MailSettings
@@ -145,6 +146,7 @@ class ProjectService(BaseService):
             spend |= spend_by_project(session, shared, self.now())
             seen = [as_project(row, ProjectRole(role), owner) for row, role, owner, _ in rows]
             wanted = [each for each in seen if archived is None or each.is_archived == archived]
+            wanted = with_project_labels(session, wanted)
             return [_summary(each, counts.get(each.id, {}), rates, spend.get(each.id, 0)) for each in wanted]
 
     def get_project_summary(
@@ -197,7 +199,7 @@ def _joined(session: Session, user_id: str) -> Sequence[Row[DbProject, str, str,
 
 def _seen(session: Session, actor: Actor, row: DbProject) -> Project:
     owner_name = session.scalars(select(DbUser.name).where(DbUser.id == row.owner_id)).one()
-    return as_project(row, find_role(session, actor, row.id), owner_name)
+    return with_project_labels(session, [as_project(row, find_role(session, actor, row.id), owner_name)])[0]
 
 
 def _living(condition: ColumnElement[bool]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -1,21 +1,24 @@
 """What a project is called and looks like, and putting it into the archive."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from zentry_web.domain.label import NO_LABELS, parse_labels, written
 from zentry_web.domain.project import MAX_DESCRIPTION, Project, ProjectAction, parse_colour
 from zentry_web.domain.text import clean_text
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import VMState
-from zentry_web.models import DbProject, DbVM
+from zentry_web.models import DbProject, DbProjectLabel, DbVM
 from zentry_web.services.access import require_member
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError
 from zentry_web.services.fields import Fields
+from zentry_web.services.labels import write_labels
 from zentry_web.services.project_rows import as_project, name_key, parse_name, refuse_taken, take_name
 
 _AT_REST = (VMState.STOPPED, VMState.ERROR)
@@ -39,7 +42,8 @@ class ProjectSettings(BaseService):
             return as_project(row)
 
     def update(self, project_id: str, data: Mapping[str, object], *, actor: Actor = SYSTEM) -> Project:
-        """Set ``name``, ``description`` (plain text, may be empty) and ``colour`` (of ProjectColour, or nothing).
+        """Set ``name``, ``description`` (plain text, may be empty), ``colour`` (of ProjectColour, or nothing)
+        and ``labels`` (as parse_labels reads them).
 
         Raises ValidationError (per field), NotFoundError, PermissionDeniedError.
         """
@@ -47,17 +51,23 @@ class ProjectSettings(BaseService):
         name = fields.take("name", parse_name, "")
         description = fields.take("description", partial(clean_text, longest=MAX_DESCRIPTION), "")
         colour = fields.take("colour", parse_colour, None)
+        labels = fields.take("labels", parse_labels, NO_LABELS)
         with self.transaction() as session:
             row = require_member(session, actor, project_id, ProjectAction.RENAME)
             fields.check()
             self._rename(session, row, name, actor)
             wanted = {"description": description, "colour": colour.value if colour else ""}
             changed = [field for field, value in wanted.items() if getattr(row, field) != value]
+            row.description, row.colour = wanted["description"], wanted["colour"]
+            session.flush()
+            before = write_labels(session, DbProjectLabel, project_id, labels)
+            personal = {}
+            if before != labels:
+                changed.append("labels")
+                personal = {"labels": written(labels, ", "), "labels_before": written(before, ", ")}
             if changed:
-                row.description, row.colour = wanted["description"], wanted["colour"]
-                session.flush()
-                self._log("project.update", row, actor, {"changed": changed})
-            return as_project(row)
+                self._log("project.update", row, actor, {"changed": changed}, **personal)
+            return replace(as_project(row), labels=labels)
 
     def archive(self, project_id: str, *, actor: Actor = SYSTEM) -> None:
         """Let nothing new begin in a project and leave it out of lists; nothing when it is archived already.
@@ -114,10 +124,10 @@ class ProjectSettings(BaseService):
         refuse_taken(session, row.owner_id, name, but_not=row.id)
         before, row.name, row.name_key = row.name, name, name_key(name)
         session.flush()
-        self._log("project.rename", row, actor, {}, before=before)
+        self._log("project.rename", row, actor, {}, project_before=before)
 
-    def _log(self, action: str, row: DbProject, actor: Actor, details: dict[str, object], *, before: str = "") -> None:
+    def _log(self, action: str, row: DbProject, actor: Actor, details: dict[str, object], **more: str) -> None:
         self.log_audit_event(
             actor.id, action, "project", row.id, details, actor=actor, owner_id=row.owner_id, project_id=row.id,
-            personal={"project": row.name, "project_before": before},
+            personal={"project": row.name, **more},
         )  # fmt: skip

@@ -19,6 +19,7 @@ from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import ServiceError, ValidationError
 from zentry_web.services.fields import Fields, invalid, storable
 from zentry_web.services.key_paging import beyond
+from zentry_web.services.labels import labelled, with_labels
 from zentry_web.services.notices import Notices
 from zentry_web.services.vm_queries import VMList, as_vm, vm_query, with_rights
 
@@ -64,7 +65,7 @@ class Fleet(BaseService):
     ) -> VMList:
         """One page of everybody's machines; admins only. ``before`` is the id of the last one seen, in that order.
 
-        Three statements, whatever the number.
+        Four statements, whatever the number.
         """
         require_admin(actor)
         key, largest_first = _SORTS[sort]
@@ -77,7 +78,7 @@ class Fleet(BaseService):
                 query = _beyond(session, query, key, storable(before), largest_first)
             order = (key.desc(), DbVM.id.desc()) if largest_first else (key.asc(), DbVM.id.asc())
             rows = session.execute(query.order_by(*order).limit(limit + 1)).all()
-            vms = with_rights(session, [as_vm(row) for row in rows[:limit]], actor)
+            vms = with_rights(session, with_labels(session, [as_vm(row) for row in rows[:limit]]), actor)
         return VMList(vms, total, vms[-1].id if len(rows) > limit else None)
 
     def list_chosen(self, vm_ids: Sequence[str], *, actor: Actor = SYSTEM) -> list[VM]:
@@ -170,7 +171,7 @@ def _parse_why(value: object) -> str:
 
 
 def _conditions(wanted: FleetFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = [DbVM.deleted_at.is_(None)]
+    found: list[ColumnElement[bool]] = [DbVM.deleted_at.is_(None), *labelled(wanted.label)]
     if search := storable(wanted.search).strip().lower():
         found.append(or_(DbVM.name.contains(search, autoescape=True), DbVM.address == search, DbVM.id == search))
     if owner := storable(wanted.owner).strip():

@@ -13,6 +13,7 @@ from zentry_web.domain.user import Actor
 from zentry_web.domain.vm import VM, VMOrder, VMState
 from zentry_web.models import DbImage, DbProject, DbSize, DbUser, DbVM
 from zentry_web.services.access import find_roles
+from zentry_web.services.labels import labelled, with_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,12 @@ class VMList:
     next_before: str | None
 
 
-def vm_query() -> Select[DbVM, str, str, str, str, datetime | None]:
-    """VMs with the names of their size, image, project and owner, and since when the project is archived."""
+def vm_query() -> Select[DbVM, str, str, str, str, datetime | None, str]:
+    """VMs with the names of their size, image, project and owner, and of the project since when it is archived and its
+    colour."""
     return (
         select(DbVM, DbSize.name, DbImage.name, DbProject.name, DbUser.email, DbProject.archived_at)
+        .add_columns(DbProject.colour)
         .join(DbSize, DbSize.id == DbVM.size_id)
         .join(DbImage, DbImage.id == DbVM.image_id)
         .join(DbProject, DbProject.id == DbVM.project_id)
@@ -40,9 +43,9 @@ def read_vm(session: Session, vm_id: str) -> VM:
     return as_vm(session.execute(vm_query().where(DbVM.id == vm_id)).one())
 
 
-def matching(project_id: str | None, state: VMState | None, search: str) -> list[ColumnElement[bool]]:
+def matching(project_id: str | None, state: VMState | None, search: str, label: str = "") -> list[ColumnElement[bool]]:
     """What a list's filters ask for; deleted VMs are in none."""
-    conditions: list[ColumnElement[bool]] = [DbVM.deleted_at.is_(None)]
+    conditions: list[ColumnElement[bool]] = [DbVM.deleted_at.is_(None), *labelled(label)]
     if project_id:
         conditions.append(DbVM.project_id == project_id)
     if state:
@@ -60,13 +63,13 @@ def read_page(
     limit: int,
     order: VMOrder = VMOrder.NEWEST,
 ) -> VMList:
-    """``limit`` VMs in ``order``, those after the VM with id ``before``. Two statements."""
+    """``limit`` VMs in ``order``, those after the VM with id ``before``, with their labels. Three statements."""
     total = session.scalar(select(func.count()).select_from(DbVM).where(*conditions)) or 0
     query = vm_query().where(*conditions).order_by(*_ORDERS[order]).limit(limit + 1)
     if before:
         query = query.where(_beyond(before, order))
     rows = session.execute(query).all()
-    vms = [as_vm(row) for row in rows[:limit]]
+    vms = with_labels(session, [as_vm(row) for row in rows[:limit]])
     return VMList(vms, total, vms[-1].id if len(rows) > limit else None)
 
 
@@ -95,9 +98,9 @@ def _beyond(vm_id: str, order: VMOrder) -> ColumnElement[bool]:
     return (DbVM.name > name) | ((DbVM.name == name) & (DbVM.id > vm_id))
 
 
-def as_vm(row: Row[DbVM, str, str, str, str, datetime | None]) -> VM:
+def as_vm(row: Row[DbVM, str, str, str, str, datetime | None, str]) -> VM:
     """The row as pages see it."""
-    vm, size_name, image_name, project_name, owner_email, archived_at = row
+    vm, size_name, image_name, project_name, owner_email, archived_at, colour = row
     return VM(
         id=vm.id,
         project_id=vm.project_id,
@@ -125,4 +128,5 @@ def as_vm(row: Row[DbVM, str, str, str, str, datetime | None]) -> VM:
         owner_email=owner_email,
         protected=vm.protected,
         is_archived=archived_at is not None,
+        project_colour=colour,
     )

@@ -41,6 +41,7 @@ from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError
 from zentry_web.services.event_log import for_viewer, read_events
+from zentry_web.services.labels import VMLabels, with_labels
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.quotas import Quotas
 from zentry_web.services.rate_limit import RateLimiter
@@ -90,6 +91,7 @@ class VMService(BaseService):
         self.quotas = Quotas(core, quota_defaults)
         self.payer = Payer(core, billing, self.quotas)
         self.operations = OperationQueue(core)
+        self.labels = VMLabels(core)
         self.records = VMRecords(core, billing, self.operations)
         self.bin = VMBin(
             core,
@@ -244,7 +246,7 @@ class VMService(BaseService):
         """The VM with its steps, its last operation and whether the hypervisor answers."""
         with self.reading() as session:
             require_vm(session, actor, vm_id, ProjectAction.VIEW)
-            (vm,) = with_rights(session, [read_vm(session, vm_id)], actor)
+            (vm,) = with_rights(session, with_labels(session, [read_vm(session, vm_id)]), actor)
             row = self.operations.find_last(session, vm_id)
             operation = as_operation(row) if row else None
             status = self.get_compute_status()
@@ -258,14 +260,16 @@ class VMService(BaseService):
         project_id: str | None = None,
         state: VMState | None = None,
         search: str = "",
+        label: str = "",
         before: str | None = None,
         limit: int = 50,
         order: VMOrder = VMOrder.NEWEST,
     ) -> VMList:
-        """One page of the VMs in a person's projects, those of others they belong to as well; ``before`` is the last
-        one seen. ``user_id`` None: everything in ``project_id``, for its members; without that everyone's, for admins.
+        """One page of the VMs in a person's projects, those of others they belong to as well. ``label`` is
+        ``key=value`` or a key, ``before`` the last one seen. ``user_id`` None: everything in ``project_id``, for its
+        members; without that everyone's, for admins.
         """
-        conditions = matching(project_id, state, search)
+        conditions = matching(project_id, state, search, label)
         if user_id is not None:
             require_self(actor, user_id)
             conditions.append(DbVM.project_id.in_(member_projects(user_id)))

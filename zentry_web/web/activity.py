@@ -111,6 +111,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "vm.bin": ("trash", "Moved {name} to the recycle bin"),
     "vm.restore": ("history", "Restored {name} from the recycle bin"),
     "vm.run_in_bin": ("alert-triangle", "{name} was started outside of Zentry, in the recycle bin: it is cut off"),
+    "vm.labels": ("tag", "Changed the labels of {name}"),
     "vm.protect": ("shield-lock", "Protected {name} from deletion"),
     "vm.unprotect": ("shield", "Switched the delete protection of {name} off"),
     "vm.delete": ("trash", "Deleted {name} for good"),

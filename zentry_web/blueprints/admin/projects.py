@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.admin.routes import blueprint
 from zentry_web.domain.bill_csv import iso
+from zentry_web.domain.label import written
 from zentry_web.domain.project_directory import (
     InvitationFilter,
     InvitationState,
@@ -24,7 +25,7 @@ from zentry_web.web.services import services
 
 COLUMNS = (
     "id", "name", "state", "owner_email", "owner_id", "machines", "running", "members", "month_micro", "created_at",
-    "archived_at", "deleted_at",
+    "archived_at", "deleted_at", "labels",
 )  # fmt: skip
 
 
@@ -90,4 +91,5 @@ def _row(row: ProjectRow) -> tuple[object, ...]:
     return (
         project.id, project.name, str(row.state), row.owner_email, project.owner_id, row.vm_count, row.running_count,
         row.member_count, row.month_micro, iso(project.created_at), iso(project.archived_at), iso(row.deleted_at),
+        written(project.labels, " "),
     )  # fmt: skip

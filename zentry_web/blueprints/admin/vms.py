@@ -11,6 +11,7 @@ from wtforms.validators import InputRequired, Length
 from zentry_web.blueprints.admin.routes import blueprint
 from zentry_web.domain.bill_csv import iso
 from zentry_web.domain.fleet import MAX_ORDERED, MAX_WHY, ORDERS, FleetFilter, FleetSort, Ordered
+from zentry_web.domain.label import written
 from zentry_web.domain.vm import VM, OperationKind, VMState
 from zentry_web.services.errors import NotFoundError
 from zentry_web.web.actor import current_actor
@@ -24,7 +25,7 @@ from zentry_web.web.services import services
 COLUMNS = (
     "id", "name", "state", "why", "owner_email", "owner_id", "project", "project_id", "size", "image", "vcpus",
     "memory_mib", "disk_gib", "address", "now_micro_per_hour", "running_micro_per_hour", "created_at", "started_at",
-    "stopped_at",
+    "stopped_at", "labels",
 )  # fmt: skip
 STATES = [state for state in VMState if state != VMState.DELETED]
 _SAID = 5  # refusals that are told one by one
@@ -100,6 +101,7 @@ def _wanted() -> FleetFilter:
         owner=text_argument("owner"),
         project=text_argument("project"),
         size_id=text_argument("size"),
+        label=text_argument("label"),
         state=VMState(state) if state in STATES else None,
     )
 
@@ -112,7 +114,7 @@ def _sort() -> FleetSort:
 def _fields(wanted: FleetFilter) -> dict[str, Any]:
     found = {
         "q": wanted.search, "owner": wanted.owner, "project": wanted.project, "size": wanted.size_id,
-        "state": wanted.state,
+        "label": wanted.label, "state": wanted.state,
     }  # fmt: skip
     return {name: str(value) for name, value in found.items() if value}
 
@@ -122,4 +124,5 @@ def _row(vm: VM) -> tuple[object, ...]:
         vm.id, vm.name, str(vm.state), vm.state_reason, vm.owner_email, vm.owner_id, vm.project_name, vm.project_id,
         vm.size_name, vm.image_name, vm.vcpus, vm.memory_mib, vm.disk_gib, vm.address, vm.rate_micro_per_hour,
         vm.running_micro_per_hour, iso(vm.created_at), iso(vm.started_at), iso(vm.stopped_at),
+        written(vm.labels, " "),
     )  # fmt: skip

@@ -86,6 +86,13 @@ class VMSchema(Schema):
         attribute="rate_micro_per_hour",
         metadata={"description": "what it costs now; 1 000 000 are a credit"},
     )
+    labels = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        attribute="label_map",
+        metadata={"description": "key to value; a plain word has an empty one"},
+    )
     created_at = fields.AwareDateTime(required=True)
 
 

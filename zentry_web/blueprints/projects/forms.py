@@ -33,10 +33,12 @@ class SettingsForm(BaseForm):
     description = TextAreaField("Description", filters=[without_nul])
     colour = RadioField("Colour", choices=[], validate_choice=False, filters=[without_nul], default="")
 
+    labels = TextAreaField("Labels", filters=[without_nul])
+
     @property
     def values(self) -> dict[str, object]:
         """What ProjectSettings.update takes."""
-        return {name: self.text(name) for name in ("name", "description", "colour")}
+        return {name: self.text(name) for name in ("name", "description", "colour", "labels")}
 
 
 class InviteForm(BaseForm):

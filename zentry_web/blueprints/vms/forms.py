@@ -58,6 +58,10 @@ class LaunchForm(BaseForm):
         return {name: self[name].data or "" for name in fields} | {"ssh_key_ids": self.ssh_key_ids.data or []}
 
 
+class LabelsForm(BaseForm):
+    labels = TextAreaField("Labels", filters=[without_nul])
+
+
 class MoveForm(BaseForm):
     project_id = SelectField(
         "Project",

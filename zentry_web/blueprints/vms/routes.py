@@ -53,10 +53,11 @@ def index() -> ResponseReturnValue:
     view = ListView.from_request()
     found = services().get_vm_service().list_vms(me().id, actor=current_actor(), **view.query())
     projects = services().get_project_service().list_choices(me().id, actor=current_actor())
-    template = "vms/_table.html" if is_htmx() else "vms/index.html"
-    return render_template(
-        template, view=view, found=found, projects=projects, this_url=here(), **pages(found.next_before)
-    )
+    shown = {"view": view, "found": found, "projects": projects, "this_url": here()} | pages(found.next_before)
+    if is_htmx():
+        return render_template("vms/_table.html", **shown)
+    in_use = services().get_vm_service().labels.list_in_use(me().id, actor=current_actor())
+    return render_template("vms/index.html", labels=in_use, **shown)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])

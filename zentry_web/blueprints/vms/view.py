@@ -32,6 +32,7 @@ class ListView:
     search: str
     project_id: str
     state: VMState | None
+    label: str
     sort: VMOrder
     before: str
 
@@ -45,6 +46,7 @@ class ListView:
             search=text_argument("q"),
             project_id=text_argument("project"),
             state=VMState(state) if known else None,
+            label=text_argument("label"),
             sort=VMOrder(sort) if sort in list(VMOrder) else VMOrder.NEWEST,
             before=text_argument("before"),
         )
@@ -55,6 +57,7 @@ class ListView:
             "project_id": self.project_id or None,
             "state": self.state,
             "search": self.search,
+            "label": self.label,
             "before": self.before or None,
             "limit": PAGE_SIZE,
             "order": self.sort,
@@ -62,7 +65,7 @@ class ListView:
 
     @property
     def is_filtered(self) -> bool:
-        return bool(self.search or self.project_id or self.state)
+        return bool(self.search or self.project_id or self.state or self.label)
 
 
 def find_size(sizes: list[Size], size_id: str | None) -> Size | None:

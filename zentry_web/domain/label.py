@@ -1,0 +1,66 @@
+"""Labels of machines and projects: ``key=value`` or a plain word, by which lists are filtered and files sorted."""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from zentry_web.domain.text import clean_name
+
+MAX_LABELS = 20  # of one thing
+MAX_LABEL = 63  # characters of a key, and of a value
+_LONGEST_FIELD = 20_000  # more than all labels can fill, in whatever form they are typed
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Label:
+    """A key with a value, or a plain word: a key whose value is ''."""
+
+    key: str
+    value: str = ""
+
+    @property
+    def text(self) -> str:
+        """As it is typed and shown."""
+        return f"{self.key}={self.value}" if self.value else self.key
+
+
+NO_LABELS: tuple[Label, ...] = ()
+
+
+def parse_labels(value: object) -> tuple[Label, ...]:
+    """The labels in a text, one per line or with commas between, by key; none in an empty one.
+
+    NFKC; a key stands once, whatever its case. Raises ValueError with a sentence for the person.
+    """
+    typed = value if isinstance(value, str) else ""
+    if len(typed) > _LONGEST_FIELD:
+        raise ValueError(f"Use at most {MAX_LABELS} labels.")
+    # First of all: other forms of the comma and of '=' become these.
+    text = unicodedata.normalize("NFKC", typed).replace("\r\n", "\n").replace(",", "\n")
+    found = [_parse(line) for line in text.split("\n") if line.strip()]
+    keys = [label.key.casefold() for label in found]
+    twice = next((label.key for label in found if keys.count(label.key.casefold()) > 1), None)
+    if twice is not None:
+        raise ValueError(f"“{twice}” stands there twice. Each key may have one value.")
+    if len(found) > MAX_LABELS:
+        raise ValueError(f"Use at most {MAX_LABELS} labels.")
+    return tuple(sorted(found))
+
+
+def _parse(line: str) -> Label:
+    key, _, value = (part.strip() for part in line.partition("="))
+    if not key:
+        raise ValueError(f"Write a key before the “=” in “{line.strip()[:MAX_LABEL]}”.")
+    return Label(_clean(key), _clean(value) if value else "")
+
+
+def _clean(part: str) -> str:
+    part = clean_name(part, longest=MAX_LABEL)
+    if "=" in part or any(c.isspace() for c in part):
+        raise ValueError("Write key=value or one word, without spaces and without a second “=”.")
+    return part
+
+
+def written(labels: Iterable[Label], between: str = "\n") -> str:
+    """The labels as they are typed: ``parse_labels`` reads them again."""
+    return between.join(label.text for label in labels)
