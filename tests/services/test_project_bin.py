@@ -250,6 +250,17 @@ def test_what_is_protected_stays_whoever_asks(cloud, container, alice, admin, pr
     assert all(vm.state not in (VMState.DELETING, VMState.BINNED) for vm in map(cloud.vm, fleet))
 
 
+def test_a_protected_project_does_not_protect_its_machines(cloud, alice, project, fleet):
+    cloud.projects.bin.set_protection(project.id, True, actor=acting(alice))
+    cloud.vms.delete_vm(fleet[0].id, fleet[0].name, actor=acting(alice))
+    cloud.worker.work()
+    assert cloud.row(fleet[0]).state == VMState.BINNED
+    with pytest.raises(ConflictError, match="protected"):
+        cloud.projects.delete_project(project.id, actor=acting(alice))
+    cloud.vms.bin.restore(fleet[0].id, fleet[0].name, actor=acting(alice))
+    cloud.assert_sound()
+
+
 @pytest.mark.error
 def test_who_may(cloud, container, alice, bob, charlie, project):
     bins, projects = cloud.projects.bin, cloud.projects

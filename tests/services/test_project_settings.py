@@ -154,6 +154,47 @@ def test_a_launch_and_archiving_at_once_leave_nothing_on_in_the_archive(cloud, a
         assert outcomes["launch"] != outcomes["archive"]
 
 
+def test_joining_and_archiving_at_once_come_one_after_the_other(cloud, core, alice, bob, project, settings):
+    """Whoever joins while it is archived waits or makes that wait: nobody joins an archived project."""
+    invitations = cloud.projects.invitations
+    made = invitations.invite(project.id, {"email": "bob@example.com", "role": "viewer"}, actor=acting(alice))
+    order, began = [], threading.Event()
+
+    def archive():
+        began.set()
+        settings.archive(project.id, actor=acting(alice))
+        order.append("archived")
+
+    other = threading.Thread(target=archive)
+    log = invitations._log
+
+    def joined(*args):
+        log(*args)
+        other.start()
+        began.wait(10)
+        other.join(0.5)  # it cannot end while this transaction is open
+        order.append("joined")
+
+    invitations._log = joined
+    invitations.accept(made.secret, actor=acting(bob))
+    other.join(30)
+    assert order == ["joined", "archived"]
+    assert cloud.projects.get_project(project.id, actor=acting(bob)).is_archived
+    (join_event,), (archive_event,) = events_of(core, "member.join"), events_of(core, "project.archive")
+    assert join_event.seq < archive_event.seq
+
+
+@pytest.mark.error
+def test_an_archived_project_lets_nobody_in_and_keeps_the_door(cloud, alice, bob, project, settings):
+    invitations = cloud.projects.invitations
+    made = invitations.invite(project.id, {"email": "bob@example.com", "role": "viewer"}, actor=acting(alice))
+    settings.archive(project.id, actor=acting(alice))
+    with pytest.raises(ConflictError, match="archived"):
+        invitations.accept(made.secret, actor=acting(bob))
+    settings.unarchive(project.id, actor=acting(alice))
+    assert invitations.accept(made.secret, actor=acting(bob)) == project.id
+
+
 @pytest.mark.error
 def test_members_look_admins_of_the_project_decide_strangers_see_nothing(cloud, alice, bob, charlie, project, settings):
     join(cloud.container, project, bob, "member")

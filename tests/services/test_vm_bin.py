@@ -302,6 +302,25 @@ def test_the_list_costs_the_same_for_one_and_for_many(cloud, core, alice, projec
     assert first.count == second.count <= 4
 
 
+def test_the_list_is_paged_by_key(cloud, alice, bob, container, project, clock):
+    for number in range(5):
+        binned(cloud, alice, project, f"vm-{number}")
+        if number % 2:
+            clock.advance(60)  # some are of the same second
+    bins, seen, before = cloud.vms.bin, [], ""
+    while page := bins.list_binned(alice.id, actor=acting(alice), before=before, limit=2):
+        seen += [vm.name for vm in page]
+        before = page[-1].id
+    assert len(seen) == 5
+    assert [vm.name for vm in bins.list_binned(alice.id, actor=acting(alice))] == seen
+    assert set(seen) == {f"vm-{number}" for number in range(5)}
+    for nonsense in ("none", "x\x00y"):
+        assert len(bins.list_binned(alice.id, actor=acting(alice), before=nonsense)) == 5
+    with Statements(container.database) as paged:
+        bins.list_binned(alice.id, actor=acting(alice), before=before)
+    assert paged.count <= 5
+
+
 @pytest.mark.error
 def test_restoring_needs_room_in_the_quota(cloud, alice, project):
     vm = binned(cloud, alice, project)

@@ -12,6 +12,8 @@ from zentry_web.domain.project import ProjectAction, ProjectRole, may
 from zentry_web.domain.user import Actor
 from zentry_web.domain.vm import OPEN_OPERATION_STATES, OperationKind, Size, VMState
 from zentry_web.models import DbOperation, DbProject, DbProjectMember, DbSize, DbUser, DbVM
+from zentry_web.services.fields import storable
+from zentry_web.services.key_paging import beyond
 
 _IS_GOING = (
     select(DbOperation.id)
@@ -33,10 +35,11 @@ def read_binned_vms(
     user_id: str = "",
     vm_id: str = "",
     project_id: str = "",
+    before: str = "",
     limit: int = 1,
 ) -> list[BinnedVM]:
     """The VM with that id; those that went with that project; or those of the projects in which ``user_id`` may delete,
-    but for those that went with theirs. One statement."""
+    but for those that went with theirs; ``before`` is the id of the last one seen. One statement, two with that."""
     payer = aliased(DbUser)
     query = (
         select(DbVM, DbProject.name, DbProject.deleted_at, DbSize.name, DbUser.name, payer.id, payer.name, _IS_GOING)
@@ -45,7 +48,7 @@ def read_binned_vms(
         .join(payer, payer.id == DbVM.owner_id)
         .outerjoin(DbUser, DbUser.id == DbVM.deleted_by)
         .where(DbVM.purge_at.is_not(None))
-        .order_by(DbVM.deleted_at.desc(), DbVM.id)
+        .order_by(DbVM.deleted_at.desc(), DbVM.id.desc())
         .limit(limit)
     )
     if vm_id:
@@ -57,6 +60,9 @@ def read_binned_vms(
             DbProjectMember.user_id == user_id, DbProjectMember.role.in_(_DELETERS)
         )
         query = query.where(~DbVM.binned_with_project, DbVM.project_id.in_(deletes))
+    seen = session.scalar(select(DbVM.deleted_at).where(DbVM.id == storable(before))) if before else None
+    if seen is not None:
+        query = query.where(beyond(DbVM.deleted_at.expression, seen, DbVM.id.expression, before, largest_first=True))
     return [_as_vm(row, prices, actor) for row in session.execute(query)]
 
 

@@ -140,11 +140,13 @@ class Invitations(MailQueue):
         """Join as the actor's account, whatever its address; returns the project's id.
 
         Raises NotFoundError when the link is used up, ConflictError for somebody who belongs to the project already
-        (the link stays good), or when it is full.
+        (the link stays good), when it is full or archived: whoever joined before the archiving is a member.
         """
         with self.transaction() as session:
             row = self._use(session, secret, "accepted", actor)
-            project = session.get(DbProject, row.project_id)
+            # Archiving waits until the new member is in; who comes after it reads that it is archived.
+            share = {"read": True}
+            project = session.get(DbProject, row.project_id, with_for_update=share, populate_existing=True)
             members = select(DbProjectMember.user_id).where(DbProjectMember.project_id == row.project_id)
             there = set(session.scalars(members))
             if project is None or project.deleted_at is not None:

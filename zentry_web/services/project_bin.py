@@ -98,9 +98,9 @@ class ProjectBin(BaseService):
             kept = self.keeps_for
             for vm in vms:
                 self._vms.bin.delete_with_project(session, vm, actor, kept)
+            self._invitations.end_all(project_id)  # before the project's row, in the order in which joining locks them
             project.deleted_at, project.deleted_by = now, actor.id
             project.purge_at = now + kept if kept else None
-            self._invitations.end_all(project_id)
             if not kept:
                 _forget(session, project_id)
             self._core.checkpoint("bin.project_deleted")
@@ -126,13 +126,17 @@ class ProjectBin(BaseService):
         with self.reading() as session:
             return read_binned_projects(session, self._vms.bin.prices(), self.now(), DbProject.owner_id == user_id)
 
-    def get_binned(self, project_id: str, *, actor: Actor) -> tuple[BinnedProject, list[BinnedVM]]:
-        """One project in the bin and how far its machines are. Raises NotFoundError, PermissionDeniedError."""
+    def get_binned(
+        self, project_id: str, *, actor: Actor, before: str = "", limit: int = 50
+    ) -> tuple[BinnedProject, list[BinnedVM]]:
+        """One project in the bin and how far its machines are, a page at a time; ``before`` is the id of the last one
+        seen. Raises NotFoundError, PermissionDeniedError."""
         with self.reading() as session:
             require_member(session, actor, project_id, ProjectAction.OWN, binned=True)
             prices = self._vms.bin.prices()
             (project,) = read_binned_projects(session, prices, self.now(), DbProject.id == project_id)
-            return project, read_binned_vms(session, prices, actor, project_id=project_id, limit=500)
+            vms = read_binned_vms(session, prices, actor, project_id=project_id, before=before, limit=limit)
+            return project, vms
 
     def restore(self, project_id: str, name: str, *, actor: Actor) -> Project:
         """Bring a project back under ``name``, its machines stopped, its members as they were; their disks are paid for
@@ -197,9 +201,9 @@ class ProjectBin(BaseService):
                 project = session.get_one(DbProject, project_id, populate_existing=True)
                 if project.deleted_at is None:
                     self._log("project.delete", project, SYSTEM)
+                self._invitations.end_all(project_id)
                 project.deleted_at = project.deleted_at or self.now()
                 project.purge_at = self.now()
-                self._invitations.end_all(project_id)
             self._finish(project_id)
 
     # -- inside ---------------------------------------------------------------------------------

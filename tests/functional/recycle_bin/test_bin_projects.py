@@ -74,6 +74,7 @@ def test_a_protected_project_says_so_and_is_not_deleted(as_alice, project):
     assert "protected from deletion" in as_alice.get(url).text
     assert as_alice.post(url, {"confirm": "Website"}).status_code == 409
     assert "Website" in as_alice.get("/account/leave").text
+    assert "Its machines can be deleted one by one" in as_alice.page(url).text()
     as_alice.post(f"/projects/{project.id}/protection", {"protected": "0"})
     assert as_alice.post(url, {"confirm": "Website"}).status_code == 303
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.conftest import sign_up
 from tests.functional.conftest import Browser
-from tests.services.people import join
+from tests.services.people import acting, join
 from zentry_web.domain.vm import VMState
 
 pytestmark = pytest.mark.integration
@@ -98,3 +98,33 @@ def test_members_see_it_by_their_role_and_strangers_not_at_all(web, container, p
         assert ("paid by Alice" in browser.get(f"/bin/vms/{binned.id}/restore").text) == (status == 200)
     assert as_charlie.get(f"/bin/vms/{binned.id}/restore").status_code == 404
     assert "web-1" not in as_charlie.get("/bin").text
+
+
+def test_the_bin_is_paged(as_alice, cloud, alice, project, monkeypatch):
+    monkeypatch.setattr("zentry_web.blueprints.recycle_bin.routes.PAGE_SIZE", 2)
+    made = [cloud.launch(alice, project, f"vm-{number}") for number in range(4)]
+    for vm in made:
+        cloud.vms.delete_vm(vm.id, vm.name, actor=acting(alice))
+    cloud.worker.work()
+    url, seen = "/bin", []
+    while url:
+        page = as_alice.page(url)
+        seen += [row.get("id").removeprefix("binned-") for row in page.find("//tr[starts-with(@id, 'binned-vm')]")]
+        following = page.find("//a[@rel='next']")
+        url = following[0].get("href") if following else None
+    assert sorted(seen) == sorted(vm.id for vm in made)
+    page = as_alice.page(f"/bin?before={seen[1]}", htmx=True)
+    assert page.one("//div[@id='bin']").get("hx-get") == f"/bin?before={seen[1]}"
+    assert page.find("//a[@href='/bin']"), "back to the first page"
+
+
+def test_a_project_in_the_bin_is_paged(as_alice, cloud, alice, project, monkeypatch):
+    monkeypatch.setattr("zentry_web.blueprints.recycle_bin.routes.PAGE_SIZE", 2)
+    for number in range(3):
+        cloud.launch(alice, project, f"vm-{number}")
+    cloud.projects.delete_project(project.id, actor=acting(alice))
+    cloud.worker.work()
+    first = as_alice.page(f"/bin/projects/{project.id}")
+    second = as_alice.page(first.one("//a[@rel='next']").get("href"))
+    rows = [len(page.find("//tbody/tr")) for page in (first, second)]
+    assert rows == [2, 1]

@@ -105,7 +105,8 @@ def protect(project_id: str) -> ResponseReturnValue:
     """Protect the project from deletion, or no longer."""
     on = request.form.get("protected") == "1"
     services().get_project_service().bin.set_protection(project_id, on, actor=current_actor())
-    success("The project is protected from deletion." if on else "The project can be deleted again.")
+    alone = "The project is protected from deletion. Its machines are not: each has a protection of its own."
+    success(alone if on else "The project can be deleted again.")
     return redirect(url_for("projects.show", project_id=project_id), 303)
 
 

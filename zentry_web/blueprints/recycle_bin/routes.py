@@ -1,14 +1,18 @@
 """The recycle bin: what was deleted and when it goes for good, restoring it, purging it."""
 
+from typing import Any
+
 from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.recycle_bin.forms import PurgeForm, PurgeProjectForm, RestoreForm, RestoreProjectForm
+from zentry_web.domain.bin import BinnedVM
 from zentry_web.services.errors import NotFoundError
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.errors import on_service_error
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to, is_htmx
+from zentry_web.web.paging import PAGE_SIZE, here, pages, text_argument
 from zentry_web.web.services import services
 
 blueprint = Blueprint("bin", __name__, url_prefix="/bin")
@@ -27,13 +31,20 @@ def _template(name: str) -> str:
     return f"recycle_bin/_{name}.html" if is_htmx() else f"recycle_bin/{name}.html"
 
 
+def _paged(found: list[BinnedVM]) -> dict[str, Any]:
+    """A page of machines, of which one more was asked for: whether others follow."""
+    vms = found[:PAGE_SIZE]
+    return {"vms": vms, "this_url": here()} | pages(vms[-1].id if len(found) > PAGE_SIZE else None)
+
+
 @blueprint.get("")
 def index() -> ResponseReturnValue:
     """Everything that the person may restore, and until when."""
     vm_bin, actor = services().get_vm_service().bin, current_actor()
-    vms = vm_bin.list_binned(me().id, actor=actor)
-    projects = services().get_project_service().bin.list_binned(me().id, actor=actor)
-    return render_template(_template("index"), vms=vms, projects=projects, days=vm_bin.keeps_for.days)
+    before = text_argument("before")
+    found = vm_bin.list_binned(me().id, actor=actor, before=before, limit=PAGE_SIZE + 1)
+    projects = [] if before else services().get_project_service().bin.list_binned(me().id, actor=actor)
+    return render_template(_template("index"), projects=projects, days=vm_bin.keeps_for.days, **_paged(found))
 
 
 @blueprint.route("/vms/<vm_id>/restore", methods=["GET", "POST"])
@@ -63,8 +74,12 @@ def purge_vm(vm_id: str) -> ResponseReturnValue:
 @blueprint.get("/projects/<project_id>")
 def project(project_id: str) -> ResponseReturnValue:
     """A project that was deleted: how far that has come, and what went with it."""
-    found, vms = services().get_project_service().bin.get_binned(project_id, actor=current_actor())
-    return render_template(_template("project"), project=found, vms=vms)
+    found, vms = (
+        services()
+        .get_project_service()
+        .bin.get_binned(project_id, actor=current_actor(), before=text_argument("before"), limit=PAGE_SIZE + 1)
+    )
+    return render_template(_template("project"), project=found, **_paged(vms))
 
 
 @blueprint.route("/projects/<project_id>/restore", methods=["GET", "POST"])
