@@ -304,3 +304,17 @@ def test_console_logs_go_with_the_account(container, cloud, alice, bob):
     container.get_user_service().erase_personal_data(alice.id)
     with container.metrics_database.reading() as session:
         assert session.scalars(select(DbConsole.text)).all() == ["secret of Bob"]
+
+
+def test_what_others_did_with_my_things_does_not_name_them(container, cloud, alice, bob, admin):
+    projects = container.get_project_service()
+    mine = cloud.project(alice, "Website")
+    made = projects.invitations.invite(mine.id, {"email": bob.email, "role": "member"}, actor=acting(alice))
+    projects.invitations.accept(made.secret, actor=acting(bob))
+    projects.members.change_role(mine.id, bob.id, "viewer", actor=acting(alice))
+    container.get_billing_service().add_credits(alice.id, 1_000_000, "thanks", actor=acting(admin))
+    files = take(container, alice)
+    assert "member.join" in files["events"]
+    assert SOMEBODY_ELSE in files["events"]
+    for other in (bob, admin):
+        assert other.id not in "".join(files.values())

@@ -19,6 +19,7 @@ from zentry_web.services.personal_data import PERSONAL, PERSONAL_METRICS, SOMEBO
 from zentry_web.services.rate_limit import RateLimiter, limit_of
 
 AT_A_TIME = 1000
+_PERSON = "usr_"  # what an account's id begins with
 README = """Everything this Zentry keeps about you. Times are UTC; amounts are micro-credits (1 000 000 are one credit).
 Secrets (your password, tokens, recovery codes, keys of second factors) are kept as hashes or encrypted, and are not in
 here: of each you see that it is there, its name and its times. Where a row names another person it says
@@ -57,10 +58,18 @@ class DataExport(BaseService):
 
 
 def _without_others(row: RowMapping, columns: Iterable[str], user_id: str) -> dict[str, Any]:
-    """The row without the ids of other people."""
+    """The row without the ids of other people, be they in a column of their own or in what an event tells."""
     known = (None, user_id, SYSTEM.id, ANONYMOUS_ID)
     hidden = {name: SOMEBODY_ELSE for name in columns if row[name] not in known}
-    return {**row, **hidden}
+    return {name: _without_ids(value, user_id) for name, value in {**row, **hidden}.items()}
+
+
+def _without_ids(value: Any, user_id: str) -> Any:
+    if isinstance(value, str):
+        return SOMEBODY_ELSE if value.startswith(_PERSON) and value != user_id else value
+    if isinstance(value, dict):
+        return {name: _without_ids(each, user_id) for name, each in value.items()}
+    return [_without_ids(each, user_id) for each in value] if isinstance(value, list) else value
 
 
 def _write(archive: zipfile.ZipFile, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
