@@ -8,12 +8,12 @@ import zlib
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Float, Integer, String, Text, insert, select
+from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Float, Integer, String, Text, insert, select, update
 
 from tests.conftest import PASSWORD
 from tests.services.people import acting, visitor
 from zentry_web.db import Base, MetricsBase
-from zentry_web.models import DbConsole, DbEventPersonal, DbMailRequest, DbProjectInvitation
+from zentry_web.models import DbConsole, DbEventPersonal, DbMailRequest, DbProjectInvitation, DbUser
 from zentry_web.services.errors import AuthenticationRequiredError
 from zentry_web.services.personal_data import (
     ACTORS,
@@ -318,3 +318,21 @@ def test_what_others_did_with_my_things_does_not_name_them(container, cloud, ali
     assert SOMEBODY_ELSE in files["events"]
     for other in (bob, admin):
         assert other.id not in "".join(files.values())
+
+
+def test_of_the_account_itself_an_id_a_role_and_dates_are_left(container, core, clock, alice):
+    """A new column has to be emptied, or to be named here."""
+    kept = {"id", "role", "created_at", "disabled_at", "deletion_at"}
+    (entry,) = [each for each in PERSONAL if each.table is DbUser]
+    assert kept | set(entry.emptied) == {column.name for column in DbUser.__table__.columns}
+    with core.database.writing() as session, session.begin():
+        session.execute(update(DbUser).values(region="DE", theme="dark", time_zone="Europe/Berlin"))
+    container.get_user_service().erase_personal_data(alice.id)
+    with core.database.reading() as session:
+        row = session.get_one(DbUser, alice.id)
+        left = {name: getattr(row, name) for name in entry.emptied}
+    address = f"{alice.id}@erased.invalid"
+    assert left == {
+        "email": address, "email_key": address, "name": "Erased account", "password_hash": None,
+        "time_zone": "UTC", "region": "", "theme": None,
+    }  # fmt: skip

@@ -116,8 +116,9 @@ def _events_personal(user_id: str) -> ColumnElement[bool]:
 
 PERSONAL: tuple[PersonalTable, ...] = (
     # The account and the ways into it.
-    PersonalTable(m.DbUser, _is(m.DbUser.id), FIELDS, "account", emptied=("email", "email_key", "name", "time_zone",
-                  "region", "theme", "password_hash"), why="what ledger and events refer to: an id without a name"),
+    PersonalTable(m.DbUser, _is(m.DbUser.id), FIELDS, "account",
+                  emptied=("email", "email_key", "name", "time_zone", "region", "theme", "password_hash"),
+                  why="what ledger and events refer to: an id without a name"),
     PersonalTable(m.DbAuthSession, _is(m.DbAuthSession.user_id), ROWS, "sessions"),
     PersonalTable(m.DbPendingLogin, _is(m.DbPendingLogin.user_id), ROWS, "unfinished_logins"),
     PersonalTable(m.DbApiToken, _is(m.DbApiToken.user_id), ROWS, "api_tokens"),
