@@ -20,13 +20,15 @@ READING = ("GET", "HEAD", "OPTIONS")
 # pages, files to take away, and the stream of live changes.
 SHOWN = frozenset({
     "public.landing", "dashboard.overview",
-    "projects.index", "projects.show", "projects.members", "projects.budget",
+    "projects.index", "projects.show", "projects.create", "projects.members", "projects.budget", "projects.settings",
+    "projects.ownership",
     "vms.index", "vms.show", "vms.status", "vms.activity", "vms.metrics", "vms.create", "vms.quote", "vms.resize",
-    "vms.resize_quote", "bin.index",
+    "vms.resize_quote", "vms.move", "bin.index", "bin.project", "bin.restore_vm", "bin.restore_project",
     "billing.index", "billing.plan", "billing.balance_chip", "billing.bill", "billing.spend", "billing.spend_series",
     "billing.history", "billing.history_series", "billing.what_if", "billing.statements", "billing.statement",
     "billing.interval", "billing.transaction", "billing.prices",
-    "account.profile", "account.notices", "account.security", "account.ssh_keys", "account.notifications",
+    "account.profile", "account.email", "account.notices", "account.security", "account.ssh_keys",
+    "account.notifications",
 })  # fmt: skip
 QUIET = frozenset({"static", "health.alive", "health.ready", "health.metrics"})
 # Parts of a page that are fetched by themselves: seeing them is seeing the page.

@@ -32,7 +32,7 @@ def test_the_delete_page_says_that_it_can_be_restored(as_alice, machine, cloud):
 
 
 def test_the_bin_shows_what_was_deleted_by_whom(as_alice, machine, cloud):
-    assert "No machine in the bin" in as_alice.get("/bin").text
+    assert "The recycle bin is empty" in as_alice.get("/bin").text
     as_alice.post(f"/vms/{machine.id}/delete", {"confirm_name": machine.name})
     text = as_alice.get("/bin").text
     assert "Powering off" in text
