@@ -222,6 +222,51 @@ def test_a_fault_at_any_statement_loses_nothing_and_does_nothing_twice(cloud, co
     cloud.assert_sound()
 
 
+def test_no_statement_more_for_more_machines(cloud, core, alice, bob, project):
+    """Deleting, restoring, purging and handing over: one transaction each, which must stay short."""
+    for holder in (project.id, alice.id, bob.id):
+        cloud.vms.quotas.set_limits(holder, {"vms": "none", "vcpus": "none", "memory_mib": "none", "disk_gib": "none"})
+    for user in (alice, bob):
+        cloud.set_wallet(user, 10**10)
+    bins, ownership = cloud.projects.bin, cloud.projects.ownership
+    owners, counts = [alice, bob], []
+    for name in ("one", "two"):
+        cloud.launch(alice, project, name)
+    for extra in (0, 9):
+        owner, other = owners
+        for number in range(extra):
+            cloud.ask(owner, project, f"vm-{number}")
+        cloud.worker.work()
+        cloud.round(100)
+        ownership.offer(project.id, other.id, actor=acting(owner))
+        work = [
+            lambda other=other: ownership.accept(project.id, actor=acting(other)),
+            lambda other=other: cloud.projects.delete_project(project.id, actor=acting(other)),
+            lambda other=other: bins.restore(project.id, "Website", actor=acting(other)),
+            lambda other=other: cloud.projects.delete_project(project.id, actor=acting(other)),
+        ]
+        found = []
+        for step in work:
+            with Statements(core.database) as counted:
+                step()
+            found.append(counted.count)
+            cloud.worker.work()
+            cloud.round(100)
+            cloud.assert_sound()
+        counts.append(found)
+        bins.restore(project.id, "Website", actor=acting(other))
+        for vm in cloud.vms.list_vms(project_id=project.id).vms:
+            cloud.vms.start_vm(vm.id, actor=acting(other))
+        cloud.worker.work()
+        owners.reverse()
+    assert counts[0] == counts[1]
+    cloud.projects.delete_project(project.id, actor=acting(owners[0]))
+    cloud.worker.work()
+    with Statements(core.database) as counted:
+        bins.purge(project.id, "Website", actor=acting(owners[0]))
+    assert counted.count < 10
+
+
 @pytest.mark.error
 def test_what_is_protected_stays_whoever_asks(cloud, container, alice, admin, project, fleet):
     web = fleet[0]

@@ -1,6 +1,6 @@
 """BillingService: credits, holds, usage and what it costs. Amounts are micro-credits, times aware UTC."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -27,7 +27,7 @@ from zentry_web.domain.usage import SECOND, BilledVM, UsageState, whole_second
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import Image, Size, next_price
 from zentry_web.models import DbProject, DbTransfer, DbUser, DbVM
-from zentry_web.services import holds, ledger, prices, usage_reports
+from zentry_web.services import holds, ledger, prices, usage_reports, usage_sets
 from zentry_web.services.access import require_admin, require_self
 from zentry_web.services.auto_top_ups import AutoTopUps
 from zentry_web.services.base_service import Core, body_hash
@@ -308,6 +308,19 @@ class BillingService(BillingRuns):
         """Billing of a VM ends at ``at``: close and settle its open interval, if any, and release its hold."""
         with self._recording(vm_id) as recorder:
             recorder.close(vm_id, at, event_id)
+
+    def close_intervals(self, owner_id: str, ends: Mapping[str, datetime], events: Mapping[str, str]) -> None:
+        """Billing of these VMs of one owner ends, each at its moment and by its event."""
+        with self.transaction() as session:
+            ledger.lock_accounts(session, [owner_id])
+            usage_sets.close_all(session, owner_id, ends, events, self.now(), self._window, charge_minimum=True)
+
+    def open_stopped(self, vms: Sequence[BilledVM], events: Mapping[str, str]) -> None:
+        """The disks of these VMs of one owner, of which nothing is charged, are paid for from now on."""
+        with self.transaction() as session:
+            ledger.lock_accounts(session, {vm.owner_id for vm in vms})
+            states = {vm.vm_id: UsageState.STOPPED for vm in vms}
+            usage_sets.open_all(session, vms, states, events, self.now(), self._window)
 
     def move_interval(self, vm: BilledVM, at: datetime, *, event_id: str) -> None:
         """The VM is in ``vm``'s project from ``at`` on: what is open goes on there, hold and minimum with it."""

@@ -6,15 +6,14 @@ Callers hold the locks of both wallets and of the machines.
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.billing import BilledVM, UsageState
 from zentry_web.models import DbPriceChange, DbVM
-from zentry_web.services import holds, ledger, price_switch
+from zentry_web.services import holds, ledger, price_switch, usage_sets
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.settlement import INTERVAL
-from zentry_web.services.usage import UsageRecorder
 
 _NEEDED = "To take this over you need credits for {minutes} minutes of all that runs, and of the disks of what is off."
 
@@ -39,24 +38,29 @@ class Handover(BaseService):
         Of one whose disk nobody could pay the charge begins again. Raises InsufficientCreditsError.
         """
         now = self.now()
-        recorder = UsageRecorder(session, now, self._window)
+        if not vms:
+            return
         states = self._read_states(session, vms)
-        for vm in vms:
-            recorder.cut(vm.id, now, event_id)
-            if vm.disk_until is not None:
-                states[vm.id] = UsageState.STOPPED
-            vm.owner_id, vm.importance = owner_id, 0  # the order is the owner's
-            vm.credit_stopped_at = vm.disk_until = None
-        session.flush()
+        states |= {vm.id: UsageState.STOPPED for vm in vms if vm.disk_until is not None}
+        ids = [vm.id for vm in vms]
+        events = dict.fromkeys(ids, event_id)
+        ends = dict.fromkeys(ids, now)
+        usage_sets.close_all(session, vms[0].owner_id, ends, events, now, self._window, charge_minimum=False)
+        session.execute(
+            update(DbVM)
+            .where(DbVM.id.in_(ids))
+            .values(owner_id=owner_id, importance=0)  # the order is the owner's
+            .values(credit_stopped_at=None, disk_until=None, version=DbVM.version + 1)
+            .execution_options(synchronize_session=False)
+        )
         self._take_prices(session, vms, owner_id)
         running = [vm.running_micro_per_hour for vm in vms if states.get(vm.id) == UsageState.RUNNING]
         stopped = [vm.stopped_micro_per_hour for vm in vms if states.get(vm.id) == UsageState.STOPPED]
         wallet = ledger.lock_accounts(session, [owner_id])[owner_id].wallet
         message = _NEEDED.format(minutes=self._window // timedelta(minutes=1))
         ledger.require_funds(wallet, self.price(running, stopped), message)
-        for vm in vms:
-            if vm.id in states:
-                recorder.open(_billed(vm), states[vm.id], now, event_id, has_minimum=False)
+        billed = [_billed(vm) for vm in vms if vm.id in states]
+        usage_sets.open_all(session, billed, states, events, now, self._window)
 
     def _read_states(self, session: Session, vms: Sequence[DbVM]) -> dict[str, UsageState]:
         query = select(INTERVAL.c.vm_id, INTERVAL.c.state).where(
@@ -79,8 +83,8 @@ class Handover(BaseService):
             found = session.execute(price_switch.affected_query(due.change_id).where(DbVM.id.in_(ids))).all()
             new = [price_switch.as_new_price(each) for each in found]
             price_switch.switch(session, new, due, now, self._window)
-        for vm in vms:
-            session.refresh(vm)
+        again = select(DbVM).where(DbVM.id.in_(ids)).execution_options(populate_existing=True)
+        session.scalars(again).all()
 
 
 def _billed(vm: DbVM) -> BilledVM:

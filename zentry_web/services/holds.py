@@ -18,7 +18,7 @@ from zentry_web.domain.money import cost
 from zentry_web.domain.usage import Interval, OpenHold, Renewal, affordable_until, charges_cost, plan_renewals
 from zentry_web.models import DbVM
 from zentry_web.services.base_service import body_hash
-from zentry_web.services.ledger import ACCOUNT, Draft, Funds, account_id, post, require_funds
+from zentry_web.services.ledger import ACCOUNT, Draft, Funds, account_id, lock_accounts, post, require_funds
 from zentry_web.services.settlement import HOLD, INTERVAL
 
 _FEW_OWNERS = 500  # more than that are not named in a statement
@@ -136,6 +136,57 @@ def bind(session: Session, hold: HoldRow, interval: Interval, window: timedelta,
         .where(HOLD.c.id == hold.id)
         .values(interval_id=interval.id, rate_micro_per_hour=rate, paid_until=paid_until)
     )
+
+
+def release_all(session: Session, vm_ids: Collection[str], now: datetime) -> None:
+    """Close all open holds of these VMs and give what is left of them back to the wallets."""
+    query = select(HOLD.c.id, HOLD.c.owner_id, HOLD.c.remaining, HOLD.c.vm_id)
+    rows = session.execute(query.where(HOLD.c.vm_id.in_(vm_ids), HOLD.c.closed_at.is_(None)).order_by(HOLD.c.id)).all()
+    ids = [row.id for row in rows]
+    if ids:
+        session.execute(update(HOLD).where(HOLD.c.id.in_(ids)).values(remaining=0, closed_at=now))
+    kind, reason = TransferKind.RELEASE, "Hold released"
+    drafts = [
+        _move(f"release:{row.id}", kind, row.owner_id, -row.remaining, reason, row.vm_id)
+        for row in rows
+        if row.remaining
+    ]
+    post(session, drafts, now)
+
+
+def place_all(
+    session: Session, owner_id: str, intervals: Collection[Interval], window: timedelta, now: datetime
+) -> None:
+    """Set the price of the hold window aside for each of these running intervals of one owner that have just opened,
+    and tie it to them. Their VMs have no open hold. Raises InsufficientCreditsError."""
+    if not intervals:
+        return
+    minutes = window // timedelta(minutes=1)
+    amounts = {each.id: hold_price(each.rate_micro_per_hour, window) for each in intervals}
+    wallet = lock_accounts(session, [owner_id])[owner_id].wallet
+    require_funds(wallet, sum(amounts.values()), NEEDS_HOLD.format(minutes=minutes))
+    rows, drafts = [], []
+    for each in intervals:
+        hold_id, rate, amount = new_id("hold", now), each.rate_micro_per_hour, amounts[each.id]
+        until = affordable_until(rate, each.start, max(each.start, now) + window, amount, each.zone)
+        rows.append(
+            {
+                "id": hold_id,
+                "vm_id": each.vm_id,
+                "owner_id": owner_id,
+                "interval_id": each.id,
+                "rate_micro_per_hour": rate,
+                "remaining": amount,
+                "paid_until": until,
+                "created_at": now,
+                "closed_at": None,
+            }
+        )
+        if amount:
+            reason = f"Held for {minutes} minutes of running"
+            drafts.append(_move(f"hold:{hold_id}", TransferKind.HOLD, owner_id, amount, reason, each.vm_id))
+    session.execute(insert(HOLD), rows)
+    post(session, drafts, now)
 
 
 def _move(key: str, kind: TransferKind, owner_id: str, amount: int, reason: str, vm_id: str | None) -> Draft:

@@ -8,7 +8,7 @@ deletion has come is how many of them have ended.
 from datetime import timedelta
 from typing import cast
 
-from sqlalchemy import Table, delete, func, select
+from sqlalchemy import Table, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.bin import BinnedProject, BinnedVM, GoingProject
@@ -96,8 +96,7 @@ class ProjectBin(BaseService):
             self._log("project.delete", project, actor)
             now = self.now()
             kept = self.keeps_for
-            for vm in vms:
-                self._vms.bin.delete_with_project(session, vm, actor, kept)
+            self._vms.bin.delete_with_project(session, vms, actor, kept)
             self._invitations.end_all(project_id)  # before the project's row, in the order in which joining locks them
             project.deleted_at, project.deleted_by = now, actor.id
             project.purge_at = now + kept if kept else None
@@ -229,8 +228,8 @@ class ProjectBin(BaseService):
         now = self.now()
         project.purge_at = min(project.purge_at or now, now)
         later = DbVM.project_id == project.id, DbVM.purge_at > now
-        for vm in self._locked_vms(session, *later):
-            vm.purge_at = now
+        change = update(DbVM).where(*later).values(purge_at=now, version=DbVM.version + 1)
+        session.execute(change.execution_options(synchronize_session=False))
 
     def _lock(self, session: Session, actor: Actor, project_id: str, *, binned: bool = False) -> DbProject:
         """The owner's wallet, then the project read anew."""

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from zentry_web.domain.billing import UsageState
 from zentry_web.domain.bin import BinnedVM
 from zentry_web.domain.event import Outcome
 from zentry_web.domain.monitoring import ComputeStatus
@@ -37,12 +36,13 @@ from zentry_web.services.billing_service import BillingService
 from zentry_web.services.bin_queries import read_binned_vms
 from zentry_web.services.errors import ConflictError, ValidationError
 from zentry_web.services.quotas import Quotas
+from zentry_web.services.vm_bin_sets import VMBinSets, copy_prices
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_landing import Accept
 from zentry_web.services.vm_operations import Claim, OperationQueue, as_operation
 from zentry_web.services.vm_payer import Payer
 from zentry_web.services.vm_queries import read_vm
-from zentry_web.services.vm_records import VANISHED, KnownVM, billed_vm
+from zentry_web.services.vm_records import KnownVM
 from zentry_web.services.vm_sizes import as_paid_by
 
 _LATE = timedelta(seconds=60)  # without a word from the hypervisor for so long, nothing is charged up to now
@@ -81,6 +81,7 @@ class VMBin(BaseService):
         self._payer = payer
         self._quotas = quotas
         self._operations = operations
+        self._sets = VMBinSets(core, billing, operations)
         self._accept = accept
         self._compute_status = compute_status
 
@@ -111,23 +112,23 @@ class VMBin(BaseService):
                 vm.purge_at, vm.disk_until = self.now() + kept, None
             return operation
 
-    def delete_with_project(self, session: Session, vm: DbVM, actor: Actor, kept: timedelta) -> None:
-        """Accept deleting a VM of a project that is deleted and kept for so long; in the caller's transaction."""
-        now = self.now()
-        if vm.state != VMState.DELETING:
-            keep = bool(kept) and was_made(vm)
-            kind = OperationKind.BIN if keep else OperationKind.DELETE
-            _, event_id = self._ask(session, vm, kind, actor, _reason(vm, actor))
-            self._billing.close_interval(vm.id, self.confirmed_end(vm), event_id=event_id)
-            vm.credit_stopped_at = vm.disk_until = None
-            vm.purge_at, vm.binned_with_project = (now + kept, True) if keep else (None, False)
-        vm.deleted_at, vm.deleted_by = now, actor.id
+    def delete_with_project(self, session: Session, vms: list[DbVM], actor: Actor, kept: timedelta) -> None:
+        """Accept deleting all VMs of a project that is deleted and kept for so long; in the caller's transaction.
+
+        The number of statements does not depend on how many there are.
+        """
+        heard = self._compute_status().answered_at
+        asked = [vm for vm in vms if vm.state != VMState.DELETING]
+        bin_or_not = (OperationKind.DELETE, OperationKind.BIN)
+        kinds = {vm.id: bin_or_not[bool(kept) and was_made(vm)] for vm in asked}
+        ends = {vm.id: _confirmed(vm, heard, self.now()) for vm in asked}
+        purge_at = self.now() + kept if kept else None
+        reason = _reason(vms[0], actor) if vms else ""
+        self._sets.delete(session, vms, kinds, ends, purge_at, reason, actor=actor)
 
     def confirmed_end(self, vm: DbVM) -> datetime:
         """Now; or, while the hypervisor has not been heard of, or not of this VM, the last moment that it confirmed."""
-        now = self.now()
-        heard = vm.confirmed_until or self._compute_status().answered_at
-        return now if heard is None or now - heard < _LATE else heard
+        return _confirmed(vm, self._compute_status().answered_at, self.now())
 
     def days_kept(self, vm: VM) -> int:
         """For how many days deleting this VM would keep it."""
@@ -192,8 +193,12 @@ class VMBin(BaseService):
         """Restore these VMs of one owner, in the caller's transaction, under the owner's wallet lock."""
         prices = self.prices()
         window = self._billing.hold_window
+        alike: dict[tuple[str, str, int], list[DbVM]] = {}
         for vm in vms:
-            self._reprice(session, vm, prices)
+            alike.setdefault((vm.size_id, vm.image_id, vm.disk_gib), []).append(vm)
+        for some in alike.values():
+            self._reprice(session, some[0], prices)
+            copy_prices(session, some)
         # Disks in the bin count all the time, so these are in what is used already.
         more = sum((Amounts(1, vm.vcpus, vm.memory_mib) for vm in vms), Amounts())
         if vms:
@@ -205,13 +210,7 @@ class VMBin(BaseService):
             ledger.require_funds(wallet, needed, NO_FUNDS.format(minutes=window // timedelta(minutes=1)))
             rate = sum(vm.stopped_micro_per_hour for vm in kept)
             self._billing.budgets.require_room(kept[0], rate, actor=actor)
-        for vm in vms:
-            vm.deleted_at = vm.purge_at = vm.deleted_by = None
-            vm.binned_with_project = False
-            vm.state, vm.state_reason = (VMState.STOPPED, "") if vm.made else (VMState.ERROR, VANISHED)
-            event_id = self._log("vm.restore", vm, actor)
-            if vm.made:
-                self._billing.open_interval(billed_vm(vm), UsageState.STOPPED, self.now(), event_id=event_id)
+        self._sets.restore(session, vms, actor=actor)
         self._core.checkpoint("bin.restored")
 
     def purge(self, vm_id: str, confirm_name: str, *, actor: Actor) -> Operation:
@@ -342,6 +341,12 @@ class VMBin(BaseService):
             actor.id, action, "vm", vm.id, details or {}, actor=actor, outcome=Outcome.SUCCEEDED,
             owner_id=vm.owner_id, project_id=vm.project_id, vm_id=vm.id, operation_id=operation_id,
         )  # fmt: skip
+
+
+def _confirmed(vm: DbVM, heard: datetime | None, now: datetime) -> datetime:
+    """Up to when a VM is charged that ends now: see ``VMBin.confirmed_end``."""
+    heard = vm.confirmed_until or heard
+    return now if heard is None or now - heard < _LATE else heard
 
 
 def was_made(vm: DbVM) -> bool:
