@@ -67,7 +67,6 @@ class AccountErasure(BaseService):
         row.email = row.email_key = f"{row.id}@erased.invalid"
         row.name, row.password_hash, row.time_zone = ERASED_NAME, None, "UTC"
         row.region, row.theme = "", None
-        row.region, row.theme = "", None
         row.disabled_at = row.disabled_at or self.now()
         row.deletion_at = None
 
