@@ -334,6 +334,7 @@ SIGHTS = (
         "admin-vms-order", "admin", "/admin/vms/order?order=delete&id={running}&id={stopped}", partial(_press, "Delete")
     ),
     Sight("admin-sizes", "admin", "/admin/sizes"),
+    Sight("vms-labelled", "owner", "/vms?label=team%3Dweb"),
     Sight("vm-labels", "owner", "/vms/{running}/labels"),
     Sight("vm-move", "owner", "/vms/{running}/move"),
     Sight("admin-quota", "admin", "/admin/quotas/{user}"),
@@ -438,6 +439,16 @@ class Furnished:
         auth.passkeys.register(user.id, "Gil's laptop", key.create(asked), actor=acting(user), session_token="session")
         return list(codes)
 
+    def _label(self, owner: User) -> None:
+        """Labels on a project and its running machine: some to be counted only, one as long as can be."""
+        services, actor = self.product.container, Actor(owner.id, owner.role)
+        labels = "env=prod\nteam=web\nbackup\ncost-centre=4711\nrack=b2\nnote=" + "long-" * 12
+        services.get_vm_service().labels.set(self.things["running"], labels, actor=actor)
+        settings = services.get_project_service().settings
+        project = services.get_project_service().get_project(self.things["project"], actor=actor)
+        seen = {"name": project.name, "description": project.description, "colour": project.colour or ""}
+        settings.update(project.id, seen | {"labels": "team=web\neu"}, actor=actor)
+
     def _furnish(self) -> None:
         services = self.product.container
         rows = services.get_user_service().list_users(limit=USERS + 2)
@@ -474,6 +485,7 @@ class Furnished:
             "failed": self._launch(owner, project, "unlucky", ("fault", "create", "refuse"), is_failed).id,
             "fresh": self._launch(owner, project, "fresh", ("delay", "boot", "7200"), is_running).id,
         }
+        self._label(owner)
         self.product.zentry("simulator", "clear")
         self.things |= self._bin(owner, project)
 

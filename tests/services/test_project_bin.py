@@ -3,16 +3,17 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import PASSWORD
 from tests.services.people import Statements, acting, events_of, join
 from tests.services.test_billing_faults import Fault
 from tests.services.vm_world import STOPPED, Killed
+from zentry_web.domain.billing import AccountKind
 from zentry_web.domain.user import SYSTEM
 from zentry_web.domain.vm import OperationKind, VMState
-from zentry_web.models import DbProject, DbProjectBudget, DbProjectMember
+from zentry_web.models import DbHold, DbProject, DbProjectBudget, DbProjectMember
 from zentry_web.services.errors import (
     ConflictError,
     InsufficientCreditsError,
@@ -265,6 +266,25 @@ def test_no_statement_more_for_more_machines(cloud, core, alice, bob, project):
     with Statements(core.database) as counted:
         bins.purge(project.id, "Website", actor=acting(owners[0]))
     assert counted.count < 10
+
+
+def test_what_one_hold_has_too_much_pays_for_what_another_lacks(cloud, core, alice, project, clock):
+    """As when they were deleted one after the other: nothing is written off that the owner can pay."""
+    first, second = (cloud.launch(alice, project, name) for name in ("one", "two"))
+    cloud.set_wallet(alice, 0)
+    with core.database.writing() as session:  # all that is held is held for the second
+        total = session.scalar(select(func.sum(DbHold.remaining)).where(DbHold.closed_at.is_(None)))
+        for vm, remaining in ((first, 0), (second, total)):
+            mine = DbHold.vm_id == vm.id, DbHold.closed_at.is_(None)
+            session.execute(update(DbHold).where(*mine).values(remaining=remaining))
+        session.commit()
+    clock.advance(600)
+    cloud.round(0)  # both were seen running up to now
+    lost = cloud.billing.get_system_balances()[AccountKind.WRITE_OFF]
+    cloud.projects.delete_project(project.id, actor=acting(alice))
+    assert cloud.billing.get_system_balances()[AccountKind.WRITE_OFF] == lost
+    assert cloud.billing.get_balance(alice.id).held_micro == 0
+    cloud.assert_sound()
 
 
 @pytest.mark.error
