@@ -11,6 +11,8 @@ from tests.services.billing_world import World
 from tests.services.test_bills import run_script
 from tests.services.test_price_changes import DATE, NANO, TINY, facts, notices, priced, published, running_to
 from zentry_web.domain.bill_csv import bill_csv, total_record
+from zentry_web.services.errors import ValidationError
+from zentry_web.services.prices import check_micro
 
 pytestmark = pytest.mark.integration
 
@@ -128,3 +130,10 @@ def test_a_fleet_larger_than_a_transaction_is_switched_in_slices(world, monkeypa
     running_to(world, DATE + timedelta(minutes=5))
     assert {fact[3] for vm in vms for fact in facts(world, vm) if fact[2] is None} == {8_700}
     assert world.breaches() == []
+
+
+@pytest.mark.error
+def test_the_words_for_a_negative_amount_fit_what_is_allowed():
+    for least, words in ((0, "Enter zero or more."), (1, "Enter an amount above zero.")):
+        with pytest.raises(ValidationError, match=words):
+            check_micro("running", -1, least=least)

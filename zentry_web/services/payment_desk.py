@@ -1,5 +1,7 @@
 """The admin's side of payments: looking at all of them, and giving money back."""
 
+import hashlib
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -59,7 +61,8 @@ class PaymentDesk(BaseService):
         """One payment with the provider's events, oldest first, and its refunds. Raises NotFoundError."""
         require_admin(actor)
         events = select(DbPaymentEvent).where(DbPaymentEvent.payment_id == payment_id)
-        refunds = select(DbPaymentRefund).where(DbPaymentRefund.payment_id == payment_id).order_by(DbPaymentRefund.id)
+        refunds = select(DbPaymentRefund).where(DbPaymentRefund.payment_id == payment_id)
+        refunds = refunds.order_by(DbPaymentRefund.created_at, DbPaymentRefund.id)
         with self.reading() as session:
             row = self._row(session, payment_id)
             name = session.scalars(select(DbUser.name).where(DbUser.id == row.owner_id)).one()
@@ -70,15 +73,18 @@ class PaymentDesk(BaseService):
                 [refund_of(e) for e in session.scalars(refunds)],
             )
 
-    def refund(self, payment_id: str, minor: int, reason: str, *, actor: Actor) -> Refund:
+    def refund(
+        self, payment_id: str, minor: int, reason: str, *, actor: Actor, idempotency_key: str | None = None
+    ) -> Refund:
         """Give ``minor`` units of a payment back the way they came; the credits go from the wallet as far as they are
-        there, the rest is written off. Audited.
+        there, the rest is written off. Audited. The same key: the same refund, once.
 
-        Raises ValidationError (amount, reason), NotFoundError, ConflictError (the provider refuses),
-        ProviderUnavailableError (the worker goes on asking).
+        Raises ValidationError (amount, reason), NotFoundError, ConflictError (the provider refuses; the key was used
+        for another refund), ProviderUnavailableError (the worker goes on asking).
         """
         require_admin(actor)
-        refund_id = self._insert(payment_id, minor, storable(reason).strip(), actor)
+        refund_id = self._id_for(payment_id, actor, idempotency_key)
+        self._insert(refund_id, payment_id, minor, storable(reason).strip(), actor)
         self._core.checkpoint("payments.refund_written")
         self.finish(refund_id)
         with self.reading() as session:
@@ -112,7 +118,13 @@ class PaymentDesk(BaseService):
         self._payments.book.take_in(provider.name, news)
         self._close(refund_id, PaymentState.SUCCEEDED)
 
-    def _insert(self, payment_id: str, minor: int, reason: str, actor: Actor) -> str:
+    def _id_for(self, payment_id: str, actor: Actor, key: str | None) -> str:
+        """The id follows from the key: the table's own uniqueness then lets a key work once."""
+        if key is None:
+            return self.new_id("ref")
+        return "ref_" + hashlib.sha256("\n".join((payment_id, actor.id, key)).encode()).hexdigest()[:32]
+
+    def _insert(self, refund_id: str, payment_id: str, minor: int, reason: str, actor: Actor) -> None:
         if not reason or len(reason) > _LONGEST_REASON:
             text = f"Give a reason of at most {_LONGEST_REASON} characters."
             raise ValidationError(text, details={"reason": text})
@@ -120,6 +132,11 @@ class PaymentDesk(BaseService):
             owner_id = self._row(session, payment_id).owner_id
         with self.transaction() as session:
             payment = self._payments.book.lock_payment(session, payment_id, owner_id)
+            made = session.get(DbPaymentRefund, refund_id)
+            if made is not None:
+                if (made.minor, made.reason) != (minor, reason):
+                    raise ConflictError("This request was made before with other contents.")
+                return
             provider = self._payments.require_provider()
             if payment.provider != provider.name:
                 raise ConflictError("This payment was made with another provider than is set up now.")
@@ -131,16 +148,15 @@ class PaymentDesk(BaseService):
                 text = f"At most {format_minor(max(0, left), payment.currency)} can be given back."
                 raise ValidationError(text, details={"amount": text})
             row = DbPaymentRefund(
-                id=self.new_id("ref"), payment_id=payment_id, minor=minor, reason=reason, actor_id=actor.id,
+                id=refund_id, payment_id=payment_id, minor=minor, reason=reason, actor_id=actor.id,
                 state=PaymentState.CREATED, error="", created_at=self.now(),
             )  # fmt: skip
             session.add(row)
             session.flush()
-            details = {"minor": minor, "reason": reason, "refund": row.id}
+            details = {"minor": minor, "reason": reason, "refund": refund_id}
             self.log_audit_event(
                 actor.id, "payment.refund", "payment", payment_id, details, actor=actor, owner_id=owner_id
             )
-            return row.id
 
     def _close(self, refund_id: str, state: PaymentState, error: str = "") -> None:
         with self.transaction() as session:

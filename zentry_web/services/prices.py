@@ -21,7 +21,8 @@ def check_micro(field: str, value: object, *, least: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValidationError("Amounts are whole micro-credits.", details={field: "Enter a whole number."})
     if not least <= value <= MAX_AMOUNT:
-        message = "Enter an amount above zero." if value < least else "That amount is out of range."
+        too_small = "Enter an amount above zero." if least else "Enter zero or more."
+        message = too_small if value < least else "That amount is out of range."
         raise ValidationError(message, details={field: message})
     return value
 

@@ -65,3 +65,16 @@ def test_who_may_not(as_alice, as_admin, till):
     assert as_admin.get("/admin/payments/pay_none").status_code == 404
     assert as_admin.post(f"/admin/payments/{payment.id}", {"amount": "1", "reason": "x"}, csrf=False).status_code == 400
     assert till.get(payment).refunded_minor == 0
+
+
+def test_a_refund_form_sent_twice_gives_the_money_back_once(as_admin, till):
+    payment = till.pay(10)
+    url = f"/admin/payments/{payment.id}"
+    key = as_admin.page(url).one("//input[@name='idempotency_key']").get("value")
+    sent = {"amount": "4", "reason": "Clicked twice", "idempotency_key": key}
+    assert [as_admin.post(url, sent).status_code for _ in range(2)] == [303, 303]
+    assert (till.get(payment).refunded_minor, till.wallet) == (400, STARTING + 6 * CREDIT)
+    assert as_admin.post(url, sent | {"amount": "5"}).status_code == 409
+    fresh = as_admin.page(url).one("//input[@name='idempotency_key']").get("value")
+    assert as_admin.post(url, sent | {"idempotency_key": fresh}).status_code == 303  # meant twice
+    assert till.get(payment).refundable_minor == 2 * 100

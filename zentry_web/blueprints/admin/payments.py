@@ -1,10 +1,11 @@
 """For admins: all payments, one with what the provider told of it, refunds."""
 
+import secrets
 from typing import ClassVar
 
 from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import StringField
+from wtforms import HiddenField, StringField
 from wtforms.validators import InputRequired, Length
 
 from zentry_web.blueprints.admin.routes import blueprint
@@ -12,7 +13,7 @@ from zentry_web.domain.payments import PaymentState, format_minor, parse_minor
 from zentry_web.services.errors import ValidationError
 from zentry_web.web.actor import current_actor
 from zentry_web.web.flash import success
-from zentry_web.web.forms import BaseForm
+from zentry_web.web.forms import BaseForm, without_nul
 from zentry_web.web.htmx import go_to, is_htmx
 from zentry_web.web.paging import PAGE_SIZE, last_key, pages, text_argument
 from zentry_web.web.services import services
@@ -25,6 +26,7 @@ class RefundForm(BaseForm):
 
     amount = StringField("Amount", validators=[InputRequired("Enter an amount.")])
     reason = StringField("Reason", validators=[InputRequired("Say why: it is written down."), Length(max=200)])
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
 
     def minor(self, currency: str) -> int:
         """What was typed, in minor units. Raises ValidationError for its field."""
@@ -56,11 +58,14 @@ def payment(payment_id: str) -> ResponseReturnValue:
     desk, actor = services().get_billing_service().payment_desk, current_actor()
     found, events, refunds = desk.get_payment(payment_id, actor=actor)
     left = format_minor(found.refundable_minor, found.currency).split()[0].replace(",", "")
-    form = RefundForm(data={"amount": left})
+    form = RefundForm(data={"amount": left, "idempotency_key": secrets.token_hex(16)})
     if request.method == "POST":
+        key = form.idempotency_key.data or None
         if form.submit(
-            lambda: desk.refund(payment_id, form.minor(found.currency), form.text("reason"), actor=actor)
-        ):  # fmt: skip
+            lambda: desk.refund(
+                payment_id, form.minor(found.currency), form.text("reason"), actor=actor, idempotency_key=key
+            )
+        ):
             success("The money goes back the way it came.")
             return go_to(url_for("admin.payment", payment_id=payment_id))
         found, events, refunds = desk.get_payment(payment_id, actor=actor)
