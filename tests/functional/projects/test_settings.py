@@ -24,7 +24,7 @@ def test_saving_leads_to_the_project_which_shows_it(as_alice, project, url, htmx
     assert as_alice.page("/projects").one("//tbody//span[contains(@class, 'z-paint-violet')]").get("title") == "Violet"
     form = as_alice.page(url)
     assert form.one("//input[@name='colour'][@checked]").get("value") == "violet"
-    assert form.one("//textarea").text.strip() == "For <b>customers</b>.\nOnly."
+    assert form.one("//textarea[@name='description']").text.strip() == "For <b>customers</b>.\nOnly."
 
 
 @pytest.mark.parametrize("htmx", [False, True])
@@ -35,7 +35,7 @@ def test_what_is_wrong_is_said_beside_its_field_and_kept(as_alice, url, htmx):
     answer = as_alice.post(url, {"name": "Shop", "description": "x" * 501, "colour": "mauve"}, htmx=htmx)
     page = Page(answer.text, fragment=htmx)
     assert set(page.errors()) == {"description", "colour"}
-    assert page.one("//textarea").text.strip() == "x" * 501
+    assert page.one("//textarea[@name='description']").text.strip() == "x" * 501
 
 
 def test_a_running_machine_keeps_its_project_out_of_the_archive(as_alice, machine):
