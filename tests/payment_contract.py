@@ -66,6 +66,8 @@ class PaymentContract:
         provider.refund(paid.ref, 300, "ref_1")
         (told,) = provider.read_history(paid.ref)
         assert (told.ref, told.payment_id, told.refunded_minor) == (paid.ref, "pay_1", 300)
+        (refund,) = told.refunds
+        assert (refund.minor, refund.has_failed, refund.key) == (300, False, "ref_1")
         with pytest.raises(PaymentError):
             provider.read_history("pi_none")
 

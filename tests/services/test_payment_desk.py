@@ -49,6 +49,38 @@ def test_a_refund_in_parts(till, desk, boss, core):
     till.assert_sound()
 
 
+def test_a_refund_that_the_bank_returned_can_be_made_again(till, desk, boss, core):
+    payment = till.pay(10)
+    first = desk.refund(payment.id, 1000, "by mistake", actor=boss)
+    event = till.provider.fail_refund(payment.provider_ref, first.id)
+    for _ in range(2):
+        till.take(event)
+    found, events, refunds = desk.get_payment(payment.id, actor=boss)
+    assert (found.refunded_minor, found.refundable_minor, till.wallet) == (0, 1000, STARTING + 10 * CREDIT)
+    assert [(each.state, each.error) for each in refunds] == [(PaymentState.FAILED, "The bank returned the money.")]
+    assert sorted(each.kind for each in events) == ["payment.succeeded", "refund.failed"]
+    (logged,) = events_of(core, "credits.refund_failed")
+    assert logged.details == {"amount": 10 * CREDIT, "not_written_off": 0}
+    desk.refund(payment.id, 1000, "once more", actor=boss)
+    assert (till.get(payment).refunded_minor, till.wallet) == (1000, STARTING)
+    till.assert_sound()
+
+
+def test_a_refund_whose_failure_is_told_before_the_answer_stays_failed(till, desk, boss, monkeypatch):
+    payment, refund = till.pay(10), till.provider.refund
+
+    def refunded(ref, minor, key):
+        news = refund(ref, minor, key)
+        till.take(till.provider.fail_refund(ref, key))
+        return news
+
+    monkeypatch.setattr(till.provider, "refund", refunded)
+    with pytest.raises(ConflictError):
+        desk.refund(payment.id, 400, "why", actor=boss)
+    assert till.wallet == STARTING + 10 * CREDIT
+    till.assert_sound()
+
+
 @pytest.mark.error
 @pytest.mark.parametrize("minor", [0, -1, 1001])
 def test_an_amount_that_cannot_be_refunded(till, desk, boss, minor):

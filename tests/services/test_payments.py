@@ -345,6 +345,23 @@ def test_lost_webhooks_of_refunds_and_disputes_are_made_up_for(till, clock):
     till.assert_sound()
 
 
+def test_lost_webhooks_of_failed_refunds_are_made_up_for_however_late_the_refund_was(till, clock):
+    payment = till.pay()
+    clock.advance(119 * 86_400)
+    look(till, payment)
+    till.provider.refund(till.get(payment).provider_ref, 300, "ref_elsewhere")
+    clock.advance(86_401)
+    look(till, payment)
+    assert till.wallet == STARTING + 7 * CREDIT
+    till.provider.fail_refund(till.get(payment).provider_ref, "ref_elsewhere")
+    clock.advance(30 * 86_400)
+    for _ in range(2):
+        look(till, payment)
+    assert (till.get(payment).refunded_minor, till.wallet) == (0, STARTING + 10 * CREDIT)
+    assert till.titles[-1] == "A refund did not reach you"
+    till.assert_sound()
+
+
 def test_payments_are_asked_about_less_and_less_and_not_for_ever(till, clock):
     payment, asked = till.pay(), []
     for day in range(1, 140):

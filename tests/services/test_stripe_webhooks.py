@@ -198,3 +198,87 @@ def test_no_secret_is_kept_or_logged(till, payment):
     for secret in ("pi_1_secret_2", WEBHOOK_SECRET, SECRET_KEY):
         assert secret not in kept
         assert secret not in str(logs)
+
+
+def refund(payment, number=1, status="succeeded", minor=400, **more):
+    return {
+        "id": f"re_{number}", "object": "refund", "amount": minor, "currency": "eur", "status": status,
+        "payment_intent": payment.provider_ref, "charge": "ch_1", "metadata": {},
+    } | more  # fmt: skip
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+@pytest.mark.parametrize("sum_after", [400, 0], ids=["the sum stays", "the sum goes down"])
+def test_a_failed_refund_gives_the_credits_back_once_in_any_order(container, alice, monkeypatch, order, sum_after):
+    till = StripeTill(container, alice, monkeypatch)
+    payment = till.start(10)
+    news = [
+        ("payment_intent.succeeded", intent(payment)),
+        ("charge.refunded", charge(payment, 400)),
+        ("refund.failed", refund(payment, status="failed")),
+        ("charge.refunded", charge(payment, sum_after)),
+    ]
+    for place in (*order, *order):
+        till.deliver(*news[place], event_id=f"evt_{place}")
+    till.deliver("charge.refund.updated", refund(payment, status="failed"), event_id="evt_the_same_told_otherwise")
+    till.deliver("refund.updated", refund(payment, status="succeeded"), event_id="evt_late")
+    assert till.get(payment).refunded_minor == 0
+    assert till.wallet == STARTING + 10 * CREDIT
+    assert till.kinds in (["payment"], ["payment", "pay_refund", "pay_refund"])
+    till.assert_sound()
+
+
+def test_a_failed_refund_is_told_of_and_the_next_one_counts(till, payment):
+    till.deliver("payment_intent.succeeded", intent(payment))
+    till.deliver("charge.refunded", charge(payment, 400), event_id="evt_refunded")
+    till.deliver("refund.failed", refund(payment, status="failed"), event_id="evt_2")
+    assert till.wallet == STARTING + 10 * CREDIT
+    till.deliver("charge.refunded", charge(payment, 400), event_id="evt_3")  # the sum went down and up again
+    till.deliver("refund.created", refund(payment, 2), event_id="evt_4")
+    assert (till.get(payment).refunded_minor, till.wallet) == (400, STARTING + 6 * CREDIT)
+    assert till.get(payment).refundable_minor == 600
+    assert till.titles[1:] == [
+        "Refunded: 4.00 EUR of your payment", "A refund did not reach you", "Refunded: 4.00 EUR of your payment",
+    ]  # fmt: skip
+    till.assert_sound()
+
+
+def test_one_of_two_refunds_fails(till, payment):
+    till.deliver("charge.refunded", charge(payment, 700))
+    till.deliver("refund.updated", refund(payment, 2, "canceled", 300), event_id="evt_2")
+    assert (till.get(payment).refunded_minor, till.wallet) == (400, STARTING + 6 * CREDIT)
+    till.assert_sound()
+
+
+def test_what_was_written_off_for_a_refund_that_failed_is_no_loss_any_more(till, payment):
+    till.deliver("payment_intent.succeeded", intent(payment))
+    till.spend(STARTING + 7 * CREDIT)
+    till.deliver("charge.refunded", charge(payment, 400), event_id="evt_refunded")
+    assert (till.wallet, till.written_off) == (0, CREDIT)
+    for number in range(2):
+        till.deliver("refund.failed", refund(payment, status="failed"), event_id=f"evt_f{number}")
+    assert (till.wallet, till.written_off) == (3 * CREDIT, 0)
+    till.assert_sound()
+
+
+def test_a_failed_refund_of_a_disputed_payment(till, payment):
+    till.deliver("charge.refunded", charge(payment, 400))
+    till.deliver("charge.dispute.created", dispute(payment), event_id="evt_2")
+    assert till.wallet == STARTING
+    till.deliver("refund.failed", refund(payment, status="failed"), event_id="evt_3")
+    assert till.wallet == STARTING, "the bank holds all of it"
+    till.deliver("charge.dispute.closed", dispute(payment, "won"), event_id="evt_4")
+    assert till.wallet == STARTING + 10 * CREDIT
+    till.assert_sound()
+
+
+@pytest.mark.error
+def test_a_failed_refund_in_another_currency_or_of_another_payment_has_no_effect(till, payment):
+    till.deliver("charge.refunded", charge(payment, 400))
+    till.deliver("refund.failed", refund(payment, status="failed", currency="usd"), event_id="evt_2")
+    till.deliver("refund.failed", refund(payment, status="failed", payment_intent=None), event_id="evt_3")
+    other = till.start(10)
+    till.deliver("refund.created", refund(payment), event_id="evt_4")
+    till.deliver("refund.failed", refund(other, status="failed"), event_id="evt_5")
+    assert till.wallet == STARTING + 6 * CREDIT
+    till.assert_sound()

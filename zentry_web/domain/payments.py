@@ -40,9 +40,10 @@ def later_state(now: PaymentState, told: PaymentState) -> PaymentState:
 HISTORY_LOOKS = tuple(timedelta(days=days) for days in (1, 3, 7, 14, 30, 60, 90, 120))
 
 
-def next_history_look(paid_at: datetime, now: datetime) -> datetime | None:
-    """When to ask next what became of a payment that came in; None: never again."""
-    return next((paid_at + age for age in HISTORY_LOOKS if paid_at + age > now), None)
+def next_history_look(paid_at: datetime, now: datetime, refunded_at: datetime | None = None) -> datetime | None:
+    """When to ask next what became of a payment that came in, and of its last refund; None: never again."""
+    begun = [moment for moment in (paid_at, refunded_at) if moment is not None]
+    return min((moment + age for moment in begun for age in HISTORY_LOOKS if moment + age > now), default=None)
 
 
 class DisputeState(StrEnum):
@@ -140,6 +141,16 @@ class Dispute:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderRefund:
+    """One refund as the provider knows it. ``key`` is the one Zentry asked with ('': it was made elsewhere)."""
+
+    ref: str
+    minor: int
+    has_failed: bool  # the money is back with the operator
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentNews:
     """Facts about one payment. What is None is not told. ``ref`` is the provider's id of it ('': it has none)."""
 
@@ -150,6 +161,7 @@ class PaymentNews:
     state: PaymentState | None = None
     error: str = ""
     refunded_minor: int | None = None  # of all refunds together
+    refunds: tuple[ProviderRefund, ...] = ()  # those that are told of one by one
     dispute: Dispute | None = None
     method: Method | None = None
     secret: str = ""  # what the payer's browser needs; never stored, never logged

@@ -26,6 +26,7 @@ from zentry_web.models.payment import (
     DbPaymentEvent,
     DbPaymentMethod,
     DbPaymentRefund,
+    DbPaymentRefundTold,
     DbTopUp,
 )
 from zentry_web.models.prices import DbImagePriceVersion, DbPriceChange, DbPriceItem, DbPriceTold
@@ -85,6 +86,7 @@ __all__ = [
     "DbPaymentEvent",
     "DbPaymentMethod",
     "DbPaymentRefund",
+    "DbPaymentRefundTold",
     "DbPendingLogin",
     "DbPriceChange",
     "DbPriceItem",

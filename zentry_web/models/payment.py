@@ -31,7 +31,9 @@ class DbPayment(Base):
     save_method: Mapped[bool] = mapped_column(Boolean, default=False)
     method_id: Mapped[str | None] = mapped_column(ForeignKey("payment_method.id"))  # the one charged, or stored by it
     method_label: Mapped[str] = mapped_column(String(60), default="")
-    refunded_minor: Mapped[int] = mapped_column(BigInteger, default=0)
+    refunded_minor: Mapped[int] = mapped_column(BigInteger, default=0)  # without what failed
+    refund_told_minor: Mapped[int] = mapped_column(BigInteger, default=0)  # the highest sum of refunds that was told
+    refunded_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when the last refund was learnt of
     disputed_minor: Mapped[int] = mapped_column(BigInteger, default=0)  # of disputes open or lost
     transfer_id: Mapped[str | None] = mapped_column(String(40))  # what brought the credits in
     refund_micro: Mapped[int] = mapped_column(BigInteger, default=0)  # taken back for refunds
@@ -82,6 +84,18 @@ class DbPaymentRefund(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     __table_args__ = (CheckConstraint("minor > 0", name="something"),)
+
+
+class DbPaymentRefundTold(Base):
+    """One refund as the provider told of it. Failed once, it stays failed."""
+
+    __tablename__ = "payment_refund_told"
+
+    provider: Mapped[str] = mapped_column(String(20), primary_key=True)
+    ref: Mapped[str] = mapped_column(String(120), primary_key=True)
+    payment_id: Mapped[str] = mapped_column(ForeignKey("payment.id"), index=True)
+    minor: Mapped[int] = mapped_column(BigInteger)
+    has_failed: Mapped[bool] = mapped_column(Boolean, default=False)
 
 
 class DbPaymentDispute(Base):

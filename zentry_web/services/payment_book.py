@@ -31,6 +31,7 @@ from zentry_web.models import DbPayment, DbPaymentDispute, DbPaymentEvent, DbPay
 from zentry_web.services import ledger
 from zentry_web.services.base_service import BaseService, Core, body_hash
 from zentry_web.services.notices import Notices
+from zentry_web.services.payment_refunds import note_refunds
 
 SOON = timedelta(seconds=5)
 _EFFECT = 200
@@ -99,15 +100,14 @@ class PaymentBook(BaseService):
             self._keep_method(session, payment, news.method)
         if payment.state == PaymentState.SUCCEEDED:
             done.append(self._credit(session, payment))
-        if news.refunded_minor is not None:
-            payment.refunded_minor = max(payment.refunded_minor, min(news.refunded_minor, payment.minor))
+        note_refunds(session, payment, news, self.now())
         if news.dispute is not None:
             self._note_dispute(session, payment, news.dispute)
         if payment.transfer_id is not None:
             done += self._reverse(session, payment)
         if payment.state == PaymentState.SUCCEEDED:
             waits = payment.save_method and payment.method_id is None
-            later = next_history_look(payment.settled_at or payment.created_at, self.now())
+            later = next_history_look(payment.settled_at or payment.created_at, self.now(), payment.refunded_at)
             payment.look_at = self.now() + SOON if waits and payment.looks < 10 else later
         return ", ".join(each for each in done if each) or "Nothing new"
 
@@ -199,6 +199,7 @@ class PaymentBook(BaseService):
         disputed = share(payment.amount_micro, payment.disputed_minor, payment.minor)
         disputed = min(disputed, payment.amount_micro - refunded)
         done = [self._undispute(session, payment, payment.dispute_micro - disputed)]
+        done.append(self._give_back(session, payment, payment.refund_micro - refunded))
         done.append(self._refund(session, payment, refunded - payment.refund_micro))
         done.append(self._dispute(session, payment, disputed - payment.dispute_micro))
         return done
@@ -212,11 +213,28 @@ class PaymentBook(BaseService):
         self._log("credits.payment_refund", payment, {"amount": due, "written_off": off})
         price = format_minor(payment.refunded_minor, payment.currency)
         self._tell(
-            payment, "payment", f"refunded:{payment.refunded_minor}", f"Refunded: {price} of your payment",
+            payment, "payment", f"refunded:{payment.postings}", f"Refunded: {price} of your payment",
             f"{price} in all go back the way they came, and {format_credits(due - off)} credits were taken from your "
             f"wallet for it.\nReceipt {payment.id}",
         )  # fmt: skip
         return f"{format_credits(due)} credits taken back for a refund"
+
+    def _give_back(self, session: Session, payment: DbPayment, due: int) -> str:
+        """A refund failed: what was written off for it first, the rest to the wallet."""
+        if due <= 0:
+            return ""
+        off = min(payment.refund_off_micro, due)
+        amounts = {AccountKind.WALLET: due - off, AccountKind.WRITE_OFF: off, AccountKind.PAYMENTS: -due}
+        self._post(session, payment, TransferKind.PAYMENT_REFUND, amounts, "Refund failed", self._next_key(payment))
+        payment.refund_micro -= due
+        payment.refund_off_micro -= off
+        self._log("credits.refund_failed", payment, {"amount": due, "not_written_off": off})
+        self._tell(
+            payment, "payment", f"refund_failed:{payment.postings}", "A refund did not reach you",
+            f"The bank returned a refund of your payment of {format_minor(payment.minor, payment.currency)}, and "
+            f"{format_credits(due - off)} credits are back in your wallet.\nReceipt {payment.id}",
+        )  # fmt: skip
+        return f"{format_credits(due)} credits given back after a failed refund"
 
     def _dispute(self, session: Session, payment: DbPayment, due: int) -> str:
         if due <= 0:

@@ -161,7 +161,8 @@ class PaymentDesk(BaseService):
     def _close(self, refund_id: str, state: PaymentState, error: str = "") -> None:
         with self.transaction() as session:
             row = session.get_one(DbPaymentRefund, refund_id, with_for_update=True)
-            row.state, row.error = state, error[:_LONGEST_ERROR]
+            if row.state == PaymentState.CREATED:  # the bank may have returned it meanwhile
+                row.state, row.error = state, error[:_LONGEST_ERROR]
 
     def _row(self, session: Session, payment_id: str) -> DbPayment:
         row = session.get(DbPayment, payment_id)

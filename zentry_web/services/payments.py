@@ -260,7 +260,7 @@ class Payments(BaseService):
             row.looks += 1
             row.look_at = now + min(FIRST_LOOK * 2 ** min(row.looks - 1, 10), LONGEST_LOOK)
             last = HISTORY_LOOKS[-1] + LAST_LOOK if row.state == PaymentState.SUCCEEDED else LAST_LOOK
-            if now - row.created_at > last:
+            if now - max(row.created_at, row.refunded_at or row.created_at) > last:
                 row.look_at = None
             is_foreign = self.provider is None or row.provider != self.provider.name
             if is_foreign:  # made with another provider than is set now: only its own webhooks could help
@@ -301,9 +301,10 @@ class Payments(BaseService):
         now = self.now()
         row = DbPayment(
             id=self.new_id("pay"), provider=self.require_provider().name, provider_ref=None,
-            currency=self.price.currency, state=PaymentState.CREATED, error="", refunded_minor=0,
+            currency=self.price.currency, state=PaymentState.CREATED, error="", refunded_minor=0, refund_told_minor=0,
             disputed_minor=0, transfer_id=None, refund_micro=0, dispute_micro=0, refund_off_micro=0,
-            dispute_off_micro=0, postings=0, created_at=now, settled_at=None, look_at=now + FIRST_LOOK, looks=0,
+            dispute_off_micro=0, postings=0, created_at=now, settled_at=None, refunded_at=None,
+            look_at=now + FIRST_LOOK, looks=0,
             **values,
         )  # fmt: skip
         session.add(row)

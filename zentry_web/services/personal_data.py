@@ -165,6 +165,8 @@ PERSONAL: tuple[PersonalTable, ...] = (
     PersonalTable(m.DbPaymentEvent, _of_payment(m.DbPaymentEvent.payment_id), KEPT, "payment_events", why=LEDGER),
     PersonalTable(m.DbPaymentRefund, _of_payment(m.DbPaymentRefund.payment_id), KEPT, "payment_refunds",
                   others=("actor_id",), why=LEDGER),
+    PersonalTable(m.DbPaymentRefundTold, _of_payment(m.DbPaymentRefundTold.payment_id), KEPT, "provider_refunds",
+                  why=LEDGER),
     PersonalTable(m.DbPaymentDispute, _of_payment(m.DbPaymentDispute.payment_id), KEPT, "payment_disputes", why=LEDGER),
     PersonalTable(m.DbAccount, _is(m.DbAccount.owner_id), KEPT, "credit_accounts", why=LEDGER),
     PersonalTable(m.DbTransfer, _is(m.DbTransfer.owner_id), KEPT, "transfers", others=("actor_id",), why=LEDGER),

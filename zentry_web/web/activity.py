@@ -79,6 +79,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "voucher.redeem": ("coin", "Redeemed a voucher"),
     "credits.top_up": ("credit-card", "Topped up"),
     "credits.payment_refund": ("receipt", "Took credits back for a refunded payment"),
+    "credits.refund_failed": ("circle-check", "Gave credits back for a refund that failed"),
     "credits.dispute": ("alert-triangle", "Took credits back for a disputed payment"),
     "credits.dispute_won": ("circle-check", "Gave credits back for a disputed payment"),
     "payment.start": ("credit-card", "Began a payment"),

@@ -21,6 +21,7 @@ from zentry_web.domain.payments import (
     PaymentState,
     PayScript,
     ProviderEvent,
+    ProviderRefund,
 )
 
 TIMEOUT_SECONDS = 20
@@ -42,6 +43,8 @@ _DISPUTES = {
     "won": DisputeState.WON,
     "lost": DisputeState.LOST,
 }
+_REFUND_EVENTS = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
+_REFUND_FAILED = ("failed", "canceled")
 _KEPT = (
     "id", "object", "amount", "amount_received", "amount_refunded", "currency", "status", "payment_intent", "charge",
     "reason", "metadata",
@@ -85,9 +88,11 @@ class StripeProvider:
         return _intent_news(found.to_dict())
 
     def read_history(self, ref: str) -> list[PaymentNews]:
-        """The intent, and its disputes if there was one: Stripe lists them apart."""
+        """The intent with its refunds, and its disputes if there was one: Stripe lists them apart."""
         intent = _ask(lambda: self._client.v1.payment_intents.retrieve(ref, {"expand": _EXPAND})).to_dict()
-        found = [_intent_news(intent)]
+        refunds = _ask(lambda: self._client.v1.refunds.list({"payment_intent": ref, "limit": 100}))
+        made = tuple(_refund(each.to_dict()) for each in refunds.auto_paging_iter())
+        found = [replace(_intent_news(intent), refunds=made)]
         charge = intent.get("latest_charge")
         if isinstance(charge, Mapping) and charge.get("disputed"):
             listed = _ask(lambda: self._client.v1.disputes.list({"payment_intent": ref, "limit": 100}))
@@ -123,9 +128,9 @@ class StripeProvider:
 
     def refund(self, ref: str, minor: int, key: str) -> PaymentNews:
         """Refund, then read the payment's new sum of refunds."""
-        params: Any = {"payment_intent": ref, "amount": minor}
-        _ask(lambda: self._client.v1.refunds.create(params, _key(key)))
-        return self.read_intent(ref)
+        params: Any = {"payment_intent": ref, "amount": minor, "metadata": {"refund_id": key}}
+        made = _ask(lambda: self._client.v1.refunds.create(params, _key(key)))
+        return replace(self.read_intent(ref), refunds=(_refund(made.to_dict()),))
 
     def create_customer(self, owner_id: str) -> str:
         """A customer that is known by Zentry's id only: no name, no address."""
@@ -222,6 +227,8 @@ def _told(kind: str, thing: Mapping[str, Any]) -> PaymentNews | None:
         return _intent_news(thing)
     if kind.startswith("charge.dispute.") and thing.get("payment_intent"):
         return _dispute_news(thing["payment_intent"], thing)
+    if kind in _REFUND_EVENTS and thing.get("payment_intent"):
+        return PaymentNews(thing["payment_intent"], currency=thing["currency"], refunds=(_refund(thing),))
     if kind == "charge.refunded" and thing.get("payment_intent"):
         return PaymentNews(
             thing["payment_intent"],
@@ -233,6 +240,11 @@ def _told(kind: str, thing: Mapping[str, Any]) -> PaymentNews | None:
             method=_method(thing.get("payment_method"), thing.get("payment_method_details")),
         )
     return None
+
+
+def _refund(thing: Mapping[str, Any]) -> ProviderRefund:
+    key = (thing.get("metadata") or {}).get("refund_id", "")
+    return ProviderRefund(thing["id"], thing["amount"], thing["status"] in _REFUND_FAILED, key)
 
 
 def _dispute_news(ref: str, dispute: Mapping[str, Any]) -> PaymentNews | None:

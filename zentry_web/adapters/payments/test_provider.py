@@ -26,6 +26,7 @@ from zentry_web.domain.payments import (
     PaymentState,
     PayScript,
     ProviderEvent,
+    ProviderRefund,
 )
 
 LATER = timedelta(seconds=15)  # how long a payment that comes 'later' takes
@@ -51,6 +52,7 @@ class _Intent:
     refunded_minor: int = 0
     method: dict[str, Any] | None = None
     dispute: dict[str, Any] | None = field(default=None)
+    refunds: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,9 @@ class BuiltInTestProvider:
                 if intent.state != PaymentState.SUCCEEDED or not 0 < minor <= intent.minor - intent.refunded_minor:
                     raise PaymentError("There is not that much to refund.")
                 database.execute("INSERT INTO refund VALUES (?, ?, ?)", (key, ref, minor))
-                intent = _keep(database, replace(intent, refunded_minor=intent.refunded_minor + minor))
+                made = {"ref": f"tre_{key}", "minor": minor, "has_failed": False, "key": key}
+                sums = {"refunded_minor": intent.refunded_minor + minor, "refunds": [*intent.refunds, made]}
+                intent = _keep(database, replace(intent, **sums))  # type: ignore[arg-type]
             return _news(intent)
 
     def create_customer(self, owner_id: str) -> str:
@@ -136,7 +140,7 @@ class BuiltInTestProvider:
         try:
             told = json.loads(payload)
             at = datetime.fromtimestamp(told["at"], UTC)
-            known = told["kind"].startswith(("payment.", "dispute."))
+            known = told["kind"].startswith(("payment.", "dispute.", "refund."))
             news = _news(_Intent(**told["payment"])) if known else None
             return ProviderEvent(str(told["id"]), str(told["kind"]), at, news, told)
         except (ValueError, KeyError, TypeError) as error:
@@ -169,6 +173,16 @@ class BuiltInTestProvider:
             told = {"ref": f"tdp_{ref}", "minor": minor or intent.minor, "state": str(state)}
             _keep(database, replace(intent, dispute=told))
         return self.event(f"dispute.{state}", ref)
+
+    def fail_refund(self, ref: str, key: str) -> SignedEvent:
+        """The bank returns the money of a refund. Returns the webhook that follows."""
+        with self._open() as database:
+            intent = self._found(database, ref)
+            (failed,) = (each for each in intent.refunds if each["key"] == key)
+            if not failed["has_failed"]:
+                failed["has_failed"] = True
+                _keep(database, replace(intent, refunded_minor=intent.refunded_minor - failed["minor"]))
+        return self.event("refund.failed", ref)
 
     def event(self, kind: str, ref: str) -> SignedEvent:
         """A signed webhook about a payment as it is now."""
@@ -239,6 +253,7 @@ def _news(intent: _Intent) -> PaymentNews:
         state=PaymentState(intent.state),
         error=intent.error,
         refunded_minor=intent.refunded_minor,
+        refunds=tuple(ProviderRefund(**each) for each in intent.refunds),
         dispute=Dispute(dispute["ref"], dispute["minor"], DisputeState(dispute["state"])) if dispute else None,
         method=Method(**intent.method) if intent.method else None,
     )
