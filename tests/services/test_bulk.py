@@ -35,7 +35,10 @@ def months(world):
 
 
 def test_rows_are_inserted_and_a_conflict_does_what_is_said(world):
-    add = "ON CONFLICT (vm_id, month, state, project_id) DO UPDATE SET seconds = usage_month.seconds + excluded.seconds"
+    add = (
+        "ON CONFLICT (vm_id, month, state, project_id, owner_id) DO UPDATE SET "
+        "seconds = usage_month.seconds + excluded.seconds"
+    )
     for rows in ([month("a"), month("b")], [month("b", seconds=7), month("c")], []):
         with world.billing.transaction() as session:
             insert_rows(session, MONTH, rows, on_conflict=add)
