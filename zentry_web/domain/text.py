@@ -41,6 +41,14 @@ def clean_text(value: object, *, longest: int) -> str:
     return text
 
 
+def clean_line(value: object, *, longest: int) -> str:
+    """``value`` as one line of plain text, such as a reason: as ``clean_text``, without line breaks; may be empty."""
+    text = clean_text(value, longest=longest)
+    if "\n" in text:
+        raise ValueError("Leave out line breaks.")
+    return text
+
+
 def folded(text: str) -> str:
     """What two texts share when a person would call them the same: case and compatibility forms folded."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())

@@ -7,7 +7,7 @@ from zentry_web.domain.user import Actor
 from zentry_web.services import ledger, prices
 from zentry_web.services.base_service import BaseService, body_hash
 from zentry_web.services.errors import ValidationError
-from zentry_web.services.fields import storable
+from zentry_web.services.fields import parse_reason
 
 # What each kind gains the wallet, times the amount; from where; how it is called in the trail.
 _KINDS = {
@@ -15,7 +15,6 @@ _KINDS = {
     TransferKind.DEDUCTION: (-1, AccountKind.GRANTS, "credits.deduct"),
     TransferKind.REFUND: (1, AccountKind.REVENUE, "credits.refund"),
 }
-_LONGEST_REASON = 500
 _LONGEST_KEY = 100
 
 
@@ -41,11 +40,7 @@ def check_request(asked: ByHand, key: str | None) -> ByHand:
     if asked.kind not in _KINDS or (asked.kind == TransferKind.REFUND) != bool(asked.target):
         raise ValidationError("Only grants and deductions are recorded by hand.", details={"kind": "Not possible."})
     prices.check_micro("amount", asked.amount, least=1)
-    reason = storable(asked.reason).strip()
-    if not reason or len(reason) > _LONGEST_REASON:
-        raise ValidationError(
-            "Give a reason.", details={"description": f"Give a reason of at most {_LONGEST_REASON} characters."}
-        )
+    reason = parse_reason(asked.reason, "description")
     if key is not None and not 0 < len(key) <= _LONGEST_KEY:
         raise ValidationError("That request key is not usable.", details={"idempotency_key": "Not usable."})
     return ByHand(asked.user_id, asked.kind, asked.amount, reason, asked.target)

@@ -6,11 +6,12 @@ from typing import TypeVar
 
 from email_validator import EmailNotValidError, validate_email
 
-from zentry_web.domain.text import clean_name, folded
+from zentry_web.domain.text import clean_line, clean_name, folded
 from zentry_web.domain.user import MAX_NAME
 from zentry_web.services.errors import ValidationError
 
 MAX_EMAIL = 254
+LONGEST_REASON = 500
 _LOCAL_EMAIL = re.compile(r"[a-z0-9._+-]{1,60}@localhost")
 T = TypeVar("T")
 
@@ -70,6 +71,23 @@ def email_key(email: str) -> str:
 def storable(text: str) -> str:
     """Text to look something up by, without NUL: PostgreSQL takes none, and nothing stored has any."""
     return text.replace("\x00", "")
+
+
+def require_line(value: object, field: str, *, longest: int, missing: str) -> str:
+    """One line of 1 to ``longest`` characters. Raises ValidationError on ``field``: ``missing`` when there is none."""
+    try:
+        line = clean_line(value, longest=longest)
+    except ValueError as error:
+        raise invalid({field: str(error)}) from None
+    if not line:
+        raise invalid({field: missing})
+    return line
+
+
+def parse_reason(value: object, field: str) -> str:
+    """Why somebody does something, in one line. Raises ValidationError on ``field``."""
+    missing = f"Give a reason of at most {LONGEST_REASON} characters."
+    return require_line(value, field, longest=LONGEST_REASON, missing=missing)
 
 
 def parse_person(value: object) -> str:

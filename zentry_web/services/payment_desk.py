@@ -11,11 +11,10 @@ from zentry_web.models import DbPayment, DbPaymentEvent, DbPaymentRefund, DbUser
 from zentry_web.services.access import require_admin
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import ConflictError, NotFoundError, ValidationError
-from zentry_web.services.fields import storable
+from zentry_web.services.fields import parse_reason
 from zentry_web.services.payment_rows import event_of, payment_of, refund_of
 from zentry_web.services.payments import Payments
 
-_LONGEST_REASON = 500
 _LONGEST_ERROR = 500
 
 
@@ -84,7 +83,7 @@ class PaymentDesk(BaseService):
         """
         require_admin(actor)
         refund_id = self._id_for(payment_id, actor, idempotency_key)
-        self._insert(refund_id, payment_id, minor, storable(reason).strip(), actor)
+        self._insert(refund_id, payment_id, minor, parse_reason(reason, "reason"), actor)
         self._core.checkpoint("payments.refund_written")
         self.finish(refund_id)
         with self.reading() as session:
@@ -125,9 +124,6 @@ class PaymentDesk(BaseService):
         return "ref_" + hashlib.sha256("\n".join((payment_id, actor.id, key)).encode()).hexdigest()[:32]
 
     def _insert(self, refund_id: str, payment_id: str, minor: int, reason: str, actor: Actor) -> None:
-        if not reason or len(reason) > _LONGEST_REASON:
-            text = f"Give a reason of at most {_LONGEST_REASON} characters."
-            raise ValidationError(text, details={"reason": text})
         with self.reading() as session:
             owner_id = self._row(session, payment_id).owner_id
         with self.transaction() as session:

@@ -26,7 +26,7 @@ from zentry_web.services import prices
 from zentry_web.services.access import require_admin, require_self, require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import ConflictError, NotFoundError, ValidationError
-from zentry_web.services.fields import storable
+from zentry_web.services.fields import require_line
 from zentry_web.services.price_switch import affected_query, as_new_price
 
 _LONGEST_TITLE = 80
@@ -59,10 +59,7 @@ class PriceChanges(BaseService):
         (published meanwhile).
         """
         require_admin(actor)
-        title = storable(title).strip()
-        if not title or len(title) > _LONGEST_TITLE:
-            message = f"Give it a name of at most {_LONGEST_TITLE} characters: owners read it."
-            raise ValidationError(message, details={"title": message})
+        title = require_line(title, "title", longest=_LONGEST_TITLE, missing="Give it a name: owners read it.")
         if not items:
             message = "Change at least one price."
             raise ValidationError(message, details={"items": message})

@@ -11,6 +11,7 @@ from zentry_web.domain.bill_csv import csv_text, iso
 from zentry_web.domain.billing import AccountKind, TransferKind
 from zentry_web.domain.money import format_credits
 from zentry_web.domain.setting import SettingKey
+from zentry_web.domain.text import clean_line
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.voucher import (
     MAX_BATCH,
@@ -248,9 +249,11 @@ def _check_draft(draft: VoucherDraft, now: datetime, most_micro: int | None) -> 
         errors["uses"] = f"A voucher can have 1 to {MAX_USES:,} uses."
     if draft.expires_at is not None and not now < draft.expires_at <= now + timedelta(days=36_525):
         errors["expires_at"] = "The last day must not be over, nor a century away."
-    note = " ".join(draft.note.replace("\x00", "").split())
-    if len(note) > MAX_NOTE:
-        errors["note"] = f"Use at most {MAX_NOTE} characters."
+    note = ""
+    try:
+        note = clean_line(draft.note, longest=MAX_NOTE)
+    except ValueError as error:
+        errors["note"] = str(error)
     if errors:
         raise invalid(errors)
     return note

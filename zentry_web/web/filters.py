@@ -4,6 +4,7 @@
 ``html_attrs`` a macro's keyword arguments.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +33,8 @@ RESOURCES = {
     Resource.DISK: "Disk",
 }
 UTC_ZONE = ZoneInfo("UTC")
+_LAST_OF_PLANES = "".join(f"{chr(0xFFFE + plane)}{chr(0xFFFF + plane)}" for plane in range(0, 0x110000, 0x10000))
+_NOT_IN_HTML = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef{_LAST_OF_PLANES}]")
 TRANSFERS = {
     TransferKind.GRANT: "Credits added",
     TransferKind.DEDUCTION: "Credits deducted",
@@ -185,6 +188,17 @@ FILTERS: dict[str, Callable[..., Any]] = {
 }
 
 
+def showable(value: Any) -> Any:
+    """What a page may hold: of text, signs that HTML knows nothing of (NUL, ESC …) become U+FFFD.
+
+    Nothing stored has any; what was just typed and refused, or stands in the address, may.
+    """
+    if isinstance(value, str) and not isinstance(value, Markup) and _NOT_IN_HTML.search(value):
+        return _NOT_IN_HTML.sub("\ufffd", value)
+    return value
+
+
 def init_filters(app: Flask) -> None:
-    """Register every filter of this module under its name."""
+    """Register every filter of this module under its name, and let no page hold what HTML cannot."""
+    app.jinja_env.finalize = showable
     app.jinja_env.filters.update(FILTERS)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from flask import Response, after_this_request
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, StringField
+from wtforms import HiddenField, RadioField, StringField
 from wtforms import ValidationError as InvalidField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older than it
 from wtforms.validators import Length
@@ -25,7 +25,7 @@ from zentry_web.services.errors import (
 from zentry_web.web.errors import error_text, find_answer
 from zentry_web.web.regions import viewer_region
 
-__all__ = ["SHOWN_IN_FORM", "BaseForm", "CreditsField", "SelectChoice", "without_nul"]
+__all__ = ["SHOWN_IN_FORM", "BaseForm", "CreditsField", "SelectChoice", "as_key", "number_of", "without_nul"]
 
 # Refusals that belong beside what was typed. Others (not found, not allowed, log-in expired) end the request.
 SHOWN_IN_FORM = (
@@ -35,6 +35,7 @@ SHOWN_IN_FORM = (
     RateLimitedError,
     ProviderUnavailableError,
 )
+CHANGED = "Something that this page sends along was changed on its way. Reload the page and try again."
 
 
 # Where thousands have points, "1.000" may mean a thousand or one.
@@ -44,6 +45,16 @@ _POINT_OF_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}")
 def without_nul(value: object) -> object:
     """A filter of fields that hold an id or a key: things are looked up by them, and PostgreSQL takes no NUL."""
     return value.replace("\x00", "") if isinstance(value, str) else value
+
+
+def as_key(value: object) -> object:
+    """A filter of fields that hold a request's key, which pages make; with other signs it is as if absent."""
+    return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,100}", value) else ""
+
+
+def number_of(text: str) -> int:
+    """A row's version or number that a hidden field brought back; -1 for anything else."""
+    return int(text) if text.isdecimal() and len(text) < 19 else -1
 
 
 class CreditsField(StringField):
@@ -83,6 +94,7 @@ class BaseForm(FlaskForm):
         """
         if not self.validate_on_submit():
             self.status = 400
+            self._tell_of_hidden_fields()
             return False
         try:
             self.result = action()
@@ -107,6 +119,12 @@ class BaseForm(FlaskForm):
             self.form_errors.append(error_text(error))
         if retry_after := error.details.get("retry_after"):
             after_this_request(lambda response: _with_retry_after(response, int(retry_after)))
+
+    def _tell_of_hidden_fields(self) -> None:
+        """What nobody typed has no place beside it for a message."""
+        unseen = (HiddenField, RadioField)
+        if any(field.errors and isinstance(field, unseen) and field.name != "csrf_token" for field in self):
+            self.form_errors.append(CHANGED)
 
     def _place(self, details: dict[str, Any]) -> bool:
         placed = False

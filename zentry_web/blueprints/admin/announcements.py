@@ -13,6 +13,7 @@ from zentry_web.domain.announcement import Announcement, AnnouncementDraft
 from zentry_web.services.announcements import Announcements
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.flash import success
+from zentry_web.web.forms import number_of
 from zentry_web.web.htmx import go_to
 from zentry_web.web.paging import PAGE_SIZE, last_key, pages, text_argument
 from zentry_web.web.services import services
@@ -41,7 +42,7 @@ def announcement(announcement_id: str) -> ResponseReturnValue:
     actor = current_actor()
     found = _service().get_announcement(announcement_id, actor=actor)
     form = AnnouncementForm(data=_typed(found))
-    version = int(form.text("version")) if form.text("version").isdecimal() else 0
+    version = number_of(form.text("version"))
     return _answer(form, found, lambda: _service().change(found.id, _draft(form), version, actor=actor))
 
 

@@ -21,7 +21,7 @@ from zentry_web.domain.directory import BulkAction
 from zentry_web.domain.user import LONGEST_NOTE, Role
 from zentry_web.domain.vm import Image, Size
 from zentry_web.domain.voucher import MAX_BATCH, MAX_NOTE, MAX_USES
-from zentry_web.web.forms import BaseForm, CreditsField, SelectChoice, without_nul
+from zentry_web.web.forms import BaseForm, CreditsField, SelectChoice, as_key, without_nul
 
 MINUTE = "%Y-%m-%dT%H:%M"
 
@@ -30,7 +30,7 @@ class CreditForm(BaseForm):
     direction = RadioField(choices=[SelectChoice("add", "Add"), SelectChoice("deduct", "Deduct")], default="add")
     amount = CreditsField("Amount", validators=[InputRequired("Enter an amount.")])
     description = StringField("Reason", validators=[InputRequired("Say why: it is written down."), Length(max=200)])
-    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[as_key])
 
 
 class NoteForm(BaseForm):
@@ -45,7 +45,7 @@ class RoleForm(BaseForm):
 
 class BulkForm(BaseForm):
     action = HiddenField(validators=[AnyOf(list(BulkAction), "There is no such action.")])
-    key = HiddenField(validators=[Length(max=40)], filters=[without_nul])
+    key = HiddenField(validators=[Length(max=40)], filters=[as_key])
 
 
 class BulkGrantForm(BulkForm):
@@ -60,7 +60,7 @@ class ViewForm(BaseForm):
 class RefundForm(BaseForm):
     amount = CreditsField("Amount", validators=[InputRequired("Enter an amount.")])
     description = StringField("Reason", validators=[InputRequired("Say why: the person reads it."), Length(max=200)])
-    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[as_key])
 
 
 class QuotaForm(BaseForm):
@@ -108,7 +108,7 @@ class VoucherForm(BaseForm):
     )
     last_day = DateField("Last day", validators=[Optional()])
     note = StringField("Note", validators=[Length(max=MAX_NOTE)])
-    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[as_key])
 
 
 class AnnouncementForm(BaseForm):
@@ -131,7 +131,7 @@ class AnnouncementForm(BaseForm):
     is_public = BooleanField("Visitors see it too")
     preview = SubmitField("Preview")
     version = HiddenField(validators=[Length(max=20)])
-    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[as_key])
 
 
 class ConfirmForm(BaseForm):

@@ -15,7 +15,7 @@ from zentry_web.domain.setting import Definition, Setting, SettingKind, SettingV
 from zentry_web.services.settings import Settings
 from zentry_web.web.actor import current_actor
 from zentry_web.web.flash import success
-from zentry_web.web.forms import BaseForm, CreditsField, SelectChoice
+from zentry_web.web.forms import BaseForm, CreditsField, SelectChoice, number_of
 from zentry_web.web.htmx import go_to
 from zentry_web.web.services import services
 
@@ -28,7 +28,7 @@ class SettingForm(BaseForm):
     @property
     def seen(self) -> int:
         """The version that the person saw."""
-        return int(self.text("version")) if self.text("version").isdecimal() else -1
+        return number_of(self.text("version"))
 
 
 @blueprint.get("/settings")

@@ -17,7 +17,7 @@ from zentry_web.services.errors import NotFoundError
 from zentry_web.web.actor import current_actor
 from zentry_web.web.files import csv_file
 from zentry_web.web.flash import success, warning
-from zentry_web.web.forms import BaseForm, without_nul
+from zentry_web.web.forms import BaseForm, as_key
 from zentry_web.web.htmx import go_to, is_htmx
 from zentry_web.web.paging import PAGE_SIZE, here, pages, text_argument
 from zentry_web.web.services import services
@@ -35,7 +35,7 @@ class OrderForm(BaseForm):
     why = StringField("Reason", validators=[InputRequired("Say why: the owner reads it."), Length(max=MAX_WHY)])
     count = StringField("How many", validators=[Length(max=10)])
     vms = HiddenField()
-    key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
+    key = HiddenField(validators=[Length(max=100)], filters=[as_key])
 
 
 @blueprint.get("/vms")

@@ -5,7 +5,7 @@ import secrets
 from wtforms import HiddenField, StringField
 from wtforms.validators import InputRequired, Length
 
-from zentry_web.web.forms import BaseForm, without_nul
+from zentry_web.web.forms import BaseForm, as_key, without_nul
 
 
 class RedeemForm(BaseForm):
@@ -16,7 +16,7 @@ class RedeemForm(BaseForm):
         validators=[InputRequired("Enter the code of your voucher.")],
         filters=[without_nul],
     )
-    request_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
+    request_key = HiddenField(validators=[Length(max=100)], filters=[as_key])
 
 
 def redeem_form(code: str = "") -> RedeemForm:

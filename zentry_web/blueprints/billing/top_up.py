@@ -14,7 +14,7 @@ from zentry_web.domain.money import format_credits
 from zentry_web.domain.payments import AutoTopUp, StoredMethod
 from zentry_web.web.actor import current_actor, me
 from zentry_web.web.flash import success
-from zentry_web.web.forms import BaseForm, CreditsField, SelectChoice, without_nul
+from zentry_web.web.forms import BaseForm, CreditsField, SelectChoice, as_key, without_nul
 from zentry_web.web.htmx import go_to
 from zentry_web.web.paging import last_key, pages, text_argument
 from zentry_web.web.services import services
@@ -25,7 +25,7 @@ PAYMENTS_SHOWN = 20
 class TopUpForm(BaseForm):
     amount = CreditsField("Credits", validators=[InputRequired("Enter an amount.")])
     keep = BooleanField("Keep this card for later and for automatic top-up")
-    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[as_key])
 
 
 class AutoTopUpForm(BaseForm):

@@ -8,13 +8,13 @@ from wtforms.validators import InputRequired, Length, Optional
 from zentry_web.domain.project import Project
 from zentry_web.domain.ssh_key import SshKey
 from zentry_web.domain.vm import Image, Size
-from zentry_web.web.forms import BaseForm, SelectChoice, without_nul
+from zentry_web.web.forms import BaseForm, SelectChoice, as_key, without_nul
 
 
 class LaunchForm(BaseForm):
     """Choices are not checked here: a size withdrawn meanwhile is VMService's to refuse, with its reason."""
 
-    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[as_key])
     name = StringField("Name", validators=[InputRequired("Give the machine a name."), Length(max=63)])
     project_id = SelectField(
         "Project",
@@ -73,7 +73,7 @@ class MoveForm(BaseForm):
 
 
 class ResizeForm(BaseForm):
-    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[without_nul])
+    idempotency_key = HiddenField(validators=[Length(max=100)], filters=[as_key])
     size_id = RadioField(
         "Size",
         validators=[InputRequired("Choose a size.")],
