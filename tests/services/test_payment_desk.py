@@ -35,7 +35,7 @@ def boss(admin):
 
 def test_a_refund_in_parts(till, desk, boss, core):
     payment = till.pay(10)
-    desk.refund(payment.id, 400, "half\x00 of it", actor=boss)
+    desk.refund(payment.id, 400, " half of it ", actor=boss)
     desk.refund(payment.id, 600, "the rest", actor=boss)
     found, events, refunds = desk.get_payment(payment.id, actor=boss)
     assert (found.refunded_minor, found.refundable_minor, till.wallet) == (1000, 0, STARTING)
@@ -91,6 +91,8 @@ def test_an_amount_that_cannot_be_refunded(till, desk, boss, minor):
         desk.refund(till.start(10).id, 100, "not paid yet", actor=boss)
     with pytest.raises(ValidationError):
         desk.refund(payment.id, 100, "\x00 ", actor=boss)
+    with pytest.raises(ValidationError):
+        desk.refund(payment.id, 100, "half\x00 of it", actor=boss)
     assert till.wallet == STARTING + 10 * CREDIT
 
 

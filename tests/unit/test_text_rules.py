@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zentry_web.domain.text import clean_name, folded
+from zentry_web.domain.text import clean_line, clean_name, folded
 from zentry_web.domain.user import parse_time_zone, time_zone_names
 from zentry_web.services.errors import RateLimitedError, ValidationError
 from zentry_web.services.fields import Fields, email_key, parse_email, parse_local_email
@@ -174,3 +174,11 @@ def test_who_waits_too_long_for_a_slot_is_told_to_come_back():
         passwords._slotted(lambda: passwords.hash("another one"))
     assert caught.value.details["retry_after"] > 0
     assert passwords.hash("and later it works")
+
+
+def test_a_line_is_one_line():
+    assert clean_line(" why\u0301  not ", longest=20) == "wh\u00fd not"
+    assert clean_line("", longest=20) == ""
+    for wrong in ("a\nb", "a\r\nb", "a\x00b", "a\x1bb", "a\u202eb", "a\u2028b", "x" * 21):
+        with pytest.raises(ValueError):
+            clean_line(wrong, longest=20)

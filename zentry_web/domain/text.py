@@ -42,11 +42,11 @@ def clean_text(value: object, *, longest: int) -> str:
 
 
 def clean_line(value: object, *, longest: int) -> str:
-    """``value`` as one line of plain text, such as a reason: as ``clean_text``, without line breaks; may be empty."""
+    """``value`` as one line, such as a reason: as ``clean_text``, single spaces, no line breaks; may be empty."""
     text = clean_text(value, longest=longest)
     if "\n" in text:
         raise ValueError("Leave out line breaks.")
-    return text
+    return " ".join(part for part in text.split(" ") if part)
 
 
 def folded(text: str) -> str:
