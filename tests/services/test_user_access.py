@@ -65,6 +65,35 @@ def test_a_link_mailed_before_does_not_open_an_admins_account(auth, access, alic
     assert auth.peek_link(link) is None
 
 
+def test_all_other_admins_are_told_of_a_role(container, access, second, alice, charlie, admin):
+    access.change_role(alice.id, Role.ADMIN, actor=acting(admin))
+    assert told(container, second)[0] == "Alice is now an admin"
+    assert told(container, charlie) == []
+    access.change_role(alice.id, Role.USER, actor=acting(second))
+    assert told(container, admin)[0] == "Alice is now an ordinary account"
+
+
+@pytest.mark.asvs("6.4.6")
+def test_an_admin_does_not_step_into_one_just_demoted(auth, access, second, admin, clock):
+    access.change_role(second.id, Role.USER, actor=acting(admin))
+    with pytest.raises(ConflictError, match="24 hours"):
+        auth.make_password_link(second.id, actor=acting(admin))
+    assert auth.make_password_link(second.id, actor=SYSTEM), "whoever runs the machine may"
+    clock.advance(24 * 3600)
+    assert auth.make_password_link(second.id, actor=acting(admin))
+
+
+@pytest.mark.asvs("2.3.5")
+def test_an_admin_does_not_make_up_the_second_of_two(container, access, second, alice, admin, clock):
+    """``second`` was made an admin just now: for a day it approves nothing that its maker asked for."""
+    billing = container.get_billing_service()
+    asked = billing.add_credits(alice.id, 2_000_000_000, "Course", actor=acting(admin), idempotency_key="k")
+    with pytest.raises(ConflictError, match="24 hours"):
+        billing.approvals.decide(asked.id, True, actor=acting(second))
+    clock.advance(24 * 3600)
+    assert billing.approvals.decide(asked.id, True, actor=acting(second)).outcome == "approved"
+
+
 @pytest.mark.error
 def test_who_may_not_change_a_role(access, core, container, alice, charlie, admin):
     refused = [

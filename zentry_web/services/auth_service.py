@@ -38,6 +38,7 @@ from zentry_web.services.errors import (
     NotFoundError,
     PermissionDeniedError,
 )
+from zentry_web.services.event_log import role_changed_lately
 from zentry_web.services.fields import Fields, email_key, invalid, parse_email, parse_local_email, parse_person
 from zentry_web.services.notices import MailSettings
 from zentry_web.services.oidc_sign_in import OidcSignIn
@@ -272,7 +273,7 @@ class AuthService(BaseService):
 
         All sessions of the account end; a second factor stays and is asked for. A link to an admin's account is made
         on the command line only (``create_admin``): it would make one admin into another, or be a way around one's own
-        password. Raises PermissionDeniedError, ProofRequiredError, NotFoundError, ConflictError (disabled).
+        password. Raises PermissionDeniedError, ProofRequiredError, NotFoundError, ConflictError (disabled, just demoted).
         """
         require_admin(actor)
         require_recent_proof(actor, self.now())
@@ -282,6 +283,8 @@ class AuthService(BaseService):
                 raise PermissionDeniedError("Links for admins are made on the command line: zentry create-admin.")
             if row.disabled_at is not None:
                 raise ConflictError("Enable the account first.")
+            if actor.role != Role.SYSTEM and role_changed_lately(session, user_id, self.now()):
+                raise ConflictError("This was an admin's account until a short time ago: wait 24 hours.")
             self._sessions.end_all(user_id)
             self._accounts.log("auth.link_made", user_id, actor)
             return self._links.make(user_id, LinkPurpose.SET_PASSWORD)

@@ -1,6 +1,7 @@
 """Reading the event log: activity lists, the audit trail, and what the live hub follows."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
@@ -11,7 +12,23 @@ from zentry_web.domain.user import ANONYMOUS_ID, SYSTEM, Actor
 from zentry_web.models import DbEvent, DbEventPersonal, DbOperation, DbUser, DbVM
 from zentry_web.services.base_service import personal_hash
 
+ROLE_SETTLES = timedelta(hours=24)
 AN_ADMIN = "an admin"  # to whom it matters only that it was one
+
+
+def role_changed_lately(session: Session, user_id: str, now: datetime) -> bool:
+    """Whether an admin made the account an admin, or an ordinary one, within the last 24 hours.
+
+    So long no admin gets into the account, and it agrees to nothing as the second of two: one admin alone could else
+    make up the other, or step into one. What the command line does is not meant.
+    """
+    changed = select(DbEvent.seq).where(
+        DbEvent.action == "user.role",
+        DbEvent.resource_id == user_id,
+        DbEvent.actor_id != SYSTEM.id,
+        DbEvent.at > now - ROLE_SETTLES,
+    )
+    return session.scalar(changed.limit(1)) is not None
 
 
 def read_events(

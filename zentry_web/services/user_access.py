@@ -49,7 +49,7 @@ class UserAccess(BaseService):
             return to_user(row)
 
     def change_role(self, user_id: str, role: Role, *, actor: Actor) -> User:
-        """Make an account an admin, or an ordinary one again; both are told, its sessions and tokens end at once.
+        """Make an account an admin, or an ordinary one again; both and all other admins are told, its sessions end.
 
         A role that it has already changes nothing. Raises PermissionDeniedError, ProofRequiredError, NotFoundError,
         ConflictError (oneself, disabled, being deleted, never finished, the last admin who can act).
@@ -73,7 +73,7 @@ class UserAccess(BaseService):
             self._auth.end_sessions(user_id, actor=actor)
             details = {"from": before, "to": role}
             self.log_audit_event(actor.id, "user.role", "user", user_id, details, actor=actor, owner_id=user_id)
-            self._tell(row, role, actor)
+            self._tell(session, row, role, actor)
             return to_user(row)
 
     def force_reset(self, user_id: str, *, actor: Actor) -> None:
@@ -113,7 +113,7 @@ class UserAccess(BaseService):
                 raise PermissionDeniedError("Only an admin may do this.")
         return row
 
-    def _tell(self, row: DbUser, role: Role, actor: Actor) -> None:
+    def _tell(self, session: Session, row: DbUser, role: Role, actor: Actor) -> None:
         tell = self._billing.notices.tell
         body = "You have to log in again. If you did not expect this, ask the people who run this Zentry."
         tell(row.id, "role", self.new_id("key"), f"Your account is now {NAMES[role]}", body, url="/account/security")
@@ -121,6 +121,13 @@ class UserAccess(BaseService):
             title = f"You made {row.name} {NAMES[role]}"
             body = "If it was not you, change your password at once and tell the other admins."
             tell(actor.id, "role", self.new_id("key"), title, body, url=f"/admin/users/{row.id}")
+        others = select(DbUser.id).where(
+            DbUser.role == Role.ADMIN, DbUser.disabled_at.is_(None), DbUser.id.not_in([actor.id, row.id])
+        )
+        for other in session.scalars(others).all():
+            title = f"{row.name} is now {NAMES[role]}"
+            body = "Another admin did this. If you did not expect it, ask them."
+            tell(other, "role", self.new_id("key"), title, body, url=f"/admin/users/{row.id}")
 
 
 def _check_may_become_admin(row: DbUser) -> None:

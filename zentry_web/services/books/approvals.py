@@ -21,6 +21,7 @@ from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.books.refunds import Refunds
 from zentry_web.services.by_hand import ByHand, ByHandPosting, check_request
 from zentry_web.services.errors import ConflictError, NotFoundError
+from zentry_web.services.event_log import role_changed_lately
 from zentry_web.services.ledger import ENTRY, TRANSFER, account_id
 from zentry_web.services.notices import Notices
 from zentry_web.services.settings import Settings
@@ -109,6 +110,8 @@ class Approvals(BaseService):
                 raise ConflictError(f"This request is {found.outcome} already.")
             if agree:
                 _require_disinterested(found, actor)
+                if role_changed_lately(session, actor.id, self.now()):
+                    raise ConflictError("You became an admin within the last 24 hours: approve requests after that.")
             transfer_id = None
             if agree:
                 asked = ByHand(found.user_id, found.kind, found.amount_micro, found.reason, found.target)
