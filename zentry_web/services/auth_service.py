@@ -273,7 +273,9 @@ class AuthService(BaseService):
 
         All sessions of the account end; a second factor stays and is asked for. A link to an admin's account is made
         on the command line only (``create_admin``): it would make one admin into another, or be a way around one's own
-        password. Raises PermissionDeniedError, ProofRequiredError, NotFoundError, ConflictError (disabled, just demoted).
+        password.
+
+        Raises PermissionDeniedError, ProofRequiredError, NotFoundError, ConflictError (disabled, just demoted).
         """
         require_admin(actor)
         require_recent_proof(actor, self.now())
