@@ -275,7 +275,7 @@ class AuthService(BaseService):
         on the command line only (``create_admin``): it would make one admin into another, or be a way around one's own
         password.
 
-        Raises PermissionDeniedError, ProofRequiredError, NotFoundError, ConflictError (disabled, just demoted).
+        Raises PermissionDeniedError, ProofRequiredError, NotFoundError, ConflictError (disabled, demoted).
         """
         require_admin(actor)
         require_recent_proof(actor, self.now())
