@@ -59,6 +59,10 @@ def imports(path):
             yield node.module
 
 
+def is_constant(node):
+    return isinstance(node, ast.Name) and node.id.isupper()
+
+
 def keyword(node, name):
     return next((ast.unparse(each.value) for each in node.keywords if each.arg == name), None)
 
@@ -126,7 +130,7 @@ def test_statements_are_never_put_together_from_text():
             continue
         parts = [each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.FormattedValue)]
         whole = isinstance(node.args[0], ast.Constant | ast.Name | ast.JoinedStr)
-        if not whole or not all(isinstance(part, ast.Name) and part.id.isupper() for part in parts):
+        if not whole or not all(map(is_constant, parts)):
             bad.append(f"{named(path)}:{node.lineno}: {ast.unparse(node)[:80]}")
     assert bad == []
 
@@ -138,7 +142,7 @@ def test_patterns_are_fixed():
         f"{named(path)}:{node.lineno}: {ast.unparse(node)[:80]}"
         for path, name, node in calls()
         if re.fullmatch(r"re\.(compile|match|fullmatch|search|sub|findall|split)", name)
-        and any(isinstance(part, ast.FormattedValue) for part in ast.walk(node.args[0]))
+        and not all(is_constant(part.value) for part in ast.walk(node.args[0]) if isinstance(part, ast.FormattedValue))
     ]
     assert bad == []
 

@@ -271,11 +271,9 @@ class AuthService(BaseService):
     def make_password_link(self, user_id: str, *, actor: Actor) -> str:
         """The secret of a link (24 h, once) by which a person sets a new password; for admins, who never choose it.
 
-        All sessions of the account end; a second factor stays and is asked for. A link to an admin's account is made
-        on the command line only (``create_admin``): it would make one admin into another, or be a way around one's own
-        password.
-
-        Raises PermissionDeniedError, ProofRequiredError, NotFoundError, ConflictError (disabled, demoted).
+        All sessions of the account end; a second factor stays. Links to admins' accounts are made on the command line
+        only (``create_admin``): nobody steps into another admin, or around their own password. Raises
+        PermissionDeniedError, ProofRequiredError, NotFoundError, ConflictError (disabled, just demoted).
         """
         require_admin(actor)
         require_recent_proof(actor, self.now())
