@@ -104,19 +104,38 @@ def test_a_refused_log_in_is_recorded_without_the_address_in_its_details(auth, c
 @pytest.mark.asvs("6.3.1")
 @pytest.mark.error
 def test_the_eleventh_wrong_attempt_waits_but_the_owner_gets_in_from_elsewhere(auth, alice, clock):
-    for _ in range(10):
-        refused(auth, WRONG)
+    for _ in range(2):
+        for _ in range(5):
+            refused(auth, WRONG)
+        clock.advance(70)
     with pytest.raises(RateLimitedError) as caught:
         auth.login(RIGHT, actor=visitor())
-    assert 0 < caught.value.details["retry_after"] <= 960
+    assert 600 < caught.value.details["retry_after"] <= 960
     assert auth.login(RIGHT, actor=visitor(ELSEWHERE)).user == alice
     clock.advance(caught.value.details["retry_after"])
     assert auth.login(RIGHT, actor=visitor()).user == alice
 
 
+@pytest.mark.asvs("6.3.1")
+@pytest.mark.error
+def test_who_goes_on_guessing_waits_longer_and_longer(auth, alice, clock):
+    waits = []
+    while not waits or waits[-1] <= 960:
+        try:
+            refused(auth, WRONG)
+        except RateLimitedError as error:
+            waits.append(error.details["retry_after"])
+            assert auth.login(RIGHT, actor=visitor(ELSEWHERE)).user == alice
+            clock.advance(waits[-1])
+    first, second, *_, last = waits
+    assert first <= 64 < 600 < second <= 960
+    assert 1800 < last <= 3840
+    assert auth.login(RIGHT, actor=visitor()).user == alice
+
+
 def test_a_right_password_clears_the_count(auth, alice):
-    for _ in range(3):
-        for _ in range(9):
+    for _ in range(6):
+        for _ in range(4):
             refused(auth, WRONG)
         auth.login(RIGHT, actor=visitor())
 

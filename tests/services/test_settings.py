@@ -182,6 +182,7 @@ def test_only_admins_with_a_fresh_proof_change_money(settings, alice, admin):
         ("max_projects", 1001),
         ("signup", "maybe"), ("signup", None), ("login_tries", 2), ("signup_domains", "not a domain!"),
         ("signup_domains", "-x.example"), ("signup_domains", "a..b"), ("signup_domains", "\x00.example"),
+        ("signup_domains", "com"), ("signup_domains", "1.5"), ("signup_domains", ".99"),
         ("signup_domains", " ".join(f"d{number}.example" for number in range(101))),
     ],
 )  # fmt: skip

@@ -107,7 +107,8 @@ _ALL = (
     ),
     Definition(
         SettingKey.LOGIN_TRIES, SettingKind.NUMBER, "Wrong log-ins",
-        "So many in 15 minutes on one account from one address, then it has to wait. Others are not held up by it.",
+        "So many in 15 minutes on one account from one address, then it has to wait, and longer the longer it goes on. "
+        "Others are not held up by it.",
         10, 3, 100,
     ),
     Definition(
@@ -190,7 +191,9 @@ def allows_domain(domains: Iterable[str], email: str) -> bool:
 def _domain(word: str) -> str:
     text = _plain(word.removeprefix("@"))
     labels = text.removeprefix(".").split(".")
-    if len(text) > 253 or not all(len(label) <= 63 and _LABEL.fullmatch(label) for label in labels):
+    # One label alone is only an end such as .org; an address of figures has no mail of this kind.
+    too_short = (len(labels) == 1 and not text.startswith(".")) or labels[-1].isdigit()
+    if too_short or len(text) > 253 or not all(len(label) <= 63 and _LABEL.fullmatch(label) for label in labels):
         raise ValueError(f"“{word[:60]}” is no domain, such as example.com or .example.com.")
     return text
 

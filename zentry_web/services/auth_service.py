@@ -47,7 +47,7 @@ from zentry_web.services.own_password import OwnPassword
 from zentry_web.services.passkeys import make_factor_parts
 from zentry_web.services.password_strength import strong_password
 from zentry_web.services.passwords import Passwords
-from zentry_web.services.rate_limit import RateLimiter, limit_of, network_of
+from zentry_web.services.rate_limit import RateLimiter, limit_of, login_limits, network_of
 from zentry_web.services.secret_box import FactorSettings
 from zentry_web.services.sessions import Sessions
 from zentry_web.services.signup_rules import SignupRules
@@ -180,16 +180,16 @@ class AuthService(BaseService):
 
         An account with a second factor gets a FactorNeeded instead, for ``pending.finish_…``.
         Raises AuthenticationRequiredError, in the same words and time whether the account is unknown, disabled or
-        the password is wrong; RateLimitedError after 10 refusals in 15 minutes on one account from one address, or
-        100 from one address, so that nobody can lock the owner out who comes from elsewhere.
+        the password is wrong; RateLimitedError after 5 refusals in a minute, 10 in 15 minutes or 20 in an hour on one
+        account from one address, or 100 from one address: nobody can lock the owner out who comes from elsewhere.
         """
         typed = credentials.get("email")
         key = email_key(typed) if isinstance(typed, str) else ""
         network = network_of(actor.address)
         tries = self._billing.settings.number(SettingKey.LOGIN_TRIES)
-        pair = limit_of("login", f"{key}|{network}", tries)
+        pair = login_limits(f"{key}|{network}", tries)
         crowd = limit_of("login_network", network)
-        self._limits.check(pair, crowd)
+        self._limits.check(*pair, crowd)
         self.captcha.check_login(typed, credentials.get("captcha"), actor)
         password = credentials.get("password")
         with self.reading() as session:
@@ -204,7 +204,7 @@ class AuthService(BaseService):
         if self._passwords.needs_rehash(row.password_hash):
             rehashed = self._passwords.hash(str(password))
         with self.transaction():
-            self._limits.clear(pair)
+            self._limits.clear(*pair)
             self._limits.give_back(crowd)  # an office behind one address may log in all day
             return self._begin(row, rehashed, replaces, actor)
 

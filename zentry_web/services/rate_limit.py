@@ -65,6 +65,16 @@ def limit_of(rule: str, subject: str, count: int | None = None) -> Limit:
     return Limit(rule, subject, found.count if count is None else count, found.seconds, found.costly, found.words)
 
 
+def login_limits(subject: str, tries: int) -> tuple[Limit, ...]:
+    """The growing waits of who guesses: a minute, a quarter of an hour after ``tries``, an hour after twice as many.
+
+    The longest first, so that it is the one that is told.
+    """
+    burst = min(RULES["login_burst"].count, tries)
+    counts = {"login_long": 2 * tries, "login": tries, "login_burst": burst}
+    return tuple(limit_of(rule, subject, count) for rule, count in counts.items())
+
+
 def network_of(address: str | None) -> str:
     """Whom an address is counted as: itself, or its /64 for IPv6, where one person has millions of addresses."""
     try:
@@ -117,10 +127,10 @@ class RateLimiter(BaseService):
         with self.reading() as session:
             return int(session.scalar(counted) or 0)
 
-    def clear(self, limit: Limit) -> None:
-        """Forget the attempts of a subject; in the caller's transaction if there is one."""
+    def clear(self, *limits: Limit) -> None:
+        """Forget the attempts under each limit; in the caller's transaction if there is one."""
         with self.transaction() as session:
-            session.execute(delete(DbRateCounter).where(DbRateCounter.key == limit.key))
+            session.execute(delete(DbRateCounter).where(DbRateCounter.key.in_([limit.key for limit in limits])))
 
     def give_back(self, limit: Limit) -> None:
         """Take back the attempt just counted: it was none to be slowed down. In the caller's transaction, if any."""

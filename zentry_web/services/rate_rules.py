@@ -18,7 +18,9 @@ class Rule:
 
 RULES: dict[str, Rule] = {
     # Guesses: never lifted, whoever runs this Zentry.
-    "login": Rule(10, QUARTER_HOUR),  # of an account from a network
+    "login_burst": Rule(5, MINUTE),  # of an account from a network; who goes on guessing waits longer and longer
+    "login": Rule(10, QUARTER_HOUR),
+    "login_long": Rule(20, HOUR),
     "login_network": Rule(100, QUARTER_HOUR),
     "password": Rule(10, QUARTER_HOUR),  # the present one, in an open session
     "proof": Rule(10, QUARTER_HOUR),

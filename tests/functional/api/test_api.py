@@ -121,7 +121,7 @@ def test_a_refresh_token_is_no_access_token(client, pair):
 @pytest.mark.error
 def test_wrong_passwords_are_counted_as_in_the_browser(client, alice):
     wrong = {"email": alice.email, "password": "wrong"}
-    for _ in range(10):
+    for _ in range(5):
         problem(client.post("/api/v1/auth/token", json=wrong), 401, "AUTHENTICATION_REQUIRED")
     answer = client.post("/api/v1/auth/token", json=wrong)
     problem(answer, 429, "RATE_LIMITED")
