@@ -178,6 +178,20 @@ def test_whoever_has_the_link_may_join_once(container, core, projects, lab, alic
         assert made.secret not in str(vars(stored))
 
 
+def test_accepting_twice_leads_to_the_project_both_times(core, projects, lab, alice, bob, charlie):
+    secret = projects.invitations.invite(
+        lab.id, {"email": bob.email, "role": "viewer"}, actor=acting(alice)
+    ).secret  # fmt: skip
+    for _ in range(2):
+        assert projects.invitations.accept(secret, actor=acting(bob)) == lab.id
+    assert len(events_of(core, "member.join")) == 1
+    with pytest.raises(NotFoundError):
+        projects.invitations.accept(secret, actor=acting(charlie))
+    projects.members.remove(lab.id, bob.id, actor=acting(alice))
+    with pytest.raises(NotFoundError):
+        projects.invitations.accept(secret, actor=acting(bob))
+
+
 def test_of_two_who_accept_at_once_one_joins(projects, lab, alice, bob, charlie):
     secret = projects.invitations.invite(lab.id, TO_DORA, actor=acting(alice)).secret
     outcomes = []

@@ -106,6 +106,19 @@ def test_a_wrong_code_sets_nothing_up(auth, alice):
     assert not auth.factors.list_factors(alice.id)
 
 
+def test_setting_an_app_up_twice_shows_codes_that_work_both_times(auth, core, alice, clock):
+    setup = auth.factors.begin_app(alice.id, actor=acting(alice))
+    app = App(setup.secret, clock)
+    first, second = (
+        auth.factors.confirm_app(alice.id, setup.sealed, app.code(), actor=acting(alice)) for _ in range(2)
+    )
+    assert len(second) == len(first)
+    assert not set(first) & set(second)
+    assert len(events_of(core, "auth.factor_add")) == 1
+    auth.pending.finish_with_code(give_password(auth, alice), second[0], actor=visitor())
+    assert auth.factors.confirm_app(alice.id, setup.sealed, app.code(), actor=acting(alice)) == ()  # one is spent
+
+
 @pytest.mark.error
 def test_a_setup_is_for_one_account_and_half_an_hour(auth, alice, bob, clock):
     setup = auth.factors.begin_app(alice.id, actor=acting(alice))

@@ -112,6 +112,9 @@ class SecondFactors(BaseService):
             raise invalid({"code": WRONG_CODE})
         with self.transaction() as session:
             require_user_row(session, user_id, lock=True)
+            if self._is_set_up(session, user_id, secret):
+                # Pressed twice: the browser shows only this answer, so the codes of the first were seen by nobody.
+                return self._replace_codes(session, user_id)
             mine = DbFactor.user_id == user_id
             had_any = session.scalar(select(DbFactor.id).where(mine).limit(1)) is not None
             session.execute(delete(DbFactor).where(mine, DbFactor.kind == FactorKind.APP))
@@ -245,6 +248,20 @@ class SecondFactors(BaseService):
         if owner != user_id:
             raise CannotOpen
         return secret
+
+    def _is_set_up(self, session: Session, user_id: str, secret: str) -> bool:
+        """Whether this very app is the account's only factor and its recovery codes came with it."""
+        rows = session.scalars(select(DbFactor).where(DbFactor.user_id == user_id)).all()
+        if len(rows) != 1 or rows[0].kind != FactorKind.APP:
+            return False
+        codes = select(DbRecoveryCode).where(DbRecoveryCode.user_id == user_id)
+        if any(code.used_at or code.created_at < rows[0].created_at for code in session.scalars(codes)):
+            return False
+        try:
+            present = self._box.unseal(rows[0].secret or "", use=f"app:{rows[0].id}", now=self.now())
+        except CannotOpen:
+            return False
+        return hmac.compare_digest(present, secret)
 
     def _matching_step(self, secret: str, code: str) -> int | None:
         """The newest step around now whose code this is; each is compared in the same time."""

@@ -49,7 +49,7 @@ def parse_email(value: object) -> str:
     if not text:
         raise ValueError("Enter your e-mail address.")
     try:
-        email = validate_email(text, check_deliverability=False).normalized
+        email = validate_email(text, check_deliverability=False, strict=True).normalized
     except EmailNotValidError:
         raise ValueError("Enter a valid e-mail address, such as ana@example.com.") from None
     if len(email_key(email)) > MAX_EMAIL:

@@ -137,12 +137,14 @@ class Invitations(MailQueue):
         return InvitationView(row.project_id, project_name, ProjectRole(row.role), inviter, row.expires_at)
 
     def accept(self, secret: str, *, actor: Actor) -> str:
-        """Join as the actor's account, whatever its address; returns the project's id.
+        """Join as the actor's account, whatever its address; returns the project's id, also when pressed twice.
 
         Raises NotFoundError when the link is used up, ConflictError for somebody who belongs to the project already
         (the link stays good), when it is full or archived: whoever joined before the archiving is a member.
         """
         with self.transaction() as session:
+            if joined := self._joined_before(session, secret, actor):
+                return joined
             row = self._use(session, secret, "accepted", actor)
             # Archiving waits until the new member is in; who comes after it reads that it is archived.
             share = {"read": True}
@@ -259,6 +261,15 @@ class Invitations(MailQueue):
     def _count_open(self, session: Session, project_id: str) -> int:
         query = select(func.count()).select_from(DbProjectInvitation)
         return session.scalar(query.where(DbProjectInvitation.project_id == project_id, self._is_open())) or 0
+
+    def _joined_before(self, session: Session, secret: str, actor: Actor) -> str | None:
+        """The project that the actor joined by this very link and still belongs to."""
+        row = session.scalar(
+            select(DbProjectInvitation).where(DbProjectInvitation.token_hash == secret_hash(secret)).with_for_update()
+        )
+        if row is None or (row.outcome, row.user_id) != ("accepted", actor.id):
+            return None
+        return row.project_id if find_role(session, actor, row.project_id) else None
 
     def _use(self, session: Session, secret: str, outcome: str, actor: Actor) -> DbProjectInvitation:
         """Use a link up, once. Raises NotFoundError."""
