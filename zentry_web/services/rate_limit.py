@@ -71,8 +71,11 @@ def login_limits(subject: str, tries: int) -> tuple[Limit, ...]:
     The longest first, so that it is the one that is told.
     """
     burst = min(RULES["login_burst"].count, tries)
-    counts = {"login_long": 2 * tries, "login": tries, "login_burst": burst}
-    return tuple(limit_of(rule, subject, count) for rule, count in counts.items())
+    return (
+        limit_of("login_long", subject, 2 * tries),
+        limit_of("login", subject, tries),
+        limit_of("login_burst", subject, burst),
+    )
 
 
 def network_of(address: str | None) -> str:
