@@ -40,6 +40,7 @@ from zentry_web.services.errors import (
 )
 from zentry_web.services.event_log import role_changed_lately
 from zentry_web.services.fields import Fields, email_key, invalid, parse_email, parse_local_email, parse_person
+from zentry_web.services.login_waits import login_limits
 from zentry_web.services.notices import MailSettings
 from zentry_web.services.oidc_sign_in import OidcSignIn
 from zentry_web.services.one_time_links import ADMIN_PURPOSES, LinkPurpose, OneTimeLinks
@@ -47,7 +48,7 @@ from zentry_web.services.own_password import OwnPassword
 from zentry_web.services.passkeys import make_factor_parts
 from zentry_web.services.password_strength import strong_password
 from zentry_web.services.passwords import Passwords
-from zentry_web.services.rate_limit import RateLimiter, limit_of, login_limits, network_of
+from zentry_web.services.rate_limit import RateLimiter, limit_of, network_of
 from zentry_web.services.secret_box import FactorSettings
 from zentry_web.services.sessions import Sessions
 from zentry_web.services.signup_rules import SignupRules

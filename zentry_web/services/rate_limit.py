@@ -65,19 +65,6 @@ def limit_of(rule: str, subject: str, count: int | None = None) -> Limit:
     return Limit(rule, subject, found.count if count is None else count, found.seconds, found.costly, found.words)
 
 
-def login_limits(subject: str, tries: int) -> tuple[Limit, ...]:
-    """The growing waits of who guesses: a minute, a quarter of an hour after ``tries``, an hour after twice as many.
-
-    The longest first, so that it is the one that is told.
-    """
-    burst = min(RULES["login_burst"].count, tries)
-    return (
-        limit_of("login_long", subject, 2 * tries),
-        limit_of("login", subject, tries),
-        limit_of("login_burst", subject, burst),
-    )
-
-
 def network_of(address: str | None) -> str:
     """Whom an address is counted as: itself, or its /64 for IPv6, where one person has millions of addresses."""
     try:
