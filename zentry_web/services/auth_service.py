@@ -181,8 +181,7 @@ class AuthService(BaseService):
 
         An account with a second factor gets a FactorNeeded instead, for ``pending.finish_…``.
         Raises AuthenticationRequiredError, in the same words and time whether the account is unknown, disabled or
-        the password is wrong; RateLimitedError after 5 refusals in a minute, 10 in 15 minutes or 20 in an hour on one
-        account from one address, or 100 from one address: nobody can lock the owner out who comes from elsewhere.
+        the password is wrong; RateLimitedError after too many refusals (``login_waits``), of which others cause none.
         """
         typed = credentials.get("email")
         key = email_key(typed) if isinstance(typed, str) else ""
