@@ -83,7 +83,7 @@ def test_a_page_takes_a_constant_number_of_statements(container, directory, proj
             directory.list_all(ProjectFilter(), limit=limit, before=projects["Gone"].id)
         counts.add(len([text for text in statements.texts if text.startswith(("SELECT", "WITH"))]))
     assert len(counts) == 1
-    assert counts.pop() <= 5
+    assert counts.pop() <= 6
 
 
 def test_a_file_has_all_and_is_written_down(directory, projects, admin, core, monkeypatch):
