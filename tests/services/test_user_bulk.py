@@ -26,9 +26,11 @@ def bulk(users):
 
 
 @pytest.fixture
-def second(users, admin, container):
-    """Another admin."""
-    return users.access.change_role(sign_up(container, "second").id, Role.ADMIN, actor=acting(admin))
+def second(users, admin, container, clock):
+    """Another admin, for more than a day: before that an admin agrees to nothing."""
+    made = users.access.change_role(sign_up(container, "second").id, Role.ADMIN, actor=acting(admin))
+    clock.advance(hours=25)
+    return made
 
 
 @pytest.fixture
