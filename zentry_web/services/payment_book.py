@@ -224,8 +224,7 @@ class PaymentBook(BaseService):
         if due <= 0:
             return ""
         off = min(payment.refund_off_micro, due)
-        amounts = {AccountKind.WALLET: due - off, AccountKind.WRITE_OFF: off, AccountKind.PAYMENTS: -due}
-        self._post(session, payment, TransferKind.PAYMENT_REFUND, amounts, "Refund failed", self._next_key(payment))
+        self._return(session, payment, TransferKind.PAYMENT_REFUND, due, off, "Refund failed")
         payment.refund_micro -= due
         payment.refund_off_micro -= off
         self._log("credits.refund_failed", payment, {"amount": due, "not_written_off": off})
@@ -251,8 +250,7 @@ class PaymentBook(BaseService):
         if due <= 0:
             return ""
         off = min(payment.dispute_off_micro, due)
-        amounts = {AccountKind.WALLET: due - off, AccountKind.WRITE_OFF: off, AccountKind.PAYMENTS: -due}
-        self._post(session, payment, TransferKind.DISPUTE, amounts, "Dispute settled", self._next_key(payment))
+        self._return(session, payment, TransferKind.DISPUTE, due, off, "Dispute settled")
         payment.dispute_micro -= due
         payment.dispute_off_micro -= off
         self._log("credits.dispute_won", payment, {"amount": due})
@@ -267,6 +265,13 @@ class PaymentBook(BaseService):
         amounts = {AccountKind.WALLET: -taken, AccountKind.WRITE_OFF: taken - due, AccountKind.PAYMENTS: due}
         self._post(session, payment, kind, amounts, reason, self._next_key(payment))
         return due - taken
+
+    def _return(
+        self, session: Session, payment: DbPayment, kind: TransferKind, due: int, off: int, reason: str
+    ) -> None:
+        """Undo ``_take_back``: ``off`` is no longer written off, the rest goes to the wallet."""
+        amounts = {AccountKind.WALLET: due - off, AccountKind.WRITE_OFF: off, AccountKind.PAYMENTS: -due}
+        self._post(session, payment, kind, amounts, reason, self._next_key(payment))
 
     def _next_key(self, payment: DbPayment) -> str:
         payment.postings += 1
