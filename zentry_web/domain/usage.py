@@ -1,7 +1,7 @@
 """Usage: intervals, the fixed points that cut them into charges, holds and their renewal. Pure rules (ADR 0004)."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -161,6 +161,14 @@ class Interval:
     def earliest_end(self, moment: datetime) -> datetime:
         """``moment`` as a whole second, never before what is charged already (a clock may have stepped back)."""
         return max(whole_second(moment), self.settled_until)
+
+    def closed(self, end: datetime, *, charge_minimum: bool) -> "Interval":
+        """The interval closed at ``end``. Without ``charge_minimum`` nothing is added up to the minimum: the run goes
+        on in another interval."""
+        minimum = self.minimum_seconds
+        if not charge_minimum:
+            minimum = min(minimum, seconds_between(self.start, end))
+        return replace(self, end=end, minimum_seconds=minimum)
 
 
 def exact_cut(interval: Interval, moment: datetime) -> datetime:

@@ -3,9 +3,10 @@
 Callers hold the lock of the owner's wallet.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Table, insert, select, update
 from sqlalchemy.orm import Session
@@ -17,7 +18,6 @@ from zentry_web.domain.usage import (
     Interval,
     UsageState,
     exact_cut,
-    seconds_between,
     whole_second,
 )
 from zentry_web.models import DbProjectBudget, DbUser, DbVM
@@ -60,19 +60,8 @@ class UsageRecorder:
             inherits = goes_on and not has_minimum
             left = self._close(current, start, event_id, charge_minimum=not inherits, keep_hold=goes_on or keep_hold)
             minimum = left if inherits else minimum
-        interval = Interval(
-            id=new_id("use", self._now),
-            vm_id=vm.vm_id,
-            owner_id=vm.owner_id,
-            project_id=vm.project_id,
-            state=state,
-            rate_micro_per_hour=vm.rate(state),
-            start=start,
-            end=None,
-            settled_until=start,
-            minimum_seconds=minimum,
-            zone=self._session.scalars(select(DbUser.time_zone).where(DbUser.id == vm.owner_id)).one(),
-        )
+        zone = self._session.scalars(select(DbUser.time_zone).where(DbUser.id == vm.owner_id)).one()
+        interval = new_interval(vm, state, start, minimum, zone, self._now)
         self._insert(interval, vm, event_id)
         self._note_change(vm.project_id)
         if state == UsageState.RUNNING:
@@ -137,10 +126,8 @@ class UsageRecorder:
 
     def _close(self, current: Item, end: datetime, event_id: str, *, charge_minimum: bool, keep_hold: bool) -> int:
         """Close and settle an interval; returns the seconds of minimum left for the run that goes on."""
-        closed = replace(current.interval, end=end)
-        left = closed.seconds_missing
-        if not charge_minimum:
-            closed = replace(closed, minimum_seconds=min(closed.minimum_seconds, seconds_between(closed.start, end)))
+        left = replace(current.interval, end=end).seconds_missing
+        closed = current.interval.closed(end, charge_minimum=charge_minimum)
         self._session.execute(
             update(INTERVAL)
             .where(INTERVAL.c.id == closed.id)
@@ -174,29 +161,10 @@ class UsageRecorder:
         return BilledVM(vm.vm_id, vm.owner_id, vm.project_id, *row)
 
     def _insert(self, interval: Interval, vm: BilledVM, event_id: str) -> None:
-        row = {
-            "id": interval.id,
-            "vm_id": interval.vm_id,
-            "owner_id": interval.owner_id,
-            "project_id": interval.project_id,
-            "state": interval.state,
-            "price_version_id": vm.price_version_id,
-            "image_price_version_id": vm.image_price_version_id if interval.state == UsageState.RUNNING else None,
-            "rate_micro_per_hour": interval.rate_micro_per_hour,
-            "minimum_seconds": interval.minimum_seconds,
-            "time_zone": interval.zone,
-            "start_at": interval.start,
-            "end_at": None,
-            "settled_until": interval.settled_until,
-            "settled": False,
-            "opened_by": event_id,
-            "closed_by": None,
-        }
-        self._session.execute(insert(INTERVAL), [row])
+        self._session.execute(insert(INTERVAL), [interval_row(interval, vm, event_id)])
 
     def _note_change(self, project_id: str) -> None:
-        """The project's costs change: its budget, if it has one, is looked at in the worker's next round."""
-        self._session.execute(update(BUDGET).where(BUDGET.c.project_id == project_id).values(look_at=self._now))
+        note_changes(self._session, [project_id], self._now)
 
     def _hold(self, interval: Interval) -> None:
         """Tie the VM's hold to its new interval; place one first if the start had none."""
@@ -211,3 +179,49 @@ class UsageRecorder:
             self._now,
         )
         holds.bind(self._session, hold, interval, self._window, self._now)
+
+
+def new_interval(
+    vm: BilledVM, state: UsageState, start: datetime, minimum_seconds: int, zone: str, now: datetime
+) -> Interval:
+    """An open interval of ``vm`` at its present rate, from ``start`` on; ``zone`` is its owner's."""
+    return Interval(
+        id=new_id("use", now),
+        vm_id=vm.vm_id,
+        owner_id=vm.owner_id,
+        project_id=vm.project_id,
+        state=state,
+        rate_micro_per_hour=vm.rate(state),
+        start=start,
+        end=None,
+        settled_until=start,
+        minimum_seconds=minimum_seconds,
+        zone=zone,
+    )
+
+
+def interval_row(interval: Interval, vm: BilledVM, event_id: str) -> dict[str, Any]:
+    """The row of an interval that ``event_id`` opened."""
+    return {
+        "id": interval.id,
+        "vm_id": interval.vm_id,
+        "owner_id": interval.owner_id,
+        "project_id": interval.project_id,
+        "state": interval.state,
+        "price_version_id": vm.price_version_id,
+        "image_price_version_id": vm.image_price_version_id if interval.state == UsageState.RUNNING else None,
+        "rate_micro_per_hour": interval.rate_micro_per_hour,
+        "minimum_seconds": interval.minimum_seconds,
+        "time_zone": interval.zone,
+        "start_at": interval.start,
+        "end_at": None,
+        "settled_until": interval.settled_until,
+        "settled": False,
+        "opened_by": event_id,
+        "closed_by": None,
+    }
+
+
+def note_changes(session: Session, project_ids: Collection[str], now: datetime) -> None:
+    """What these projects cost changes: budgets, where there are any, are looked at in the worker's next round."""
+    session.execute(update(BUDGET).where(BUDGET.c.project_id.in_(project_ids)).values(look_at=now))

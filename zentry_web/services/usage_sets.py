@@ -3,27 +3,24 @@
 Callers hold the lock of the owner's wallet and of the machines.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from zentry_web.domain.ids import new_id
 from zentry_web.domain.usage import (
     BilledVM,
     Interval,
     UsageState,
-    seconds_between,
     whole_second,
 )
 from zentry_web.models import DbUser, DbVM
 from zentry_web.services import holds, price_switch
 from zentry_web.services.ledger import lock_accounts
 from zentry_web.services.settlement import INTERVAL, Item, items_query, read_items, settle_items
-from zentry_web.services.usage import BUDGET
+from zentry_web.services.usage import interval_row, new_interval, note_changes
 
 _CLOSE = (
     update(INTERVAL)
@@ -61,7 +58,7 @@ def close_all(
     session.execute(_CLOSE, values)
     funds = lock_accounts(session, {each.owner_id for each in closed})
     settle_items(session, [Item(each, None, 0) for each in closed], funds, now, now)
-    _note_change(session, {each.project_id for each in closed}, now)
+    note_changes(session, {each.project_id for each in closed}, now)
 
 
 def open_all(
@@ -83,11 +80,11 @@ def open_all(
     last: dict[str, Any] = dict(session.execute(ended.group_by(INTERVAL.c.vm_id)).all())
     zone = session.scalars(select(DbUser.time_zone).where(DbUser.id == owner_id)).one()
     intervals = [_opened(vm, states[vm.vm_id], last.get(vm.vm_id), zone, now) for vm in vms]
-    rows = [_row(each, vm, events[vm.vm_id]) for each, vm in zip(intervals, vms, strict=True)]
+    rows = [interval_row(each, vm, events[vm.vm_id]) for each, vm in zip(intervals, vms, strict=True)]
     session.execute(insert(INTERVAL), rows)
     running = [each for each in intervals if each.state == UsageState.RUNNING]
     holds.place_all(session, owner_id, running, window, now)
-    _note_change(session, {vm.project_id for vm in vms}, now)
+    note_changes(session, {vm.project_id for vm in vms}, now)
 
 
 def catch_up(session: Session, owner_id: str, until: Mapping[str, datetime], now: datetime, window: timedelta) -> bool:
@@ -103,12 +100,7 @@ def catch_up(session: Session, owner_id: str, until: Mapping[str, datetime], now
 
 def _closed(item: Item, ends: Mapping[str, datetime], charge_minimum: bool) -> Interval:
     interval = item.interval
-    end = interval.earliest_end(ends[interval.vm_id])
-    if charge_minimum:
-        return replace(interval, end=end)
-    return replace(
-        interval, end=end, minimum_seconds=min(interval.minimum_seconds, seconds_between(interval.start, end))
-    )
+    return interval.closed(interval.earliest_end(ends[interval.vm_id]), charge_minimum=charge_minimum)
 
 
 def _priced(session: Session, vms: Sequence[BilledVM]) -> list[BilledVM]:
@@ -124,41 +116,4 @@ def _priced(session: Session, vms: Sequence[BilledVM]) -> list[BilledVM]:
 
 def _opened(vm: BilledVM, state: UsageState, last: datetime | None, zone: str, now: datetime) -> Interval:
     start = max(whole_second(now), last) if last else whole_second(now)
-    return Interval(
-        id=new_id("use", now),
-        vm_id=vm.vm_id,
-        owner_id=vm.owner_id,
-        project_id=vm.project_id,
-        state=state,
-        rate_micro_per_hour=vm.rate(state),
-        start=start,
-        end=None,
-        settled_until=start,
-        minimum_seconds=0,
-        zone=zone,
-    )
-
-
-def _row(interval: Interval, vm: BilledVM, event_id: str) -> dict[str, Any]:
-    return {
-        "id": interval.id,
-        "vm_id": interval.vm_id,
-        "owner_id": interval.owner_id,
-        "project_id": interval.project_id,
-        "state": interval.state,
-        "price_version_id": vm.price_version_id,
-        "image_price_version_id": vm.image_price_version_id if interval.state == UsageState.RUNNING else None,
-        "rate_micro_per_hour": interval.rate_micro_per_hour,
-        "minimum_seconds": 0,
-        "time_zone": interval.zone,
-        "start_at": interval.start,
-        "end_at": None,
-        "settled_until": interval.settled_until,
-        "settled": False,
-        "opened_by": event_id,
-        "closed_by": None,
-    }
-
-
-def _note_change(session: Session, project_ids: Collection[str], now: datetime) -> None:
-    session.execute(update(BUDGET).where(BUDGET.c.project_id.in_(project_ids)).values(look_at=now))
+    return new_interval(vm, state, start, 0, zone, now)
