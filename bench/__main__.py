@@ -13,7 +13,8 @@ from bench.stage import stage
 from bench.stores import stores
 from zentry_web.logs import configure_logs
 
-STORED = (*settling.NAMES, transfers.NAME, *credits.NAMES, *rights.NAMES)
+MONEY = (*settling.NAMES, transfers.NAME, *credits.NAMES)
+STORED = (*MONEY, *rights.NAMES)
 NAMES = (*queries.PATHS, *pages.AT_REST, *launches.NAMES, *pages.BUSY, *STORED, boots.NAME)
 
 

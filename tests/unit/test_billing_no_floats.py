@@ -35,6 +35,7 @@ MODULES = (
     "services/holds.py",
     "services/usage.py",
     "services/usage_reports.py",
+    "services/usage_sets.py",
     "services/prices.py",
 )
 FLOAT_METHODS = {"timestamp", "total_seconds", "fromtimestamp", "utcfromtimestamp"}
