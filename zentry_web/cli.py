@@ -144,6 +144,8 @@ def _announce(config: "Config") -> None:
         click.echo("  The hypervisor is simulated: no real machine is started (ZENTRY_COMPUTE=simulator).")
     if token is not None:
         click.echo(f"  Become its first admin (one use, 24 hours): {config.url}/welcome/{token}")
+        if config.admins_need_factor:
+            click.echo("  It asks for a password and then for a second factor: an authenticator app, or a passkey.")
     click.echo("  Stop with Ctrl-C; running machines keep running.\n")
 
 

@@ -81,7 +81,7 @@ class Config(BaseSettings):
     login_tries: int = Field(10, ge=3)  # wrong ones in 15 minutes on one account from one address
     signups_per_hour: int = Field(100, ge=1)  # from one network address
     invitations_per_hour: int = Field(30, ge=1)  # of one person
-    admin_factor: Literal["", "required", "optional"] = ""  # required in production with real machines
+    admin_factor: Literal["", "required", "optional"] = ""  # required with real machines
     signup_seconds: float = Field(2, ge=0)  # who fills the sign-up form in faster is asked to press again
     rate_factor: int = Field(1, ge=1)  # multiplies the limits of what is costly (services/rate_rules.py)
     price_notice_days: int = Field(14, ge=0)  # how long before it begins a dearer price of machines there are is told
@@ -198,7 +198,7 @@ class Config(BaseSettings):
         """Whether an admin without a second factor may do no more than anybody else."""
         if self.admin_factor:
             return self.admin_factor == "required"
-        return self.environment == "production" and self.compute != "simulator"
+        return self.environment != "test" and self.compute != "simulator"
 
     @property
     def quota_defaults(self) -> QuotaDefaults:

@@ -15,6 +15,7 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 from zentry_web.domain.user import AccountView, Actor, CurrentSession, Role, SignedIn, User
 from zentry_web.services.errors import AuthenticationRequiredError, NotFoundError, PermissionDeniedError
 from zentry_web.web.htmx import go_to, is_htmx, wants_json
+from zentry_web.web.proof import page_of_request
 from zentry_web.web.request_id import request_id
 from zentry_web.web.services import services
 
@@ -171,7 +172,7 @@ def require_admin_page() -> ResponseReturnValue | None:
     if found.lacks_factor:
         if wants_json():
             raise PermissionDeniedError("Admins need a second factor. Set one up on the security page.")
-        return go_to(url_for("account.factor_needed"))
+        return go_to(url_for("account.factor_needed", next=page_of_request("admin.overview")))
     return None
 
 

@@ -9,17 +9,38 @@ from zentry_web.domain.factor import FactorNeeded
 from zentry_web.domain.user import SignedIn
 from zentry_web.web.actor import begin_session
 from zentry_web.web.htmx import go_to
+from zentry_web.web.services import services
 
 SECRET, TARGET, BROWSER = "factor_secret", "factor_target", "passkey_browser"
+AFTER_SETUP = "after_setup"
 
 
 def enter(entered: SignedIn | FactorNeeded, target: str) -> ResponseReturnValue:
     """Sign the browser in and go to ``target``; or keep both until a factor was brought, and ask for it."""
     if isinstance(entered, SignedIn):
         begin_session(entered)
-        return go_to(target)
+        return go_to(_by_the_setup(entered, target))
     session[SECRET], session[TARGET] = entered.secret, target
     return go_to(url_for("auth.login_factor"))
+
+
+def _by_the_setup(entered: SignedIn, target: str) -> str:
+    """Where an admin goes who has yet to set a second factor up; everybody else goes to ``target``."""
+    auth = services().get_auth_service()
+    if not (entered.user.is_admin and auth.factors.admins_must):
+        return target
+    found = auth.get_session(entered.session_token)
+    return target if found is None or found.has_factor else url_for("account.factor_needed", next=target)
+
+
+def set_up_for(target: str) -> None:
+    """Remember where the person wanted to go before setting a second factor up was in the way."""
+    session[AFTER_SETUP] = target
+
+
+def after_setup() -> str:
+    """Where it goes on once the second factor is there; '' when nothing was in the way."""
+    return str(session.pop(AFTER_SETUP, ""))
 
 
 def waiting() -> tuple[str, str]:

@@ -13,6 +13,7 @@ from zentry_web.composition import build_container
 from zentry_web.web.services import EXTENSION
 
 pytestmark = pytest.mark.integration
+NEEDED = "/account/factors/needed"
 
 
 def begin(browser, clock):
@@ -25,6 +26,11 @@ def begin(browser, clock):
 
 def codes_in(text):
     return re.findall(r"[A-Z2-9]{4}(?:-[A-Z2-9]{4}){3}", text)
+
+
+def kept_them(answer):
+    """Where it goes on from the recovery codes."""
+    return Page(answer.text).one("//a[contains(., 'I have kept them')]").get("href")
 
 
 @pytest.mark.parametrize("htmx", [False, True])
@@ -136,15 +142,15 @@ def strict_admin(strict, web):
 @pytest.mark.asvs("6.3.3")
 def test_an_admin_without_a_factor_is_led_to_the_setup(strict_admin, alice, machine, clock):
     for path in ("/admin", "/admin/users", f"/admin/users/{alice.id}"):
-        assert strict_admin.get(path).headers["Location"] == "/account/factors/needed"
-    assert strict_admin.post(f"/admin/users/{alice.id}/disable").headers["Location"] == "/account/factors/needed"
-    assert strict_admin.get("/admin/users", htmx=True).headers["HX-Redirect"] == "/account/factors/needed"
+        assert strict_admin.get(path).headers["Location"] == f"{NEEDED}?next={path}"
+    assert strict_admin.post(f"/admin/users/{alice.id}/disable").headers["Location"] == f"{NEEDED}?next=/admin"
+    assert strict_admin.get("/admin/users", htmx=True).headers["HX-Redirect"] == f"{NEEDED}?next=/admin"
     assert strict_admin.get("/admin", headers={"Accept": "application/json"}).status_code == 403
     assert strict_admin.get(f"/vms/{machine.id}").status_code == 404, "acts like anybody else until then"
-    assert "second factor" in strict_admin.page("/account/factors/needed").text()
+    assert "second factor" in strict_admin.page(NEEDED).text()
     sealed, app = begin(strict_admin, clock)
     assert strict_admin.post("/account/factors/app", {"sealed": sealed, "code": app.code()}).status_code == 200
-    assert strict_admin.get("/account/factors/needed").headers["Location"] == "/admin"
+    assert strict_admin.get(NEEDED).headers["Location"] == "/admin"
     assert strict_admin.get("/admin").status_code == 200
     assert strict_admin.get(f"/vms/{machine.id}").status_code == 200
     (form,) = strict_admin.page("/account/security").find("//form[contains(@action, '/remove')]")
@@ -155,7 +161,32 @@ def test_the_first_admin_sets_one_up_right_after_the_welcome_link(strict, web, v
     web.extensions[EXTENSION] = strict
     link = f"/welcome/{strict.get_auth_service().ensure_first_admin_link()}"
     answer = visitor.post(link, {"email": "chief@example.com", "name": "Chief", "password": PASSWORD})
-    assert answer.headers["Location"] == "/account/factors/needed"
+    assert answer.headers["Location"] == f"{NEEDED}?next=/overview"
+
+
+def test_an_admins_log_in_leads_to_the_setup_and_from_there_where_they_wanted(strict_admin, clock):
+    email = strict_admin.user.email
+    strict_admin.post("/logout")
+    answer = strict_admin.post("/login", {"email": email, "password": PASSWORD, "next": "/admin/users?state=disabled"})
+    led = answer.headers["Location"]
+    assert led.startswith(f"{NEEDED}?next=/admin/users")
+    strict_admin.page(led)
+    sealed, app = begin(strict_admin, clock)
+    codes = strict_admin.post("/account/factors/app", {"sealed": sealed, "code": app.code()})
+    on = kept_them(codes)
+    assert on == "/admin/users?state=disabled"
+    assert strict_admin.get(on).status_code == 200
+    clock.advance(60)
+    strict_admin.post("/logout")
+    strict_admin.post("/login", {"email": email, "password": PASSWORD, "next": on})
+    assert strict_admin.post("/login/factor", {"code": app.code()}).headers["Location"] == on
+
+
+def test_the_setup_leads_to_no_other_site(strict_admin, clock):
+    strict_admin.page(f"{NEEDED}?next=https://evil.example/")
+    sealed, app = begin(strict_admin, clock)
+    codes = strict_admin.post("/account/factors/app", {"sealed": sealed, "code": app.code()})
+    assert kept_them(codes) == "/account/security"
 
 
 @pytest.mark.asvs("6.3.3")
@@ -164,7 +195,10 @@ def test_the_first_admin_sets_one_up_right_after_the_welcome_link(strict, web, v
     [
         ({"environment": "production", "compute": "libvirt"}, True),
         ({"environment": "production", "compute": "simulator"}, False),
-        ({"environment": "development", "compute": "libvirt"}, False),
+        ({"environment": "development", "compute": "libvirt"}, True),
+        ({"environment": "development", "compute": "simulator"}, False),
+        ({"environment": "development", "compute": "libvirt", "admin_factor": "optional"}, False),
+        ({"environment": "test", "compute": "libvirt"}, False),
         ({"environment": "test"}, False),
         ({"environment": "production", "compute": "libvirt", "admin_factor": "optional"}, False),
         ({"environment": "test", "admin_factor": "required"}, True),

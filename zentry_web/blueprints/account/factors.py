@@ -6,17 +6,21 @@ from flask.typing import ResponseReturnValue
 from zentry_web.blueprints.account.forms import AppForm, PasskeyForm
 from zentry_web.blueprints.account.routes import blueprint
 from zentry_web.web.actor import current_actor, here
+from zentry_web.web.entering import after_setup, set_up_for
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to
 from zentry_web.web.qr import qr_data_uri
+from zentry_web.web.safe_next import safe_next
 from zentry_web.web.services import services
 
 
 @blueprint.get("/factors/needed")
 def factor_needed() -> ResponseReturnValue:
-    """Why an admin without a second factor gets no further."""
+    """Why an admin without a second factor gets no further; afterwards it goes on to ``next``."""
+    target = safe_next(request.args.get("next", ""), "")
     if not here().lacks_factor:
-        return redirect(url_for("admin.overview" if here().is_admin else "account.security"), 303)
+        return redirect(target or url_for("admin.overview" if here().is_admin else "account.security"), 303)
+    set_up_for(target)
     possible = services().get_auth_service().passkeys.possible
     return render_template("account/factor_needed.html", passkeys=possible)
 
@@ -32,7 +36,7 @@ def factor_app() -> ResponseReturnValue:
             lambda: factors.confirm_app(user.id, sealed, code, actor=actor, session_token=user.session_token)
         ):
             if form.result:
-                return render_template("account/recovery_codes.html", codes=form.result, first=True)
+                return render_template("account/recovery_codes.html", codes=form.result, first=True, then=after_setup())
             success("The authenticator app is set up.")
             return go_to(url_for("account.security"))
         setup = factors.same_app(user.id, sealed, actor=actor)
@@ -56,7 +60,7 @@ def add_passkey() -> ResponseReturnValue:
         )
     ):
         if form.result:
-            return render_template("account/recovery_codes.html", codes=form.result, first=True)
+            return render_template("account/recovery_codes.html", codes=form.result, first=True, then=after_setup())
         success("The passkey is set up.")
         return go_to(url_for("account.security"))
     return render_template("account/passkey.html", form=form), form.status
@@ -85,4 +89,4 @@ def remove_factor(factor_id: str) -> ResponseReturnValue:
 def new_codes() -> ResponseReturnValue:
     """New recovery codes, shown this once."""
     codes = services().get_auth_service().factors.new_codes(here().id, actor=current_actor())
-    return render_template("account/recovery_codes.html", codes=codes, first=False)
+    return render_template("account/recovery_codes.html", codes=codes, first=False, then="")

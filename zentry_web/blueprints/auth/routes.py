@@ -101,8 +101,7 @@ def welcome(token: str) -> ResponseReturnValue:
     if request.method == "POST":
         chosen = {"name": form.name.data, "email": form.email.data}
         if form.submit(lambda: auth.redeem_link(token, form.text("password"), actor=current_actor(), **chosen)):
-            led = user.is_admin and auth.factors.admins_must
-            answer = enter(form.result, url_for("account.factor_needed" if led else "dashboard.overview"))
+            answer = enter(form.result, url_for("dashboard.overview"))
             success("Welcome. You are an admin." if user.is_admin else "Welcome back. Your password is set.")
             return answer
     return secret_page(render_template("auth/welcome.html", form=form, user=user), form.status)
