@@ -1,4 +1,7 @@
-"""The credits page and the runway what-if for 500 machines, with a million ledger entries in the database."""
+"""The credits page and the runway what-if for 500 machines, with a million ledger entries in the database.
+
+Of the what-if the slower counts: the form with all machines, or an answer in place.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -43,15 +46,18 @@ def measure(store: Store, entries: int) -> Iterator[Figure]:
     log_in(client, f"{fleet.owner(0)}@example.com", PASSWORD)
     stop = [f"vm_000000_{number:03d}" for number in range(VMS // 2)]
     token = client.get("/credits").text.partition('name="csrf_token" value="')[2].partition('"')[0]
-    form = {"csrf_token": token, "stop": stop, "launch": "size_large", "count": "3"}
+    sizes = {f"size.vm_000000_{number:03d}": "size_large" if number % 2 else "" for number in range(VMS)}
+    form = {"csrf_token": token, "stop": stop, "launch": "size_large", "count": "3"} | sizes
     htmx = {"HX-Request": "true"}
     baseline = p95(_times(lambda: plain.app.test_client().get("/")))
     facts = {"database": store.kind, "vms": VMS, "entries": found, "requests": REQUESTS}
     page = p95(_times(lambda: client.get("/credits")))
-    parts = {f"{name}_ms": round(p95(_times(_getter(client, name))), 1) for name in ("history", "what-if", "spend")}
+    parts = {f"{name}_ms": round(p95(_times(_getter(client, name))), 1) for name in ("history", "spend")}
     yield Figure(NAMES[0], page, "ms", GOAL_MS, baseline, facts | parts)
+    shown = p95(_times(_getter(client, "what-if")))
     answer = p95(_times(lambda: client.post("/credits/what-if", data=form, headers=htmx)))
-    yield Figure(NAMES[1], answer, "ms", GOAL_MS, baseline, facts)
+    both = {"form_ms": round(shown, 1), "answer_ms": round(answer, 1)}
+    yield Figure(NAMES[1], max(both.values()), "ms", GOAL_MS, baseline, facts | both)
     container.close()
 
 

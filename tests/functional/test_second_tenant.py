@@ -119,7 +119,7 @@ def forms(estate, own):
         ("GET", f"/vms/new/quote?project_id={project}&size_id=size_nano&image_id=img_tiny", {}, {200, 400, 404}),
         ("GET", f"/vms?project={project}", {}, {200, 404}),
         ("POST", "/credits/plan/order", {"vm": vm, "place": "1", "up": vm}, {303, 400, 404}),
-        ("POST", "/credits/what-if", {"stop": vm, "size": f"{vm}:size_large"}, {200, 400, 404}),
+        ("POST", "/credits/what-if", {"stop": vm, f"size.{vm}": "size_large"}, {200, 400, 404}),
         ("GET", f"/credits/bill?vm={vm}", {}, {200, 400, 404}),
         ("GET", f"/credits/bill.csv?vm={vm}", {}, {200, 400, 404}),
         ("GET", f"/credits/spend?vm={vm}&project={project}", {}, {200, 404}),

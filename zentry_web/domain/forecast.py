@@ -47,6 +47,7 @@ class WhatIf:
     burn_after_micro_per_hour: int
     needed_micro: int  # what the launches would set aside at once
     changes: int
+    fleet: Sequence[FleetVM]  # what could be changed, the dearest first
 
     @property
     def difference_micro_per_hour(self) -> int:
@@ -75,7 +76,7 @@ def what_if(
             rate = known[size_id].running_micro_per_hour + changes.surcharge_micro_per_hour
             burn += rate * count
             needed += cost(rate, window // SECOND) * count
-    return WhatIf(balance, burn, needed, changes.count)
+    return WhatIf(balance, burn, needed, changes.count, fleet)
 
 
 def _rate_after(vm: FleetVM, size: Size | None, changes: Changes) -> int:

@@ -104,14 +104,11 @@ class Spending(BaseService):
         ]
         return [*points, BalancePoint(now, balance.total_micro), *project(balance, now + future, timedelta(hours=12))]
 
-    def list_fleet(self, user_id: str, *, actor: Actor = SYSTEM) -> list[FleetVM]:
-        """The VMs that cost something now, the dearest first. One statement."""
-        require_self(actor, user_id)
-        with self.reading() as session:
-            return _read_fleet(session, user_id)
-
     def what_if(self, user_id: str, changes: Changes, sizes: Sequence[Size], *, actor: Actor = SYSTEM) -> WhatIf:
-        """How burn rate and the end of credits would change. Nothing is done. Raises RateLimitedError."""
+        """How burn rate and the end of credits would change. Nothing is done. Raises RateLimitedError.
+
+        The answer has all VMs that cost something now, the dearest first.
+        """
         require_self(actor, user_id)
         self._limiter.check_actor("what_if", actor)
         with self.reading() as session:
@@ -121,6 +118,7 @@ class Spending(BaseService):
 
 
 def _read_fleet(session: Session, owner_id: str) -> list[FleetVM]:
+    """The VMs that cost something now, the dearest first. One statement."""
     rows = session.execute(
         select(
             DbVM.id,

@@ -60,14 +60,28 @@ def test_what_if_in_place(as_alice, billed):
 
 
 def test_what_if_as_a_page_keeps_what_was_chosen(as_alice, billed):
-    chosen = {"stop": billed.id, "size": f"{billed.id}:size_small", "launch": "size_large", "count": "4"}
+    chosen = {"stop": billed.id, f"size.{billed.id}": "size_small", "launch": "size_large", "count": "4"}
     answer = as_alice.post("/credits/what-if", chosen)
     assert answer.status_code == 200
     assert "checked" in answer.text
-    assert f'value="{billed.id}:size_small" selected' in answer.text
+    assert 'value="size_small" selected' in answer.text
     assert 'value="4"' in answer.text
     shared = as_alice.page(f"/credits/what-if?stop={billed.id}")
     assert shared.find("//input[@name='stop'][@checked]")
+
+
+def test_what_if_offers_each_machine_the_sizes_that_it_does_not_have(as_alice, alice, cloud, billed):
+    other = cloud.launch(alice, cloud.project(alice, "Shop"), "web-2", size="size_small")
+    page = as_alice.page(f"/credits/what-if?size.{other.id}=size_large&size.{billed.id}=")
+
+    def offered(vm):
+        options = page.find(f"//select[@name='size.{vm.id}']/option")
+        selected = [option.get("value") for option in options if option.get("selected") is not None]
+        return [option.get("value") for option in options], selected
+
+    sizes = [each.get("value") for each in page.find("//select[@name='launch']/option")][1:]
+    assert offered(billed) == (["", *(size for size in sizes if size != billed.size_id)], [])
+    assert offered(other) == (["", *(size for size in sizes if size != "size_small")], ["size_large"])
 
 
 @pytest.mark.parametrize("count", ["-3", "x", "99999999", ""])

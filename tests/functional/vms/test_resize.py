@@ -30,7 +30,7 @@ def test_the_price_moves_with_the_choice(as_alice, machine):
     assert "Restart as small for 0.05 " in answer.text
     assert "0.005 now" in answer.text
     assert "Not enough credits" not in answer.text
-    assert f"size={machine.id}:size_small" in answer.text.replace("%3A", ":")
+    assert f"/credits/what-if?size.{machine.id}=size_small" in answer.text
     assert as_alice.page(f"/vms/{machine.id}/resize/quote?size_id=nonsense", htmx=True).text()
 
 

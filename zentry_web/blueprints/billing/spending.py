@@ -1,9 +1,10 @@
 """Where credits went, how they will go on, and what would change that."""
 
 from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import Any
 
-from flask import jsonify, render_template, request
+from flask import get_template_attribute, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -23,6 +24,7 @@ VIEWS = {"vm": "Machine", "project": "Project", "size": "Size", "day": "Day"}
 PAST = FUTURE = timedelta(days=30)
 DAY_SECONDS = 86400
 MOST_LAUNCHES = 1000
+SIZE_OF = "size."  # a field of the what-if: the new size of the VM whose id follows
 DECIMALS = 4
 
 
@@ -83,11 +85,11 @@ def what_if() -> ResponseReturnValue:
     answer = spending.what_if(user.id, changes, sizes, actor=actor)
     if is_htmx() and request.method == "POST":
         return render_template("billing/_what_if_answer.html", answer=answer)
-    fleet = spending.list_fleet(user.id, actor=actor)
     template = "billing/_what_if.html" if is_htmx() else "billing/what_if.html"
+    options = cache(partial(get_template_attribute("billing/_size_options.html", "size_options"), sizes))
     image = _image(request.values, images)
     return render_template(
-        template, answer=answer, changes=changes, fleet=fleet, sizes=sizes, images=images, image=image
+        template, answer=answer, changes=changes, size_options=options, sizes=sizes, images=images, image=image
     )
 
 
@@ -98,13 +100,13 @@ def _image(values: MultiDict[str, str], images: list[Image]) -> Image | None:
 
 
 def _changes(values: MultiDict[str, str], images: list[Image]) -> Changes:
-    """The form's fields: stop=VM, size=VM:SIZE, launch=SIZE with count and image."""
-    pairs = [each.partition(":") for each in values.getlist("size") if ":" in each]
+    """The form's fields: stop=VM, size.VM=SIZE, launch=SIZE with count and image."""
+    sizes = {name.removeprefix(SIZE_OF): size_id for name, size_id in values.items() if name.startswith(SIZE_OF)}
     count = min(MOST_LAUNCHES, max(1, values.get("count", 1, type=int)))
     launch = values.get("launch", "")
     return Changes(
         stop=frozenset(values.getlist("stop")),
-        sizes={vm_id: size_id for vm_id, _, size_id in pairs if size_id},
+        sizes={vm_id: size_id for vm_id, size_id in sizes.items() if size_id},
         launch={launch: count} if launch else {},
         surcharge_micro_per_hour=image.surcharge_micro_per_hour if (image := _image(values, images)) else 0,
     )
