@@ -61,6 +61,7 @@ STATUS = {
     "account.set_theme": (None, 303),
     "invitations.show": (404, None),
     "vms.quote": (404, None),
+    "vms.bulk": (404, 404),
     "billing.plan": (None, 303),
     "billing.plan_order": (None, 303),
     "billing.what_if": (None, 200),

@@ -98,6 +98,7 @@ RULES = {
     "invitations.decline": (OWNER, "POST"),
     "projects.budget": (OWNER, "GET POST"),
     "vms.index": (SIGNED_IN, "GET"),
+    "vms.bulk": (SIGNED_IN, "GET POST"),
     "vms.create": (SIGNED_IN, "GET POST"),
     "vms.quote": (SIGNED_IN, "GET"),
     "vms.show": (OWNER, "GET"),

@@ -4,9 +4,10 @@ import pytest
 
 from tests.conftest import PASSWORD, sign_up
 from tests.services.people import acting, events_of, visitor
-from zentry_web.domain.directory import BulkAction, BulkOutcome, PeopleFilter
+from zentry_web.domain.directory import BulkAction, PeopleFilter
 from zentry_web.domain.money import MICRO
 from zentry_web.domain.user import Role
+from zentry_web.services.each import Outcome
 from zentry_web.services.errors import PermissionDeniedError, ProofRequiredError, ValidationError
 
 pytestmark = pytest.mark.integration
@@ -39,7 +40,7 @@ def balance(container):
 
 
 def outcomes(results):
-    return {result.user.name: str(result.outcome) for result in results}
+    return {result.thing.name: str(result.outcome) for result in results}
 
 
 def run(bulk, admin, action, *users, key=KEY, **more):
@@ -141,4 +142,4 @@ def test_what_is_no_batch(bulk, core, alice, admin):
         with pytest.raises(error):
             attempt()
     assert events_of(core, "user.bulk") == []
-    assert {str(each) for each in BulkOutcome} == {"done", "unchanged", "waits", "refused"}
+    assert {str(each) for each in Outcome} == {"done", "unchanged", "waits", "refused"}

@@ -80,7 +80,7 @@ def test_a_file_has_all_and_is_written_down(fleet, machines, admin, core, monkey
 def test_an_order_says_why_to_each_owner_once(cloud, fleet, machines, admin, alice, bob, core):
     ids = [vm.id for vm in machines.values()]
     results = fleet.order(STOP, ids, "The host is moved tonight", actor=acting(admin), key="k")
-    assert [(each.vm.name, each.problem) for each in results] == [("web-1", ""), ("web-2", ""), ("calc", "")]
+    assert [(each.thing.name, each.text) for each in results] == [("web-1", ""), ("web-2", ""), ("calc", "")]
     assert {vm.state for vm in fleet.list_fleet(FleetFilter()).vms} == {VMState.STOPPING}
     (told,) = [each for each in cloud.billing.notices.list_notices(alice.id) if "admin" in each.title]
     assert told.title == "An admin had Zentry stop 2 of your machines"
@@ -99,7 +99,7 @@ def test_pressed_twice_happens_once(cloud, fleet, machines, admin, alice, core):
     ids = [machines["web-1"].id]
     fleet.order(STOP, ids, "x1", actor=acting(admin), key="k")
     (again,) = fleet.order(STOP, ids, "x1", actor=acting(admin), key="k")
-    assert "cannot be stopped" in again.problem
+    assert "cannot be stopped" in again.text
     assert len(events_of(core, "vm.admin_order")) == 1
     assert len([each for each in cloud.billing.notices.list_notices(alice.id) if "admin" in each.title]) == 1
 
@@ -108,7 +108,7 @@ def test_one_that_is_refused_does_not_hold_up_the_others(cloud, fleet, machines,
     cloud.vms.stop_vm(machines["web-1"].id, actor=acting(alice))
     ids = [vm.id for vm in machines.values()]
     results = fleet.order(STOP, [*ids, "vm_none", ids[0]], "maintenance", actor=acting(admin))
-    assert {each.vm.name: bool(each.problem) for each in results} == {"web-1": True, "web-2": False, "calc": False}
+    assert {each.thing.name: bool(each.text) for each in results} == {"web-1": True, "web-2": False, "calc": False}
     (told,) = [each for each in cloud.billing.notices.list_notices(alice.id) if "admin" in each.title]
     assert told.title == "An admin had Zentry stop web-2"
     assert len(events_of(core, "vm.admin_order")) == 2
@@ -118,11 +118,11 @@ def test_protection_holds_against_admins_too(cloud, fleet, machines, admin, alic
     vm = machines["web-1"]
     cloud.vms.bin.set_protection(vm.id, True, actor=acting(alice))
     (refused,) = fleet.order(DELETE, [vm.id], "cleaning up", actor=acting(admin))
-    assert "protected" in refused.problem
+    assert "protected" in refused.text
     assert fleet.list_chosen([vm.id])
     cloud.vms.bin.set_protection(vm.id, False, actor=acting(alice))
     (done,) = fleet.order(DELETE, [vm.id], "cleaning up", actor=acting(admin))
-    assert done.problem == ""
+    assert done.text == ""
 
 
 @pytest.mark.error
@@ -175,5 +175,5 @@ def test_a_start_that_the_owner_cannot_pay_is_refused(cloud, fleet, machines, ad
     left = cloud.billing.get_balance(alice.id).wallet_micro
     cloud.billing.deduct_credits(alice.id, left, "gone")
     (refused,) = fleet.order(START, [vm.id], "why", actor=acting(admin))
-    assert "credits" in refused.problem
+    assert "credits" in refused.text
     assert fleet.list_chosen([vm.id])[0].state == VMState.STOPPED

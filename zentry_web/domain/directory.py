@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .money import MICRO
-from .user import Role, User
+from .user import Role
 
 LOW_MICRO = MICRO  # an account that can use less than a credit is called low
 
@@ -58,19 +58,3 @@ class BulkAction(StrEnum):
     ENABLE = "enable"
     END_SESSIONS = "end_sessions"
     GRANT = "grant"
-
-
-class BulkOutcome(StrEnum):
-    DONE = "done"
-    UNCHANGED = "unchanged"
-    WAITS = "waits"  # for a second admin
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class BulkResult:
-    """What became of one account of a bulk action, and why."""
-
-    user: User
-    outcome: BulkOutcome
-    text: str = ""

@@ -27,6 +27,24 @@ class Label:
 NO_LABELS: tuple[Label, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class LabelChange:
+    """Labels that things get, or lose. A plain word to be lost stands for its key, whatever the value."""
+
+    add: tuple[Label, ...] = NO_LABELS
+    remove: tuple[Label, ...] = NO_LABELS
+
+    def of(self, labels: Iterable[Label]) -> tuple[Label, ...]:
+        """What becomes of these labels, by key. Raises ValueError when they would be too many."""
+        new = {label.key.casefold() for label in self.add}
+        gone = {(label.key.casefold(), label.value) for label in self.remove}
+        kept = [each for each in labels if not {(each.key.casefold(), each.value), (each.key.casefold(), "")} & gone]
+        found = (*(each for each in kept if each.key.casefold() not in new), *self.add)
+        if len(found) > MAX_LABELS:
+            raise ValueError(f"It would have more than {MAX_LABELS} labels.")
+        return tuple(sorted(found))
+
+
 def parse_labels(value: object) -> tuple[Label, ...]:
     """The labels in a text, one per line or with commas between, by key; none in an empty one.
 

@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, insert, select
 from sqlalchemy.orm import Session
 
-from zentry_web.domain.label import NO_LABELS, Label, parse_labels, written
+from zentry_web.domain.label import NO_LABELS, Label, LabelChange, parse_labels, written
 from zentry_web.domain.project import Project, ProjectAction
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import VM
 from zentry_web.models import DbProjectLabel, DbVM, DbVMLabel
 from zentry_web.services.access import member_projects, require_self, require_vm
 from zentry_web.services.base_service import BaseService
-from zentry_web.services.fields import Fields, storable
+from zentry_web.services.fields import Fields, invalid, storable
 
 MOST_OFFERED = 200
 
@@ -35,13 +35,31 @@ class VMLabels(BaseService):
         with self.transaction() as session:
             vm = require_vm(session, actor, vm_id, ProjectAction.LABEL, lock=True)
             fields.check()
-            before = write_labels(session, DbVMLabel, vm_id, labels)
-            if before != labels:
-                self.log_audit_event(
-                    actor.id, "vm.labels", "vm", vm.id, {"count": len(labels)}, actor=actor,
-                    owner_id=vm.owner_id, project_id=vm.project_id, vm_id=vm.id,
-                    personal={"labels": written(labels, ", "), "labels_before": written(before, ", ")},
-                )  # fmt: skip
+            self._write(session, vm, labels, actor)
+
+    def change(self, vm_id: str, change: LabelChange, *, actor: Actor = SYSTEM) -> bool:
+        """Give a machine some labels, or take some away; whether that changed anything. Audited as ``set``.
+
+        Raises ValidationError (``labels``: too many), NotFoundError, PermissionDeniedError.
+        """
+        with self.transaction() as session:
+            vm = require_vm(session, actor, vm_id, ProjectAction.LABEL, lock=True)
+            try:
+                labels = change.of(read_labels(session, DbVMLabel, [vm_id]).get(vm_id, ()))
+            except ValueError as error:
+                raise invalid({"labels": str(error)}) from None
+            return self._write(session, vm, labels, actor)
+
+    def _write(self, session: Session, vm: DbVM, labels: tuple[Label, ...], actor: Actor) -> bool:
+        before = write_labels(session, DbVMLabel, vm.id, labels)
+        if before == labels:
+            return False
+        self.log_audit_event(
+            actor.id, "vm.labels", "vm", vm.id, {"count": len(labels)}, actor=actor,
+            owner_id=vm.owner_id, project_id=vm.project_id, vm_id=vm.id,
+            personal={"labels": written(labels, ", "), "labels_before": written(before, ", ")},
+        )  # fmt: skip
+        return True
 
     def get(self, vm_id: str, *, actor: Actor = SYSTEM) -> tuple[Label, ...]:
         """The labels of a machine, by key. Raises NotFoundError, PermissionDeniedError."""

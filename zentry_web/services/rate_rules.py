@@ -45,6 +45,7 @@ RULES: dict[str, Rule] = {
     "export": Rule(5, HOUR, costly=True),
     # These are counted for whoever comes over the network: not for the worker, the command line and demo data.
     "launch": Rule(120, HOUR, costly=True, words="launches"),
+    "bulk": Rule(60, TEN_MINUTES, costly=True, words="changes of several machines"),
     "what_if": Rule(120, MINUTE, costly=True, words="calculations"),
     "statement_pdf": Rule(30, TEN_MINUTES, costly=True, words="statements"),
     "statement_csv": Rule(30, TEN_MINUTES, costly=True, words="statements"),

@@ -5,19 +5,19 @@ from collections.abc import Callable, Sequence
 
 from zentry_web.domain.billing import TransferKind
 from zentry_web.domain.books import Approval, Batch
-from zentry_web.domain.directory import MOST_AT_ONCE, BulkAction, BulkOutcome, BulkResult, PeopleFilter
+from zentry_web.domain.directory import MOST_AT_ONCE, BulkAction, PeopleFilter
 from zentry_web.domain.user import Actor, User, UserRow
 from zentry_web.services.access import require_admin, require_recent_proof
 from zentry_web.services.auth_service import AuthService
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.by_hand import ByHand, check_request
-from zentry_web.services.errors import ConflictError, ServiceError, ValidationError
+from zentry_web.services.each import Answer, Became, Outcome, count_outcomes, do_each
+from zentry_web.services.errors import ConflictError, ValidationError
 from zentry_web.services.user_access import UserAccess
 from zentry_web.services.user_directory import UserDirectory
 
 _KEY = re.compile(r"[A-Za-z0-9]{8,40}")
-Answer = tuple[BulkOutcome, str]
 
 
 class UserBulk(BaseService):
@@ -53,7 +53,7 @@ class UserBulk(BaseService):
 
     def run(
         self, action: BulkAction, ids: Sequence[str], key: str, *, actor: Actor, amount: int = 0, reason: str = ""
-    ) -> list[BulkResult]:
+    ) -> list[Became[User]]:
         """Do it to each of these accounts, and tell what became of each. Sent again with the same ``key``, credits
         move once. A grant needs ``amount`` for each and ``reason``; what the whole batch gives, with this admin's other
         batches of 24 hours, decides whether a second admin must agree to each.
@@ -72,30 +72,27 @@ class UserBulk(BaseService):
             BulkAction.END_SESSIONS: lambda user: self._end_sessions(user, actor),
             BulkAction.GRANT: lambda user: self._grant(user, amount, reason, batch, actor),
         }
-        results = []
-        for row in rows:
-            results.append(_result(row.user, doing[action]))
-            self.give_way()
-        counts = {str(each): sum(result.outcome == each for result in results) for each in BulkOutcome}
+        results = do_each([row.user for row in rows], doing[action], self.give_way)
+        counts = {str(outcome): number for outcome, number in count_outcomes(results).items()}
         details = {"action": str(action), **counts, **({"amount_micro": amount} if amount else {})}
         self.log_audit_event(actor.id, "user.bulk", "user_list", key, details, actor=actor, owner_id=actor.id)
         return results
 
     def _set_disabled(self, user: User, disabled: bool, actor: Actor) -> Answer:
         if (user.disabled_at is not None) == disabled:
-            return BulkOutcome.UNCHANGED, "Disabled already." if disabled else "Not disabled."
+            return Outcome.UNCHANGED, "Disabled already." if disabled else "Not disabled."
         if user.is_admin:
             raise ConflictError("An admin's account is disabled and enabled on its own page.")
         self._access.set_disabled(user.id, disabled, actor=actor)
-        return BulkOutcome.DONE, ""
+        return Outcome.DONE, ""
 
     def _end_sessions(self, user: User, actor: Actor) -> Answer:
         if user.id == actor.id:
             raise ConflictError("Your own sessions are on your security page.")
         ended = self._auth.end_sessions(user.id, actor=actor)
         if not ended:
-            return BulkOutcome.UNCHANGED, "Was not signed in."
-        return BulkOutcome.DONE, f"{ended} session{'' if ended == 1 else 's'}."
+            return Outcome.UNCHANGED, "Was not signed in."
+        return Outcome.DONE, f"{ended} session{'' if ended == 1 else 's'}."
 
     def _grant(self, user: User, amount: int, reason: str, batch: Batch, actor: Actor) -> Answer:
         if user.disabled_at is not None:
@@ -103,16 +100,8 @@ class UserBulk(BaseService):
         asked = check_request(ByHand(user.id, TransferKind.GRANT, amount, reason), None)
         done = self._billing.books.approvals.submit(asked, batch.key_of(user.id), actor=actor, batch=batch)
         if isinstance(done, Approval):
-            return BulkOutcome.WAITS, "A second admin must agree."
-        return BulkOutcome.DONE, ""
-
-
-def _result(user: User, action: Callable[[User], Answer]) -> BulkResult:
-    try:
-        outcome, text = action(user)
-    except ServiceError as error:
-        return BulkResult(user, BulkOutcome.REFUSED, error.message)
-    return BulkResult(user, outcome, text)
+            return Outcome.WAITS, "A second admin must agree."
+        return Outcome.DONE, ""
 
 
 def _check_number(ids: Sequence[str]) -> None:

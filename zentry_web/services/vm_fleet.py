@@ -9,14 +9,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from zentry_web.domain.fleet import MAX_ORDERED, MAX_WHY, ORDERS, FleetFilter, FleetSort, Ordered
+from zentry_web.domain.fleet import MAX_ORDERED, MAX_WHY, ORDERS, FleetFilter, FleetSort
 from zentry_web.domain.text import clean_name, folded
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import VM, OperationKind
 from zentry_web.models import DbProject, DbUser, DbVM
 from zentry_web.services.access import require_admin, require_recent_proof
 from zentry_web.services.base_service import BaseService, Core
-from zentry_web.services.errors import ServiceError, ValidationError
+from zentry_web.services.each import Answer, Became, Outcome, do_each
+from zentry_web.services.errors import ValidationError
 from zentry_web.services.fields import Fields, invalid, storable
 from zentry_web.services.key_paging import beyond
 from zentry_web.services.labels import labelled, with_labels
@@ -101,7 +102,7 @@ class Fleet(BaseService):
 
     def order(
         self, kind: OperationKind, vm_ids: Sequence[str], why: str, *, actor: Actor, key: str = ""
-    ) -> list[Ordered]:
+    ) -> list[Became[VM]]:
         """Order the same for some machines, each in a transaction of its own; admins only.
 
         What the state, protection, credits or a quota of one machine forbid is said and does not hold up the others.
@@ -127,21 +128,22 @@ class Fleet(BaseService):
         for vm in chosen:
             if vm.id in able:
                 names.setdefault(vm.owner_id, []).append(f"{vm.name} ({vm.project_name})")
-        return [self._order_one(kind, vm, why, names.get(vm.owner_id, []), key, actor) for vm in chosen]
+        return do_each(
+            chosen,
+            lambda vm: self._order_one(kind, vm, why, names.get(vm.owner_id, []), key, actor),
+            self.give_way,
+        )
 
-    def _order_one(self, kind: OperationKind, vm: VM, why: str, names: list[str], key: str, actor: Actor) -> Ordered:
-        try:
-            with self.transaction():
-                self._orders[kind](vm, actor)
-                self.log_audit_event(
-                    actor.id, "vm.admin_order", "vm", vm.id, {"reason": "admin", "order": kind}, actor=actor,
-                    owner_id=vm.owner_id, project_id=vm.project_id, vm_id=vm.id, personal={"reason": why},
-                )  # fmt: skip
-                if vm.owner_id != actor.id:
-                    self._tell(kind, vm, why, names, key)
-        except ServiceError as error:  # of this machine's own transaction, which is undone
-            return Ordered(vm, error.message)
-        return Ordered(vm)
+    def _order_one(self, kind: OperationKind, vm: VM, why: str, names: list[str], key: str, actor: Actor) -> Answer:
+        with self.transaction():
+            self._orders[kind](vm, actor)
+            self.log_audit_event(
+                actor.id, "vm.admin_order", "vm", vm.id, {"reason": "admin", "order": kind}, actor=actor,
+                owner_id=vm.owner_id, project_id=vm.project_id, vm_id=vm.id, personal={"reason": why},
+            )  # fmt: skip
+            if vm.owner_id != actor.id:
+                self._tell(kind, vm, why, names, key)
+        return Outcome.DONE, ""
 
     def _tell(self, kind: OperationKind, vm: VM, why: str, names: list[str], key: str) -> None:
         """Once for all machines of one owner: before the first of them is done with."""

@@ -46,8 +46,9 @@ from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.quotas import Quotas
 from zentry_web.services.rate_limit import RateLimiter
 from zentry_web.services.vm_bin import VMBin
+from zentry_web.services.vm_bulk import VMBulk
 from zentry_web.services.vm_catalogue import Catalogue
-from zentry_web.services.vm_fleet import Fleet
+from zentry_web.services.vm_fleet import Fleet, Order
 from zentry_web.services.vm_landing import VMLanding
 from zentry_web.services.vm_launching import VMLaunching
 from zentry_web.services.vm_moving import VMMoving
@@ -103,22 +104,20 @@ class VMService(BaseService):
             self._accept,
             self.get_compute_status,
         )
-        self.fleet = Fleet(
-            core,
-            billing.notices,
-            {
-                OperationKind.START: lambda vm, actor: self.start_vm(vm.id, actor=actor),
-                OperationKind.STOP: lambda vm, actor: self.stop_vm(vm.id, actor=actor),
-                OperationKind.REBOOT: lambda vm, actor: self.reboot_vm(vm.id, actor=actor),
-                OperationKind.FORCE_OFF: lambda vm, actor: self.force_off_vm(vm.id, actor=actor),
-                OperationKind.DELETE: lambda vm, actor: self.delete_vm(vm.id, vm.name, actor=actor),
-            },
-        )
+        orders: dict[OperationKind, Order] = {
+            OperationKind.START: lambda vm, actor: self.start_vm(vm.id, actor=actor),
+            OperationKind.STOP: lambda vm, actor: self.stop_vm(vm.id, actor=actor),
+            OperationKind.REBOOT: lambda vm, actor: self.reboot_vm(vm.id, actor=actor),
+            OperationKind.FORCE_OFF: lambda vm, actor: self.force_off_vm(vm.id, actor=actor),
+            OperationKind.DELETE: lambda vm, actor: self.delete_vm(vm.id, vm.name, actor=actor),
+        }
+        self.fleet = Fleet(core, billing.notices, orders)
         self.landing = VMLanding(core, billing, self.operations, self._accept)
         self.launching = VMLaunching(
             core, billing, self.catalogue, self.payer, self.quotas, self.get_compute_status, self._accept
         )
         self.moving = VMMoving(core, billing, self.quotas, self.operations, self.bin.confirmed_end)
+        self.bulk = VMBulk(core, self.labels, self.moving, orders)
         self.resizing = VMResizing(
             core, billing, self.catalogue, self.quotas, lambda: self.get_compute_status().capacity, self._accept
         )

@@ -29,9 +29,14 @@ def number_argument(name: str) -> int | None:
 def pages(next_before: object) -> dict[str, str | None]:
     """Addresses for shared/_pages.html. ``next_before``: the key of this page's last row if more follow, or None."""
     return {
-        "first_url": here(before=None) if request.args.get("before") else None,
-        "next_url": here(before=next_before) if next_before else None,
+        "first_url": here(before=None, ticked=None) if request.args.get("before") else None,
+        "next_url": here(before=next_before, ticked=None) if next_before else None,
     }
+
+
+def ticking() -> dict[str, Any]:
+    """For lists whose rows can be chosen: whether all are ticked, and the address at which they are."""
+    return {"ticked": bool(request.args.get("ticked")), "ticked_url": here(ticked=1)}
 
 
 def last_key(rows: list[Any], key: str, limit: int = PAGE_SIZE) -> Any:

@@ -9,11 +9,12 @@ from flask.typing import ResponseReturnValue
 from zentry_web.blueprints.admin.forms import BulkForm, BulkGrantForm
 from zentry_web.blueprints.admin.people import filter_fields, wanted_people
 from zentry_web.blueprints.admin.routes import blueprint
-from zentry_web.domain.directory import BulkAction, BulkOutcome
+from zentry_web.domain.directory import BulkAction
 from zentry_web.domain.user import UserRow
 from zentry_web.services.errors import ValidationError
 from zentry_web.web.actor import current_actor
 from zentry_web.web.flash import warning
+from zentry_web.web.outcomes import outcomes
 from zentry_web.web.services import services
 
 ACTIONS = {each.value for each in BulkAction}
@@ -60,7 +61,5 @@ def run_bulk() -> ResponseReturnValue:
     action, ids, actor = request.form.get("action", ""), request.form.getlist("id"), current_actor()
     service, form = services().get_user_service().bulk, _form(action, fresh=False)
     if form.submit(lambda: service.run(BulkAction(action), ids, form.text("key"), actor=actor, **_granted(form))):
-        results = form.result
-        counts = {each: sum(one.outcome == each for one in results) for each in BulkOutcome}
-        return render_template("admin/bulk_done.html", action=action, results=results, counts=counts)
+        return render_template("admin/bulk_done.html", action=action, **outcomes(form.result))
     return _confirm(form, action, service.preview(ids, actor=actor))

@@ -10,15 +10,17 @@ from wtforms.validators import InputRequired, Length
 
 from zentry_web.blueprints.admin.routes import blueprint
 from zentry_web.domain.bill_csv import iso
-from zentry_web.domain.fleet import MAX_ORDERED, MAX_WHY, ORDERS, FleetFilter, FleetSort, Ordered
+from zentry_web.domain.fleet import MAX_ORDERED, MAX_WHY, ORDERS, FleetFilter, FleetSort
 from zentry_web.domain.label import written
 from zentry_web.domain.vm import VM, OperationKind, VMState
+from zentry_web.services.each import Became, Outcome
 from zentry_web.services.errors import NotFoundError
 from zentry_web.web.actor import current_actor
 from zentry_web.web.files import csv_file
-from zentry_web.web.flash import success, warning
+from zentry_web.web.flash import success
 from zentry_web.web.forms import BaseForm, as_key
 from zentry_web.web.htmx import go_to, is_htmx
+from zentry_web.web.outcomes import outcomes
 from zentry_web.web.paging import PAGE_SIZE, here, pages, text_argument
 from zentry_web.web.services import services
 
@@ -28,7 +30,6 @@ COLUMNS = (
     "stopped_at", "labels",
 )  # fmt: skip
 STATES = [state for state in VMState if state != VMState.DELETED]
-_SAID = 5  # refusals that are told one by one
 
 
 class OrderForm(BaseForm):
@@ -71,20 +72,18 @@ def order_vms() -> ResponseReturnValue:
             form.validate()
             form.refuse("count", f"Type {len(chosen)} to delete so many machines with their disks.")
         elif form.submit(lambda: fleet.order(kind, ids, form.text("why"), actor=actor, key=form.text("key"))):
-            _tell(kind, form.result)
-            return go_to(url_for("admin.vms"))
+            return _told(kind, form.result)
     shown = {"form": form, "kind": kind, "chosen": chosen, "able": [vm for vm in chosen if vm.may(kind)]}
     return render_template("admin/vm_order.html", **shown), form.status
 
 
-def _tell(kind: OperationKind, results: list[Ordered]) -> None:
-    refused = [each for each in results if each.problem]
-    if done := len(results) - len(refused):
-        success(f"Ordered for {done} {'machine' if done == 1 else 'machines'}: {str(kind).replace('_', ' ')}.")
-    for each in refused[:_SAID]:
-        warning(f"{each.vm.name}: {each.problem}")
-    if len(refused) > _SAID:
-        warning(f"And {len(refused) - _SAID} more were refused.")
+def _told(kind: OperationKind, results: list[Became[VM]]) -> ResponseReturnValue:
+    """Back to the list when all went well; otherwise what became of each."""
+    if any(each.outcome == Outcome.REFUSED for each in results):
+        return render_template("admin/vms_ordered.html", kind=kind, **outcomes(results))
+    count = len(results)
+    success(f"Ordered for {count} {'machine' if count == 1 else 'machines'}: {str(kind).replace('_', ' ')}.")
+    return go_to(url_for("admin.vms"))
 
 
 def _kind() -> OperationKind:

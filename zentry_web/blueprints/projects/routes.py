@@ -12,7 +12,7 @@ from zentry_web.web.actor import current_actor, me
 from zentry_web.web.errors import on_service_error
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to, is_htmx
-from zentry_web.web.paging import PAGE_SIZE, pages, text_argument
+from zentry_web.web.paging import PAGE_SIZE, here, pages, text_argument, ticking
 from zentry_web.web.services import services
 
 blueprint = Blueprint("projects", __name__, url_prefix="/projects")
@@ -66,7 +66,8 @@ def show(project_id: str) -> ResponseReturnValue:
     budget = services().get_billing_service().budgets.get_status(project_id, actor=actor)
     template = "projects/_show.html" if is_htmx() else "projects/show.html"
     shown = {"project": project, "statistics": statistics, "budget": budget, "quotas": quotas, "vms": vms}
-    return render_template(template, **shown, **pages(vms.next_before))
+    shown["this_url"] = here()
+    return render_template(template, **shown, **ticking(), **pages(vms.next_before))
 
 
 @blueprint.route("/<project_id>/rename", methods=["GET", "POST"])

@@ -1,7 +1,7 @@
 """vms: see routes.py; changing the size is in resize.py, moving into another project in move.py, labels in
-labels.py."""
+labels.py, several machines at once in bulk.py."""
 
-from . import labels, move, resize
+from . import bulk, labels, move, resize
 from .routes import blueprint
 
-__all__ = ["blueprint", "labels", "move", "resize"]
+__all__ = ["blueprint", "bulk", "labels", "move", "resize"]

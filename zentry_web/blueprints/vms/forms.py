@@ -72,6 +72,20 @@ class MoveForm(BaseForm):
     )
 
 
+class BulkForm(BaseForm):
+    """What a change of several machines needs; ``vms`` holds what is said of the choice itself."""
+
+    vms = HiddenField()
+    labels = StringField("Labels", filters=[without_nul])
+    project_id = SelectField("Project", choices=[], validate_choice=False, filters=[without_nul])
+    confirm = StringField("Confirm", filters=[without_nul])
+
+    def offer(self, projects: list[Project]) -> None:
+        """Set into which projects machines can be moved."""
+        targets = [SelectChoice(each.id, each.name) for each in projects]
+        self.project_id.choices = [SelectChoice("", "Choose…"), *targets]
+
+
 class ResizeForm(BaseForm):
     idempotency_key = HiddenField(validators=[Length(max=100)], filters=[as_key])
     size_id = RadioField(

@@ -24,7 +24,7 @@ from zentry_web.web.charts import payload
 from zentry_web.web.errors import on_service_error
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to, is_htmx
-from zentry_web.web.paging import here, number_argument, pages
+from zentry_web.web.paging import here, number_argument, pages, ticking
 from zentry_web.web.services import services
 
 blueprint = Blueprint("vms", __name__, url_prefix="/vms")
@@ -53,7 +53,8 @@ def index() -> ResponseReturnValue:
     view = ListView.from_request()
     found = services().get_vm_service().list_vms(me().id, actor=current_actor(), **view.query())
     projects = services().get_project_service().list_choices(me().id, actor=current_actor())
-    shown = {"view": view, "found": found, "projects": projects, "this_url": here()} | pages(found.next_before)
+    shown = {"view": view, "found": found, "projects": projects, "this_url": here()}
+    shown |= ticking() | pages(found.next_before)
     if is_htmx():
         return render_template("vms/_table.html", **shown)
     in_use = services().get_vm_service().labels.list_in_use(me().id, actor=current_actor())
