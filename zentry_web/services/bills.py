@@ -19,6 +19,7 @@ from zentry_web.services.base_service import BaseService
 from zentry_web.services.errors import NotFoundError
 from zentry_web.services.event_log import for_viewer, read_events
 from zentry_web.services.ledger import ENTRY, TRANSFER, USER_ACCOUNTS, account_id
+from zentry_web.services.rate_limit import RateLimiter
 from zentry_web.services.settlement import CHARGE, INTERVAL, INTERVAL_FACTS, UNSETTLED
 from zentry_web.services.usage_reports import cost_of, unsettled_seconds
 
@@ -170,8 +171,12 @@ class Bills(BaseService):
     def list_charges(
         self, user_id: str, start: datetime, end: datetime, *, vm_id: str | None = None, actor: Actor = SYSTEM
     ) -> list[BillCharge]:
-        """Every charge that begins in [start, end), in order, with its inputs."""
+        """Every charge that begins in [start, end), in order, with its inputs, for a file.
+
+        Raises NotFoundError, RateLimitedError.
+        """
         require_self(actor, user_id)
+        RateLimiter(self._core).check_actor("file", actor)
         conditions = [CHARGE.c.owner_id == user_id, CHARGE.c.from_at >= start, CHARGE.c.from_at < end]
         if vm_id:
             conditions.append(CHARGE.c.vm_id == vm_id)

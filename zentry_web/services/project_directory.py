@@ -27,6 +27,7 @@ from zentry_web.services.fields import storable
 from zentry_web.services.key_paging import beyond
 from zentry_web.services.labels import with_project_labels
 from zentry_web.services.project_rows import as_project
+from zentry_web.services.rate_limit import RateLimiter
 from zentry_web.services.usage_reports import spend_by_project
 
 CHUNK = 500  # rows of a file that are read at once
@@ -72,8 +73,9 @@ class ProjectDirectory(BaseService):
         self, wanted: ProjectFilter, *, actor: Actor = SYSTEM, sort: ProjectSort = ProjectSort.NEWEST
     ) -> Iterator[ProjectRow]:
         """Every project that fits, for a file; admins only. That it was taken is audited. Read in chunks, none of
-        which holds a transaction open for the others."""
+        which holds a transaction open for the others. Raises RateLimitedError."""
         require_admin(actor)
+        RateLimiter(self._core).check_actor("file", actor)
         details = {"state": wanted.state, "searched": bool(wanted)}
         self.log_audit_event(actor.id, "project.list_export", "project_list", "all", details, actor=actor)
         return self._chunks(wanted, actor, sort)

@@ -46,8 +46,9 @@ RULES: dict[str, Rule] = {
     # These are counted for whoever comes over the network: not for the worker, the command line and demo data.
     "launch": Rule(120, HOUR, costly=True, words="launches"),
     "bulk": Rule(60, TEN_MINUTES, costly=True, words="changes of several machines"),
-    "what_if": Rule(120, MINUTE, costly=True, words="calculations"),
+    "what_if": Rule(300, MINUTE, costly=True, words="calculations"),
     "statement_pdf": Rule(30, TEN_MINUTES, costly=True, words="statements"),
     "statement_csv": Rule(30, TEN_MINUTES, costly=True, words="statements"),
+    "file": Rule(60, TEN_MINUTES, costly=True, words="files"),  # of charges, the ledger, the audit trail, admins' lists
     "rehearse": Rule(30, TEN_MINUTES, costly=True, words="rehearsals"),
 }

@@ -105,12 +105,14 @@ class Spending(BaseService):
         return [*points, BalancePoint(now, balance.total_micro), *project(balance, now + future, timedelta(hours=12))]
 
     def what_if(self, user_id: str, changes: Changes, sizes: Sequence[Size], *, actor: Actor = SYSTEM) -> WhatIf:
-        """How burn rate and the end of credits would change. Nothing is done. Raises RateLimitedError.
+        """How burn rate and the end of credits would change. Nothing is done.
 
-        The answer has all VMs that cost something now, the dearest first.
+        The answer has all VMs that cost something now, the dearest first. Looking at things as they are is not
+        counted. Raises NotFoundError, RateLimitedError.
         """
         require_self(actor, user_id)
-        self._limiter.check_actor("what_if", actor)
+        if changes.count:
+            self._limiter.check_actor("what_if", actor)
         with self.reading() as session:
             balance = read_balance(session, user_id, self.now())
             fleet = _read_fleet(session, user_id)

@@ -18,6 +18,7 @@ from zentry_web.services.access import require_admin
 from zentry_web.services.account_rows import to_user
 from zentry_web.services.base_service import BaseService
 from zentry_web.services.fields import storable
+from zentry_web.services.rate_limit import RateLimiter
 
 CHUNK = 500  # rows of a file that are read at once
 _WALLET = (DbAccount.owner_id == DbUser.id) & (DbAccount.kind == AccountKind.WALLET)
@@ -89,9 +90,11 @@ class UserDirectory(BaseService):
     ) -> Iterator[UserRow]:
         """Every account that fits, for a file; for admins. That it was taken is audited.
 
-        Read in chunks, none of which holds a transaction open for the others. Raises PermissionDeniedError.
+        Read in chunks, none of which holds a transaction open for the others. Raises PermissionDeniedError,
+        RateLimitedError.
         """
         require_admin(actor)
+        RateLimiter(self._core).check_actor("file", actor)
         details = {"role": wanted.role, "state": wanted.state, "mark": wanted.mark, "searched": bool(wanted.search)}
         self.log_audit_event(actor.id, "user.list_export", "user_list", "all", details, actor=actor)
         return self._chunks(wanted, actor, sort)

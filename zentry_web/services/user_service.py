@@ -33,6 +33,7 @@ from zentry_web.services.fields import email_key, storable
 from zentry_web.services.monitoring_service import MonitoringService
 from zentry_web.services.project_rows import as_project
 from zentry_web.services.project_service import ProjectService
+from zentry_web.services.rate_limit import RateLimiter
 from zentry_web.services.ssh_keys import SshKeys
 from zentry_web.services.usage_reports import month_spend, spend_by_project
 from zentry_web.services.user_access import UserAccess
@@ -231,9 +232,11 @@ class UserService(BaseService):
     def export_audit(self, *, actor: Actor = SYSTEM, **filters: str) -> Iterator[Event]:
         """The trail as ``search_audit`` finds it, all of it, for a file; for admins. That it was taken is audited.
 
-        Read in chunks, none of which holds a transaction open for the others. Raises PermissionDeniedError.
+        Read in chunks, none of which holds a transaction open for the others. Raises PermissionDeniedError,
+        RateLimitedError.
         """
         require_admin(actor)
+        RateLimiter(self._core).check_actor("file", actor)
         details = {name: bool(value) for name, value in filters.items() if name != "actor_id"}
         self.log_audit_event(actor.id, "audit.export", "event", "all", details, actor=actor)
         return self._audit_chunks(actor, filters)

@@ -22,6 +22,7 @@ from zentry_web.services.fields import Fields, invalid, storable
 from zentry_web.services.key_paging import beyond
 from zentry_web.services.labels import labelled, with_labels
 from zentry_web.services.notices import Notices
+from zentry_web.services.rate_limit import RateLimiter
 from zentry_web.services.vm_queries import VMList, as_vm, vm_query, with_rights
 
 CHUNK = 500  # rows of a file that are read at once
@@ -92,8 +93,9 @@ class Fleet(BaseService):
 
     def export(self, wanted: FleetFilter, *, actor: Actor = SYSTEM, sort: FleetSort = FleetSort.NEWEST) -> Iterator[VM]:
         """Every machine that fits, for a file; admins only. That it was taken is audited. Read in chunks, none of
-        which holds a transaction open for the others."""
+        which holds a transaction open for the others. Raises RateLimitedError."""
         require_admin(actor)
+        RateLimiter(self._core).check_actor("file", actor)
         details = {"state": wanted.state, "size": wanted.size_id, "searched": bool(wanted)}
         self.log_audit_event(actor.id, "vm.list_export", "vm_list", "all", details, actor=actor)
         return self._chunks(wanted, actor, sort)

@@ -127,8 +127,12 @@ class Vouchers(BaseService):
             return _one(session, voucher_id)
 
     def export_csv(self, wanted: VoucherFilter, *, actor: Actor = SYSTEM) -> str:
-        """The vouchers that the filter lists, codes included, as CSV; admins only. That it was taken is audited."""
+        """The vouchers that the filter lists, codes included, as CSV; admins only. That it was taken is audited.
+
+        Raises PermissionDeniedError, RateLimitedError.
+        """
         require_admin(actor)
+        self._limits.check_actor("file", actor)
         now = self.now()
         with self.transaction() as session:
             found = _read(session, *_conditions(wanted, now), limit=MOST_EXPORTED)

@@ -20,6 +20,7 @@ from zentry_web.services.bills import read_charges
 from zentry_web.services.errors import NotFoundError
 from zentry_web.services.fields import email_key, storable
 from zentry_web.services.ledger import ACCOUNT, ENTRY, TRANSFER, USER_ACCOUNTS, account_id
+from zentry_web.services.rate_limit import RateLimiter
 from zentry_web.services.settlement import CHARGE
 
 FEW = 20_000  # transfers with a wanted amount that are looked up one by one; more are met soon enough on the way down
@@ -80,8 +81,13 @@ class LedgerBrowser(BaseService):
         """Every entry of every transfer that fits, newest transfer first, with the transfer's idempotency key.
 
         Read in chunks, none of which holds a transaction open for the others; what is posted meanwhile is left out.
+        Raises PermissionDeniedError, RateLimitedError.
         """
         require_admin(actor)
+        RateLimiter(self._core).check_actor("file", actor)
+        return self._chunks(wanted)
+
+    def _chunks(self, wanted: LedgerFilter) -> Iterator[tuple[LedgerRow, str, LedgerEntry]]:
         before: int | None = None
         while True:
             with self.reading() as session:

@@ -15,6 +15,7 @@ from zentry_web.models import DbUser, DbVM
 from zentry_web.services.access import require_admin
 from zentry_web.services.base_service import BaseService
 from zentry_web.services.ledger import ENTRY, TRANSFER, account_id
+from zentry_web.services.rate_limit import RateLimiter
 from zentry_web.services.settlement import CHARGE
 
 ACCOUNT_ID = account_id(AccountKind.WRITE_OFF)
@@ -51,7 +52,12 @@ class WriteOffs(BaseService):
         return -int(found or 0)
 
     def export(self, start: datetime, end: datetime, *, actor: Actor = SYSTEM) -> Iterator[WriteOff]:
-        """Every line of a period, newest first, read in chunks."""
+        """Every line of a period, newest first, read in chunks. Raises PermissionDeniedError, RateLimitedError."""
+        require_admin(actor)
+        RateLimiter(self._core).check_actor("file", actor)
+        return self._chunks(start, end, actor)
+
+    def _chunks(self, start: datetime, end: datetime, actor: Actor) -> Iterator[WriteOff]:
         before: int | None = None
         while True:
             lines, before = self.list_write_offs(start, end, actor=actor, before=before, limit=CHUNK)
