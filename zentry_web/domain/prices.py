@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from .billing import run_out
 from .money import format_credits, per_month
+from .usage import UsageState
 
 SOON = timedelta(days=7)  # who runs dry sooner than this after a change is named in its rehearsal
 _MACHINES_IN_NOTICE = 10
@@ -65,7 +66,7 @@ class PriceChange:
 
 @dataclass(frozen=True, slots=True)
 class ComingVMPrice:
-    """What a machine will cost from a moment on, micro-credits per hour."""
+    """What a machine will cost from a moment on, and just before it; micro-credits per hour."""
 
     vm_id: str
     owner_id: str
@@ -78,11 +79,18 @@ class ComingVMPrice:
     stopped_before: int
     running: int
     stopped: int
+    after: datetime | None = None  # when the announced prices begin that stand before; None: those of today
+
+    def rise(self, state: UsageState) -> int:
+        """How much more an hour in that state costs than just before."""
+        if state == UsageState.RUNNING:
+            return self.running - self.running_before
+        return self.stopped - self.stopped_before
 
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """Micro-credits per hour before and after: of machines as they are, and if all of them ran."""
+    """Micro-credits per hour just before and after a change: of machines as they are, and if all of them ran."""
 
     before: int
     after: int
@@ -114,12 +122,17 @@ def notice_text(
     zone: str,
     *,
     is_late: bool,
+    since: datetime | None = None,
     later: datetime | None = None,
 ) -> str:
-    """What an owner is told of a change: their own figures first. ``later``: when the next change announced begins."""
+    """What an owner is told of a change: their own figures first.
+
+    ``since``: when the announced prices begin that it is compared with, if it is not today's; ``later``: when the next
+    change announced begins.
+    """
     when = "From now on" if is_late else f"From {_moment(at, zone)} (your time)"
     lines = [
-        f"{when} your machines have new prices. Until then nothing changes for them.",
+        f"{when} your machines have new prices. Until then {_until_then(since, zone)}.",
         "",
         f"Your machines as they are now: {_months(burn.before, burn.after)} credits per month.",
     ]
@@ -136,6 +149,12 @@ def notice_text(
         lines += ["", f"Prices announced for {_moment(later, zone)} follow these: what was told of them still stands."]
     lines += ["", "Nothing is stopped for it. What is used before is charged at the old price, to the second."]
     return "\n".join(lines)
+
+
+def _until_then(since: datetime | None, zone: str) -> str:
+    if since is None:
+        return "nothing changes for them"
+    return f"they have those announced for {_moment(since, zone)}, which these are compared with"
 
 
 WITHDRAWN_TITLE = "Announced prices are withdrawn"
@@ -168,10 +187,10 @@ class OwnerEffect:
     owner_id: str
     email: str
     name: str
-    old_micro: int  # what the period cost
+    old_micro: int  # what the period cost, or would have at the prices announced before
     new_micro: int  # what the same use costs at the new prices
     credits_micro: int  # what is left now, to the second
-    burn_before: int  # micro-credits per hour now
+    burn_before: int  # micro-credits per hour of what is there now, just before the change
     burn_after: int
     at: datetime
 
@@ -201,11 +220,15 @@ class OwnerEffect:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """A change replayed over a period, owner by owner, the biggest increase first."""
+    """A change replayed over a period, owner by owner, the biggest increase first.
+
+    ``since``: when the announced prices begin that it is compared with; None: with what was charged.
+    """
 
     start: datetime
     end: datetime
     owners: tuple[OwnerEffect, ...]
+    since: datetime | None = None
 
     @property
     def old_micro(self) -> int:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import ColumnElement, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.prices import ComingVMPrice, ItemKind, PriceChange, PriceItem, ToldOwner
@@ -20,17 +20,18 @@ from zentry_web.models import (
     DbPriceVersion,
     DbSize,
     DbUser,
-    DbVM,
 )
 from zentry_web.services import prices
 from zentry_web.services.access import require_admin, require_self, require_vm
 from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.coming_prices import read_coming
 from zentry_web.services.errors import ConflictError, NotFoundError, ValidationError
 from zentry_web.services.fields import require_line
-from zentry_web.services.price_switch import affected_query, as_new_price
+from zentry_web.services.price_switch import affected_query
 
 _LONGEST_TITLE = 80
 DEFAULT_NOTICE_DAYS = 14
+FARTHEST = timedelta(days=730)  # nobody knows what is right in years, and dates end in 9999
 
 
 class PriceChanges(BaseService):
@@ -55,10 +56,11 @@ class PriceChanges(BaseService):
     ) -> str:
         """Write a draft, or change one; returns its id. Admins only.
 
-        Raises ValidationError (title, items, and each price by its target's id), NotFoundError, ConflictError
-        (published meanwhile).
+        Raises ValidationError (title, starts_at, items, and each price by its target's id), NotFoundError,
+        ConflictError (published meanwhile).
         """
         require_admin(actor)
+        _refuse_far(starts_at, self.now())
         title = require_line(title, "title", longest=_LONGEST_TITLE, missing="Give it a name: owners read it.")
         if not items:
             message = "Change at least one price."
@@ -96,17 +98,22 @@ class PriceChanges(BaseService):
 
     # -- publishing -----------------------------------------------------------------------------
 
-    def publish(self, change_id: str, *, actor: Actor) -> None:
+    def publish(self, change_id: str, *, actor: Actor) -> bool:
         """Write a draft's versions with their start; the worker then tells the owners concerned. Admins only.
 
-        Machines that get dearer must have the notice period. What is announced already for a later start stays as it
-        is: prices follow one another in the order of their starts, whenever they were published. Raises
-        ValidationError (``starts_at``), NotFoundError, ConflictError (it is published already).
+        False: it was published already, nothing is done. Machines that get dearer must have the notice period. What
+        is announced already for a later start stays as it is: prices follow one another in the order of their starts,
+        whenever they were published. Raises ValidationError (``starts_at``), NotFoundError, ConflictError (it is
+        withdrawn).
         """
         require_admin(actor)
         with self.transaction() as session:
+            row = _locked(session, change_id)
+            if row.published_at is not None and row.withdrawn_at is None:
+                return False
             row = self._draft(session, change_id)
             now = self.now()
+            _refuse_far(row.starts_at, now)
             items = [_item(item) for item in _items_of(session, [change_id])]
             for item in items:
                 at, by = row.starts_at, actor.id
@@ -116,34 +123,47 @@ class PriceChanges(BaseService):
                 else:
                     new_surcharge = item.running_micro_per_hour
                     prices.add_image_version(session, item.target_id, new_surcharge, at, now, by, row.id)
-            if row.starts_at < now + self.notice and _makes_dearer(session, row.id):
-                message = f"Machines that are there get dearer: announce that {self.notice.days} days before it begins."
-                raise ValidationError(message, details={"starts_at": message})
-            if (rise := _rise_too_soon(session, items, row.starts_at, now + self.notice)) is not None:
-                message = (
-                    f"Prices announced already for {rise:%-d %b %Y} are higher than these, and begin within "
-                    f"{self.notice.days} days: machines would get dearer without that notice. Begin after them, or "
-                    "withdraw them first."
-                )
-                raise ValidationError(message, details={"starts_at": message})
+            self._refuse_short_notice(session, row, items, now)
             row.published_by, row.published_at = actor.id, now
             details = {"starts_at": row.starts_at.isoformat(), "prices": len(items)}
             self._audit("price.announce", row.id, actor, details)
+            return True
 
-    def withdraw(self, change_id: str, *, actor: Actor) -> None:
+    def _refuse_short_notice(
+        self, session: Session, row: DbPriceChange, items: Sequence[PriceItem], now: datetime
+    ) -> None:
+        days, enough = self.notice.days, now + self.notice
+        if row.starts_at < enough and _makes_dearer(session, row.id):
+            _refuse_start(f"Machines that are there get dearer: announce that {days} days before it begins.")
+        if row.starts_at < enough and _rise_after(session, items, row, now):
+            _refuse_start(
+                "Prices announced to come before these are lower: machines would get dearer. Announce that "
+                f"{days} days before it begins."
+            )
+        if (rise := _rise_too_soon(session, items, row.starts_at, enough)) is not None:
+            _refuse_start(
+                f"Prices announced already for {rise:%-d %b %Y} are higher than these, and begin within "
+                f"{days} days: machines would get dearer without that notice. Begin after them, or withdraw them first."
+            )
+
+    def withdraw(self, change_id: str, *, actor: Actor) -> bool:
         """Take back a published change that has not begun: prices stay as they are, and whoever was told is told so.
 
-        Admins only. Its versions stay written and are not used. Raises NotFoundError, ConflictError.
+        False: it was withdrawn already, nothing is done. Admins only. Its versions stay written and are not used.
+        Raises NotFoundError, ConflictError (it is a draft, or in force).
         """
         require_admin(actor)
         with self.transaction() as session:
             row = _locked(session, change_id)
-            if row.published_at is None or row.withdrawn_at is not None:
+            if row.withdrawn_at is not None:
+                return False
+            if row.published_at is None:
                 raise ConflictError("Only a change that is announced can be withdrawn.")
             if self.now() >= row.starts_at:
                 raise ConflictError("These prices are in force. Publish another change instead.")
             row.withdrawn_by, row.withdrawn_at = actor.id, self.now()
             self._audit("price.withdraw", row.id, actor, {})
+            return True
 
     # -- looking --------------------------------------------------------------------------------
 
@@ -182,15 +202,12 @@ class PriceChanges(BaseService):
     def list_coming(self, owner_id: str, *, vm_id: str | None = None, actor: Actor = SYSTEM) -> list[ComingVMPrice]:
         """What an owner's machines (or one of them) will cost, change by change in their order.
 
-        A statement, and one per announced change. Raises NotFoundError (also for somebody else's).
+        What each is compared with is what the one before it brings. A statement, and one per announced change.
+        Raises NotFoundError (also for somebody else's).
         """
         require_self(actor, owner_id)
         with self.reading() as session:
-            query = select(DbPriceChange).where(*pending()).order_by(DbPriceChange.starts_at, DbPriceChange.id)
-            found: list[ComingVMPrice] = []
-            for change in session.scalars(query).all():
-                found += read_coming(session, change, [owner_id], vm_id)
-            return found
+            return read_coming(session, [owner_id], self.now(), vm_id)
 
     def list_coming_of(self, vm_id: str, *, actor: Actor = SYSTEM) -> list[ComingVMPrice]:
         """What one machine will cost, for all who may look at it. Raises NotFoundError."""
@@ -202,40 +219,13 @@ class PriceChanges(BaseService):
         self.log_audit_event(actor.id, action, "prices", change_id, details, actor=actor)
 
 
-def pending() -> tuple[Any, ...]:
-    """SQL conditions: published changes with somebody left to tell or to switch."""
-    return (
-        DbPriceChange.published_at.is_not(None),
-        DbPriceChange.withdrawn_at.is_(None),
-        DbPriceChange.finished_at.is_(None),
-    )
+def _refuse_far(starts_at: datetime, now: datetime) -> None:
+    if starts_at - now > FARTHEST:
+        _refuse_start("Let them begin within two years from now.")
 
 
-def read_coming(
-    session: Session, change: DbPriceChange, owner_ids: Sequence[str], vm_id: str | None = None
-) -> list[ComingVMPrice]:
-    """The machines of these owners that a published change concerns and that do not have its prices yet."""
-    told = (DbPriceTold.change_id == change.id) & (DbPriceTold.owner_id == DbVM.owner_id)
-    query = (
-        affected_query(change.id)
-        .add_columns(DbVM.name.label("vm_name"), DbSize.name.label("size_name"), DbPriceTold.effective_at)
-        .join(DbSize, DbSize.id == DbVM.size_id)
-        .outerjoin(DbPriceTold, told)
-        .where(DbVM.owner_id.in_(owner_ids))
-        .order_by(DbVM.owner_id, DbVM.name, DbVM.id)
-    )
-    if vm_id is not None:
-        query = query.where(DbVM.id == vm_id)
-    coming = []
-    for row in session.execute(query):
-        new = as_new_price(row)
-        coming.append(
-            ComingVMPrice(
-                new.vm_id, new.owner_id, row.vm_name, row.size_name, change.id, change.title,
-                row.effective_at or change.starts_at, new.running_before, new.stopped_before, new.running, new.stopped,
-            )
-        )  # fmt: skip
-    return coming
+def _refuse_start(message: str) -> NoReturn:
+    raise ValidationError(message, details={"starts_at": message})
 
 
 def _makes_dearer(session: Session, change_id: str) -> bool:
@@ -247,26 +237,47 @@ def _makes_dearer(session: Session, change_id: str) -> bool:
     return session.execute(select(row.id).where(runs_dearer | stops_dearer).limit(1)).first() is not None
 
 
+def _rise_after(session: Session, items: Sequence[PriceItem], row: DbPriceChange, now: datetime) -> bool:
+    """Whether one of ``items`` is more than a price announced already brings that begins before it."""
+    for item in items:
+        table, mine = _versions_of(item)
+        announced = (table.starts_at > now, table.starts_at < row.starts_at, prices.stands(table))
+        query = select(table).where(mine, *announced).order_by(table.starts_at.desc(), table.number.desc()).limit(1)
+        if (standing := session.scalars(query).one_or_none()) is not None and _is_dearer(item, _item_of(standing)):
+            return True
+    return False
+
+
 def _rise_too_soon(
     session: Session, items: Sequence[PriceItem], starts_at: datetime, enough: datetime
 ) -> datetime | None:
     """When a price announced already for later, before ``enough``, would raise one of ``items``; None: never."""
     rises: list[datetime] = []
     for item in items:
-        table: Any = DbPriceVersion if item.kind == ItemKind.SIZE else DbImagePriceVersion
-        key = table.size_id if item.kind == ItemKind.SIZE else table.image_id
-        query = select(table).where(key == item.target_id, table.starts_at > starts_at, prices.stands(table))
+        table, mine = _versions_of(item)
+        query = select(table).where(mine, table.starts_at > starts_at, prices.stands(table))
         following = session.scalars(query.order_by(table.starts_at, table.number.desc()).limit(1)).one_or_none()
-        if following is not None and following.starts_at < enough and _is_dearer(following, item):
+        if following is not None and following.starts_at < enough and _is_dearer(_item_of(following), item):
             rises.append(following.starts_at)
     return min(rises, default=None)
 
 
-def _is_dearer(version: DbPriceVersion | DbImagePriceVersion, item: PriceItem) -> bool:
+def _versions_of(item: PriceItem) -> tuple[Any, ColumnElement[bool]]:
+    if item.kind == ItemKind.SIZE:
+        return DbPriceVersion, DbPriceVersion.size_id == item.target_id
+    return DbImagePriceVersion, DbImagePriceVersion.image_id == item.target_id
+
+
+def _item_of(version: DbPriceVersion | DbImagePriceVersion) -> PriceItem:
     if isinstance(version, DbImagePriceVersion):
-        return version.micro_per_hour > item.running_micro_per_hour
-    disk = version.disk_micro_per_gib_hour > item.disk_micro_per_gib_hour
-    return disk or version.running_micro_per_hour > item.running_micro_per_hour
+        return PriceItem(ItemKind.IMAGE, version.image_id, version.micro_per_hour)
+    rates = (version.running_micro_per_hour, version.disk_micro_per_gib_hour)
+    return PriceItem(ItemKind.SIZE, version.size_id, *rates)
+
+
+def _is_dearer(item: PriceItem, other: PriceItem) -> bool:
+    disk = item.disk_micro_per_gib_hour > other.disk_micro_per_gib_hour
+    return disk or item.running_micro_per_hour > other.running_micro_per_hour
 
 
 def _locked(session: Session, change_id: str) -> DbPriceChange:

@@ -9,7 +9,18 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, case, func, literal, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Subquery,
+    case,
+    func,
+    literal,
+    select,
+    type_coerce,
+    union_all,
+)
 from sqlalchemy.orm import Session, aliased
 
 from zentry_web.domain.money import SECONDS_PER_HOUR
@@ -29,11 +40,24 @@ from zentry_web.services.access import require_admin
 from zentry_web.services.base_service import BaseService
 from zentry_web.services.errors import NotFoundError
 from zentry_web.services.ledger import ACCOUNT, USER_ACCOUNTS
+from zentry_web.services.prices import Versions, stands
 from zentry_web.services.rate_limit import RateLimiter
 from zentry_web.services.settlement import INTERVAL, UNSETTLED
 from zentry_web.services.usage_reports import cost_of, unsettled_seconds
 
 Number = ColumnElement[int]
+Rates = tuple[Any, Any, Any]  # columns: of a size running, what an image adds, of a GiB of disk
+_SIZE_ITEM, _IMAGE_ITEM = aliased(DbPriceItem), aliased(DbPriceItem)
+_ITEMS: Rates = (
+    _SIZE_ITEM.running_micro_per_hour,
+    _IMAGE_ITEM.running_micro_per_hour,
+    _SIZE_ITEM.disk_micro_per_gib_hour,
+)
+_CHARGED: Rates = (
+    DbPriceVersion.running_micro_per_hour,
+    DbImagePriceVersion.micro_per_hour,
+    DbPriceVersion.disk_micro_per_gib_hour,
+)
 
 
 class PriceRehearsal(BaseService):
@@ -47,8 +71,8 @@ class PriceRehearsal(BaseService):
         """What a period would have cost each owner at the new prices, and how long their credits last then.
 
         By default the last whole month of UTC; else from the whole hour of ``start`` to that of ``end`` (now at the
-        latest). What was charged in it counts, to the micro-credit. Admins only. Raises NotFoundError,
-        RateLimitedError.
+        latest). What was charged in it counts, to the micro-credit; only where other new prices are announced to come
+        first (``since``), the difference is to those. Admins only. Raises NotFoundError, RateLimitedError.
         """
         require_admin(actor)
         RateLimiter(self._core).check_actor("rehearse", actor)
@@ -56,10 +80,13 @@ class PriceRehearsal(BaseService):
         last = hour_start(min(end, now)) if end else month_start(now)
         first = hour_start(start) if start else month_start(last - SECOND)
         with self.reading() as session:
-            if session.get(DbPriceChange, change_id) is None:
+            change = session.get(DbPriceChange, change_id)
+            if change is None:
                 raise NotFoundError("There is no such change of prices.")
-            used = _read_use(session, change_id, first, last)
-            burns = _read_burns(session, change_id, now)
+            table = _Table(change, now)
+            since = session.scalar(table.since())
+            used = _read_use(session, table, first, last)
+            burns = _read_burns(session, table, now)
             owners = set(used) | set(burns)
             credits, people = _read_credits(session), _read_people(session, owners)
         effects = []
@@ -69,10 +96,72 @@ class PriceRehearsal(BaseService):
             left = max(0, credits.get(owner_id, 0) - accrued)
             effects.append(OwnerEffect(owner_id, email, name, *used.get(owner_id, (0, 0)), left, before, after, now))
         effects.sort(key=lambda effect: (-effect.difference_micro, effect.email, effect.owner_id))
-        return Rehearsal(first, last, tuple(effects))
+        return Rehearsal(first, last, tuple(effects), since)
 
 
-def _read_use(session: Session, change_id: str, start: datetime, end: datetime) -> dict[str, tuple[int, int]]:
+class _Table:
+    """SQL: what an interval's hour costs before and after a change."""
+
+    def __init__(self, change: DbPriceChange, now: datetime) -> None:
+        self._change_id = change.id
+        self._sizes = _announced(DbPriceVersion, DbPriceVersion.size_id, change, now)
+        self._images = _announced(DbImagePriceVersion, DbImagePriceVersion.image_id, change, now)
+
+    def since(self) -> Select[datetime | None]:
+        """When the last of the announced prices begins that come before this change."""
+        starts = union_all(select(self._sizes.c.starts_at), select(self._images.c.starts_at)).subquery()
+        return select(func.max(starts.c.starts_at))
+
+    def join(self, query: Select[Any]) -> Select[Any]:
+        """Intervals with the versions that they were charged by, and the new prices of their size and image."""
+        size, image, sizes, images = _SIZE_ITEM, _IMAGE_ITEM, self._sizes.c, self._images.c
+        return (
+            query.select_from(INTERVAL)
+            .join(DbVM, DbVM.id == INTERVAL.c.vm_id)
+            .join(DbPriceVersion, DbPriceVersion.id == INTERVAL.c.price_version_id)
+            .outerjoin(DbImagePriceVersion, DbImagePriceVersion.id == INTERVAL.c.image_price_version_id)
+            .outerjoin(self._sizes, sizes.size_id == DbPriceVersion.size_id)
+            .outerjoin(self._images, images.image_id == DbVM.image_id)
+            .outerjoin(size, (size.change_id == self._change_id) & (size.target_id == DbPriceVersion.size_id))
+            .outerjoin(image, (image.change_id == self._change_id) & (image.target_id == DbVM.image_id))
+        )
+
+    @property
+    def old(self) -> Number:
+        """The interval's rate, as charged or as it is announced to be before the change."""
+        return _rate(self._announced_rates, _CHARGED)
+
+    @property
+    def new(self) -> Number:
+        """The interval's rate at the new prices; what the change leaves alone is as before."""
+        return _rate(_ITEMS, self._announced_rates, _CHARGED)
+
+    @property
+    def _announced_rates(self) -> Rates:
+        sizes, images = self._sizes.c, self._images.c
+        return sizes.running_micro_per_hour, images.micro_per_hour, sizes.disk_micro_per_gib_hour
+
+
+def _announced(table: Versions, key: Any, change: DbPriceChange, now: datetime) -> Subquery:
+    """Per size or image, the last version announced to begin before the change."""
+    place = func.row_number().over(partition_by=key, order_by=(table.starts_at.desc(), table.number.desc()))
+    coming = select(table, place.label("place")).where(
+        table.starts_at > now, table.starts_at < change.starts_at, table.change_id != change.id, stands(table)
+    )
+    found = coming.subquery()
+    return select(found).where(found.c.place == 1).subquery()
+
+
+def _rate(*sources: Rates) -> Number:
+    """SQL: an interval's rate, each part by the first that has one."""
+    running, surcharge, disk = (func.coalesce(*part) for part in zip(*sources, strict=True))
+    charged = DbPriceVersion.disk_micro_per_gib_hour
+    gib = case((charged > 0, INTERVAL.c.rate_micro_per_hour // charged), else_=DbVM.disk_gib)  # a resize may change it
+    while_running = running + func.coalesce(surcharge, 0)
+    return case((INTERVAL.c.state == UsageState.RUNNING, while_running), else_=disk * gib)
+
+
+def _read_use(session: Session, table: _Table, start: datetime, end: datetime) -> dict[str, tuple[int, int]]:
     """Per owner, what [start, end) cost and would have cost."""
     zones = session.scalars(select(INTERVAL.c.time_zone).where(INTERVAL.c.start_at < end).distinct())
     odd = {zone: inside for zone in zones if (inside := list(_odd_cuts(zone, start, end)))}
@@ -81,7 +170,7 @@ def _read_use(session: Session, change_id: str, start: datetime, end: datetime) 
         moments = [start, *cuts, end]
         for first, last in pairwise(moments):
             condition = INTERVAL.c.time_zone.not_in(odd) if zone is None else INTERVAL.c.time_zone == zone
-            for owner_id, old, new in session.execute(_use_query(change_id, condition, first, last)):
+            for owner_id, old, new in session.execute(_use_query(table, condition, first, last)):
                 before, after = found.get(owner_id, (0, 0))
                 found[owner_id] = (before + int(old), after + int(new))
     return found
@@ -96,17 +185,10 @@ def _odd_cuts(zone: str, start: datetime, end: datetime) -> Iterator[datetime]:
         cut = next_month_start(cut, zone)
 
 
-def _use_query(change_id: str, zone: ColumnElement[bool], start: datetime, end: datetime) -> Select[Any]:
+def _use_query(table: _Table, zone: ColumnElement[bool], start: datetime, end: datetime) -> Select[Any]:
     """Old and new amounts per owner. Each interval's seconds are worked out once, then both prices put to them."""
-    parts = _with_prices(
-        select(
-            INTERVAL.c.owner_id,
-            INTERVAL.c.rate_micro_per_hour.label("old"),
-            _new_rate().label("new"),
-            *_parts(start, end),
-        ),
-        change_id,
-    )
+    rates = (table.old.label("old"), table.new.label("new"))
+    parts = table.join(select(INTERVAL.c.owner_id, *rates, *_parts(start, end)))
     parts = parts.where(zone, INTERVAL.c.start_at < end, INTERVAL.c.settled_until >= start)
     of = parts.cte("parts").prefix_with("MATERIALIZED").c
     sums = (func.sum(_amount(of, of.old)), func.sum(_amount(of, of.new)))
@@ -121,31 +203,6 @@ def _amount(of: Any, rate: Number) -> Number:
     )
     whole: Number = rate * of.hours
     return whole + rounded
-
-
-_SIZE_ITEM, _IMAGE_ITEM = aliased(DbPriceItem), aliased(DbPriceItem)
-
-
-def _with_prices(query: Select[Any], change_id: str) -> Select[Any]:
-    """Intervals with the versions that they were charged by, and the new prices of their size and image."""
-    return (
-        query.select_from(INTERVAL)
-        .join(DbVM, DbVM.id == INTERVAL.c.vm_id)
-        .join(DbPriceVersion, DbPriceVersion.id == INTERVAL.c.price_version_id)
-        .outerjoin(DbImagePriceVersion, DbImagePriceVersion.id == INTERVAL.c.image_price_version_id)
-        .outerjoin(_SIZE_ITEM, (_SIZE_ITEM.change_id == change_id) & (_SIZE_ITEM.target_id == DbPriceVersion.size_id))
-        .outerjoin(_IMAGE_ITEM, (_IMAGE_ITEM.change_id == change_id) & (_IMAGE_ITEM.target_id == DbVM.image_id))
-    )
-
-
-def _new_rate() -> Number:
-    """SQL: the interval's rate at the new prices; what the change leaves alone stays as it was."""
-    disk = DbPriceVersion.disk_micro_per_gib_hour
-    gib = case((disk > 0, INTERVAL.c.rate_micro_per_hour // disk), else_=DbVM.disk_gib)  # a resize may have changed it
-    running = func.coalesce(_SIZE_ITEM.running_micro_per_hour, DbPriceVersion.running_micro_per_hour)
-    surcharge = func.coalesce(_IMAGE_ITEM.running_micro_per_hour, DbImagePriceVersion.micro_per_hour, 0)
-    stopped = func.coalesce(_SIZE_ITEM.disk_micro_per_gib_hour, disk) * gib
-    return case((INTERVAL.c.state == UsageState.RUNNING, running + surcharge), else_=stopped)
 
 
 def _parts(start: datetime, end: datetime) -> tuple[Any, ...]:
@@ -175,15 +232,15 @@ def _seconds(moment: datetime) -> Number:
     return literal(seconds_between(EPOCH, moment), BigInteger)
 
 
-def _read_burns(session: Session, change_id: str, now: datetime) -> dict[str, tuple[int, int, int]]:
+def _read_burns(session: Session, table: _Table, now: datetime) -> dict[str, tuple[int, int, int]]:
     """Per owner of something that costs: accrued micro-credits, and micro-credits per hour before and after."""
     sums: tuple[Any, ...] = (
         INTERVAL.c.owner_id,
         func.sum(cost_of(unsettled_seconds(now))),
-        func.sum(INTERVAL.c.rate_micro_per_hour),
-        func.sum(_new_rate()),
+        func.sum(table.old),
+        func.sum(table.new),
     )
-    query = _with_prices(select(*sums), change_id).where(UNSETTLED).group_by(INTERVAL.c.owner_id)
+    query = table.join(select(*sums)).where(UNSETTLED).group_by(INTERVAL.c.owner_id)
     return {row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in session.execute(query)}
 
 

@@ -52,8 +52,16 @@ class NewPrice:
     stopped_before: int
     price_version_id: str
     image_price_version_id: str | None
-    running: int
+    size_running: int
+    surcharge: int  # what the image adds while it runs
     stopped: int
+    size_begins: tuple[datetime, int] | None = None  # place of the new version in their order; None: it has no new one
+    image_begins: tuple[datetime, int] | None = None
+
+    @property
+    def running(self) -> int:
+        """Micro-credits per hour while it runs."""
+        return self.size_running + self.surcharge
 
     def rate(self, state: UsageState) -> int:
         """Micro-credits per hour in that state, at the new price."""
@@ -106,8 +114,10 @@ def affected_query(change_id: str) -> Select[Any]:
         DbVM.running_micro_per_hour, DbVM.stopped_micro_per_hour, DbVM.price_version_id, DbVM.image_price_version_id,
         old.running_micro_per_hour.label("old_running"), new.id.label("new_id"),
         new.running_micro_per_hour.label("new_running"), new.disk_micro_per_gib_hour.label("new_disk"),
+        new.starts_at.label("new_starts_at"), new.number.label("new_number"),
         old_image.micro_per_hour.label("old_surcharge"), new_image.id.label("new_image_id"),
         new_image.micro_per_hour.label("new_surcharge"),
+        new_image.starts_at.label("new_image_starts_at"), new_image.number.label("new_image_number"),
     )  # fmt: skip
     return (
         select(*columns)
@@ -119,20 +129,35 @@ def affected_query(change_id: str) -> Select[Any]:
     )
 
 
-def as_new_price(row: Row[Any]) -> NewPrice:
-    """A row of ``affected_query``, worked out."""
-    running = row.old_running if row.new_id is None else row.new_running
-    surcharge = row.old_surcharge if row.new_image_id is None else row.new_surcharge
+def as_new_price(row: Row[Any], before: NewPrice | None = None) -> NewPrice:
+    """A row of ``affected_query``, worked out: on top of ``before``, which another change brings that VM first."""
+    now = before or _as_it_is(row)
+    new = replace(now, running_before=now.running, stopped_before=now.stopped)
+    begins = (row.new_starts_at, row.new_number)
+    if row.new_id is not None and (now.size_begins is None or now.size_begins < begins):
+        stopped = row.new_disk * row.disk_gib
+        new = replace(
+            new, price_version_id=row.new_id, size_running=row.new_running, stopped=stopped, size_begins=begins
+        )
+    begins = (row.new_image_starts_at, row.new_image_number)
+    if row.new_image_id is not None and (now.image_begins is None or now.image_begins < begins):
+        surcharge = row.new_surcharge
+        new = replace(new, image_price_version_id=row.new_image_id, surcharge=surcharge, image_begins=begins)
+    return new
+
+
+def _as_it_is(row: Row[Any]) -> NewPrice:
     return NewPrice(
         vm_id=row.id,
         owner_id=row.owner_id,
         project_id=row.project_id,
         running_before=row.running_micro_per_hour,
         stopped_before=row.stopped_micro_per_hour,
-        price_version_id=row.new_id or row.price_version_id,
-        image_price_version_id=row.new_image_id or row.image_price_version_id,
-        running=running + (surcharge or 0),
-        stopped=row.stopped_micro_per_hour if row.new_id is None else row.new_disk * row.disk_gib,
+        price_version_id=row.price_version_id,
+        image_price_version_id=row.image_price_version_id,
+        size_running=row.old_running,
+        surcharge=row.old_surcharge or 0,
+        stopped=row.stopped_micro_per_hour,
     )
 
 

@@ -19,8 +19,8 @@ from zentry_web.domain.usage import UsageState, whole_second
 from zentry_web.models import DbPriceChange, DbPriceTold, DbUsageInterval, DbUser, DbVM
 from zentry_web.services import ledger
 from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.coming_prices import pending, read_coming
 from zentry_web.services.notices import Notices
-from zentry_web.services.price_changes import pending, read_coming
 from zentry_web.services.price_switch import affected_query
 
 OWNERS_PER_TRANSACTION = 10
@@ -72,16 +72,17 @@ class PriceTelling(BaseService):
         now = self.now()  # read under the wallets' locks: nothing of theirs is charged beyond it
         mine = (DbPriceTold.change_id == change.id) & DbPriceTold.owner_id.in_(owner_ids)
         already = set(session.scalars(select(DbPriceTold.owner_id).where(mine)))
-        machines: dict[str, list[ComingVMPrice]] = {}
-        for vm in read_coming(session, change, [owner_id for owner_id in owner_ids if owner_id not in already]):
-            machines.setdefault(vm.owner_id, []).append(vm)
+        untold = [owner_id for owner_id in owner_ids if owner_id not in already]
+        machines, earlier = _of_change(read_coming(session, untold, now), change.id)
         effective_at = max(change.starts_at, whole_second(now))
-        burns, zones = _burns(session, machines), _zones(session, machines)
+        burns, zones = _burns(session, machines, earlier), _zones(session, machines)
         following = select(func.min(DbPriceChange.starts_at)).where(*pending(), DbPriceChange.starts_at > effective_at)
         later = session.scalar(following) if machines else None
         for owner_id, coming in machines.items():
             is_late = change.starts_at <= now
-            body = notice_text(burns[owner_id], coming, effective_at, zones[owner_id], is_late=is_late, later=later)
+            since = max((vm.starts_at for vm in earlier[owner_id]), default=None)
+            moments = {"later": later, "since": since}
+            body = notice_text(burns[owner_id], coming, effective_at, zones[owner_id], is_late=is_late, **moments)
             title = notice_title(change.title, effective_at, zones[owner_id])
             self._notices.tell(owner_id, "prices", change.id, title, body, url=PAGE)
         rows = [_told_row(change.id, owner_id, now, effective_at, burn) for owner_id, burn in burns.items()]
@@ -147,31 +148,53 @@ def _standing(session: Session, change_id: str) -> DbPriceChange | None:
     return session.scalars(query.with_for_update(read=True)).one_or_none()
 
 
-def _burns(session: Session, machines: Mapping[str, Sequence[ComingVMPrice]]) -> dict[str, Burn]:
-    """What all machines of these owners cost per hour before and after. Two statements."""
+Machines = Mapping[str, Sequence[ComingVMPrice]]
+
+
+def _of_change(coming: Iterable[ComingVMPrice], change_id: str) -> tuple[Machines, Machines]:
+    """Per owner concerned, what the change brings, and what those do that come before it."""
+    here: dict[str, list[ComingVMPrice]] = {}
+    before: dict[str, list[ComingVMPrice]] = {}
+    for vm in coming:
+        if vm.change_id == change_id:
+            here.setdefault(vm.owner_id, []).append(vm)
+        elif vm.owner_id not in here:
+            before.setdefault(vm.owner_id, []).append(vm)
+    return here, {owner_id: before.get(owner_id, []) for owner_id in here}
+
+
+def _burns(session: Session, machines: Machines, earlier: Machines) -> dict[str, Burn]:
+    """What all machines of these owners cost per hour just before and after a change. Two statements."""
     interval = DbUsageInterval
-    open_now: dict[str, dict[str, tuple[UsageState, int]]] = {owner_id: {} for owner_id in machines}
+    open_now: dict[str, dict[str, UsageState]] = {owner_id: {} for owner_id in machines}
+    burning, running = dict.fromkeys(machines, 0), dict.fromkeys(machines, 0)
     rows = session.execute(
         select(interval.owner_id, interval.vm_id, interval.state, interval.rate_micro_per_hour).where(
             interval.owner_id.in_(machines), interval.end_at.is_(None)
         )
     )
     for owner_id, vm_id, state, rate in rows:
-        open_now[owner_id][vm_id] = (UsageState(state), rate)
+        open_now[owner_id][vm_id] = UsageState(state)
+        burning[owner_id] += rate
     all_of_them = select(DbVM.owner_id, func.sum(DbVM.running_micro_per_hour)).where(
         DbVM.owner_id.in_(machines), DbVM.deleted_at.is_(None)
     )
-    running = {owner_id: int(total) for owner_id, total in session.execute(all_of_them.group_by(DbVM.owner_id))}
-    return {owner_id: _burn(coming, open_now[owner_id], running[owner_id]) for owner_id, coming in machines.items()}
+    running |= {owner_id: int(total) for owner_id, total in session.execute(all_of_them.group_by(DbVM.owner_id))}
+    burns = {}
+    for owner_id, coming in machines.items():
+        states, first = open_now[owner_id], earlier[owner_id]
+        before, all_before = burning[owner_id] + _rise(first, states), running[owner_id] + _rise_running(first)
+        burns[owner_id] = Burn(before, before + _rise(coming, states), all_before, all_before + _rise_running(coming))
+    return burns
 
 
-def _burn(machines: Sequence[ComingVMPrice], open_now: Mapping[str, tuple[UsageState, int]], running: int) -> Burn:
-    before = after = sum(rate for _, rate in open_now.values())
-    for vm in machines:
-        if vm.vm_id in open_now:
-            state, rate = open_now[vm.vm_id]
-            after += (vm.running if state == UsageState.RUNNING else vm.stopped) - rate
-    return Burn(before, after, running, running + sum(vm.running - vm.running_before for vm in machines))
+def _rise(coming: Iterable[ComingVMPrice], states: Mapping[str, UsageState]) -> int:
+    """How much more per hour machines in these states cost."""
+    return sum(vm.rise(states[vm.vm_id]) for vm in coming if vm.vm_id in states)
+
+
+def _rise_running(coming: Iterable[ComingVMPrice]) -> int:
+    return sum(vm.rise(UsageState.RUNNING) for vm in coming)
 
 
 def _zones(session: Session, owner_ids: Iterable[str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.integration
 
 ADMIN = Actor("admin", Role.ADMIN)
 NANO = PriceItem(ItemKind.SIZE, "size_nano", 8_000, 300)
+FAR = PriceItem(ItemKind.SIZE, "size_nano", 20_000, 300)
 TINY = PriceItem(ItemKind.IMAGE, "img_tiny", 700)
 
 
@@ -80,6 +81,7 @@ def test_the_start_is_typed_in_the_admin_s_zone(as_admin, admin, changes, contai
         ({"title": ""}, "title"),
         ({"starts": "soon"}, "starts"),
         ({"starts": ""}, "starts"),
+        ({"starts": "9999-12-31T00:00"}, "starts"),
         ({"running_size_nano": "cheap"}, "running_size_nano"),
         ({"disk_size_nano": "-1"}, "disk_size_nano"),
         ({"surcharge_img_tiny": ""}, "surcharge_img_tiny"),
@@ -124,9 +126,21 @@ def test_publishing_tells_the_owner_and_shows_the_coming_price(as_admin, as_alic
     )
     assert "From 13 Dec 2026, 10:00 UTC: 0.0087 per hour" in quote.text()
     assert "0.008 from 13 Dec 2026" in as_alice.page("/").text()
-    assert as_admin.post(f"/admin/prices/{draft}/publish").status_code == 409
+    assert as_admin.post(f"/admin/prices/{draft}/publish").headers["Location"] == f"/admin/prices/{draft}"
+    assert "These prices are published already." in as_admin.page(f"/admin/prices/{draft}").text()
     other = filled(as_admin.page("/admin/prices/new"), title="x", running_size_nano="1")
     assert as_admin.post(f"/admin/prices/{draft}", other).status_code == 409
+
+
+def test_what_follows_an_announced_change_is_compared_with_it(as_admin, as_alice, announced, machine, changes, clock):
+    later = changes.save_draft("Prices of spring", clock.now() + timedelta(days=60), [FAR], actor=ADMIN)
+    clock.advance(3600)
+    assert "Other prices are announced to come before these" in as_admin.page(f"/admin/prices/{later}/rehearsal").text()
+    assert "announced to come before" not in as_admin.page(f"/admin/prices/{announced}/rehearsal").text()
+    changes.publish(later, actor=ADMIN)
+    own = as_alice.page("/credits/prices").text()
+    assert "before 0.0087" in own
+    assert own.count("now 0.005") == 1
 
 
 def test_what_begins_too_soon_is_not_published(as_admin, changes, clock, machine):
@@ -165,7 +179,9 @@ def test_an_announced_change_is_withdrawn(as_admin, as_alice, announced, machine
     assert "Withdrawn" in as_admin.page(f"/admin/prices/{announced}").text()
     assert "Announced prices are withdrawn" in as_alice.page("/account/notices").text()
     assert "Price from" not in as_alice.page(f"/vms/{machine.id}").text()
-    assert as_admin.post(f"/admin/prices/{announced}/withdraw").status_code == 409
+    again = as_admin.post(f"/admin/prices/{announced}/withdraw")
+    assert again.headers["Location"] == f"/admin/prices/{announced}"
+    assert "These prices are withdrawn already." in as_admin.page(f"/admin/prices/{announced}").text()
 
 
 @pytest.mark.parametrize("period", ["", "?period=30d", "?page=9"])

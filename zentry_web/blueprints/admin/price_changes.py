@@ -84,7 +84,8 @@ def withdraw_prices(change_id: str) -> ResponseReturnValue:
     changes, actor, form = _changes(), current_actor(), ConfirmForm()
     change = changes.get_change(change_id, actor=actor)
     if request.method == "POST" and form.submit(lambda: changes.withdraw(change_id, actor=actor)):
-        success("The prices are withdrawn. Whoever was told of them is told so.")
+        done = "The prices are withdrawn. Whoever was told of them is told so."
+        success(done if form.result else "These prices are withdrawn already.")
         return go_to(url_for("admin.price_change", change_id=change_id))
     now = services().clock.now()
     if request.method == "GET" and change.state(now) != ChangeState.ANNOUNCED:
@@ -102,14 +103,12 @@ def price_step(change_id: str, step: str) -> ResponseReturnValue:
     act = {"publish": changes.publish, "discard": changes.discard_draft}[step]
     if not form.submit(lambda: act(change_id, actor=actor)):
         return _shown(changes.get_change(change_id, actor=actor), form)
-    success(
-        {
-            "publish": "The prices are published. Owners of machines concerned are being told.",
-            "discard": "The draft is thrown away.",
-        }[step]
-    )
-    target = url_for("admin.prices") if step == "discard" else url_for("admin.price_change", change_id=change_id)
-    return redirect(target, 303)
+    if step == "discard":
+        success("The draft is thrown away.")
+        return redirect(url_for("admin.prices"), 303)
+    done = "The prices are published. Owners of machines concerned are being told."
+    success(done if form.result else "These prices are published already.")
+    return redirect(url_for("admin.price_change", change_id=change_id), 303)
 
 
 def _changes() -> PriceChanges:
