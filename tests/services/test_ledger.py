@@ -1,5 +1,7 @@
 """Posting to the ledger: double entry, once per key, never below zero, never changed."""
 
+from itertools import pairwise
+
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DatabaseError
@@ -32,7 +34,7 @@ def world(core):
 
 def test_a_grant_moves_credits_between_two_accounts(world):
     made = world.billing.add_credits("alice", 2_000_000, "  sorry for the outage ", actor=ADMIN)
-    assert (made.kind, made.amount_micro, made.wallet_after_micro) == (TransferKind.GRANT, 2_000_000, 2_000_000)
+    assert (made.kind, made.amount_micro, made.balance_after_micro) == (TransferKind.GRANT, 2_000_000, 2_000_000)
     assert (made.reason, made.actor_id) == ("sorry for the outage", "admin_1")
     entries = world.rows(select(DbEntry.account_id, DbEntry.seq, DbEntry.amount, DbEntry.balance_after))
     assert sorted(map(tuple, entries)) == [
@@ -44,7 +46,7 @@ def test_a_grant_moves_credits_between_two_accounts(world):
 def test_a_deduction_takes_from_the_wallet(world):
     world.billing.add_credits("alice", 300, "gift")
     made = world.billing.deduct_credits("alice", 120, "gave too much", actor=ADMIN)
-    assert (made.kind, made.amount_micro, made.wallet_after_micro) == (TransferKind.DEDUCTION, -120, 180)
+    assert (made.kind, made.amount_micro, made.balance_after_micro) == (TransferKind.DEDUCTION, -120, 180)
     assert world.account(AccountKind.GRANTS) == -180
 
 
@@ -166,7 +168,25 @@ def test_transactions_are_listed_newest_first_and_by_pages(world):
     first = world.billing.list_transactions("alice", limit=3)
     rest = world.billing.list_transactions("alice", before=first[-1].id, limit=3)
     assert [made.amount_micro for made in first + rest] == [5, 4, 3, 2, 1]
-    assert [made.wallet_after_micro for made in first] == [15, 10, 6]
+    assert [made.balance_after_micro for made in first] == [15, 10, 6]
+
+
+def test_what_was_set_aside_can_be_left_out_and_balances_add_up(world):
+    world.billing.add_credits("alice", 100_000, "gift")
+    vm = world.vm()
+    world.start(vm)
+    world.billing.add_credits("alice", 7, "gift")
+    world.pass_time(minutes=30)
+    world.stop(vm)
+    every = world.billing.list_transactions("alice")
+    moving = world.billing.list_transactions("alice", with_holds=False)
+    kinds = {TransferKind.HOLD, TransferKind.RELEASE}
+    assert {made.kind for made in every} > kinds
+    assert moving == [made for made in every if made.kind not in kinds]
+    assert every[0].balance_after_micro == world.wallet() + world.held()
+    for newer, older in pairwise(every):
+        assert newer.balance_after_micro == older.balance_after_micro + newer.amount_micro
+    assert world.billing.list_transactions("alice", with_holds=False, before=moving[0].id) == moving[1:]
 
 
 def test_only_oneself_and_admins_see_transactions_and_balance(world):

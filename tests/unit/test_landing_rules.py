@@ -54,6 +54,14 @@ def lived(vms, wallet, window):
     return ends
 
 
+def test_what_happens_alike_within_a_minute_is_one_moment():
+    plan = make_plan([running("a", 50_000), running("b", 50_000), running("c", 50_000, minutes=70)], 0, NOW, POLICY)
+    found = [(moment.step, [line.name for line in moment.lines]) for moment in plan.moments]
+    assert found == [(step, names) for step in (LandingStep.STOP, LandingStep.DELETE) for names in (["a", "b"], ["c"])]
+    assert [line for moment in plan.moments for line in moment.lines] == list(plan.lines)
+    assert plan.moments[0].at == plan.lines[0].at
+
+
 def test_the_least_important_stops_first():
     vms = [running("a", 50_000, importance=1), running("b", 50_000, importance=3), running("c", 50_000, importance=2)]
     assert stops(make_plan(vms, 400_000, NOW, POLICY)) == ["a", "c", "b"]

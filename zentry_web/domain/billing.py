@@ -109,13 +109,13 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One transfer as its wallet's owner sees it: ``amount_micro`` is the change of wallet and held together."""
+    """One transfer as its wallet's owner sees it: amount and balance are of wallet and held together."""
 
     id: str
     at: datetime
     kind: TransferKind
     amount_micro: int
-    wallet_after_micro: int | None
+    balance_after_micro: int
     reason: str
     actor_id: str
     vm_id: str | None

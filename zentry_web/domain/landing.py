@@ -59,12 +59,29 @@ class PlanLine:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanMoment:
+    """What happens to all of ``lines`` within one minute; ``at`` is the first one's moment."""
+
+    at: datetime
+    step: LandingStep
+    lines: tuple[PlanLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LandingPlan:
     """What happens when, the soonest first, if nothing changes; ``order`` is the VMs, the most important first."""
 
     at: datetime
     lines: tuple[PlanLine, ...]
     order: tuple[Lander, ...]
+
+    @property
+    def moments(self) -> tuple[PlanMoment, ...]:
+        """The lines, together where the same happens within a minute; the soonest first."""
+        groups: dict[tuple[datetime, LandingStep], list[PlanLine]] = {}
+        for line in self.lines:
+            groups.setdefault((line.at.replace(second=0, microsecond=0), line.step), []).append(line)
+        return tuple(PlanMoment(lines[0].at, step, tuple(lines)) for (_, step), lines in groups.items())
 
     @property
     def is_ordered(self) -> bool:

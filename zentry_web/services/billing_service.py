@@ -200,12 +200,21 @@ class BillingService(BillingRuns):
             return usage_reports.read_balance(session, user_id, self.now())
 
     def list_transactions(
-        self, user_id: str, *, actor: Actor = SYSTEM, before: str | None = None, limit: int = 50
+        self,
+        user_id: str,
+        *,
+        actor: Actor = SYSTEM,
+        with_holds: bool = True,
+        before: str | None = None,
+        limit: int = 50,
     ) -> list[Transaction]:
-        """Transfers of one person, newest first; ``before`` is the id of the last one seen."""
+        """Transfers of one person, newest first; ``before`` is the id of the last one seen.
+
+        Without ``with_holds``, only what moves the balance: not what was set aside and given back.
+        """
         require_self(actor, user_id)
         with self.reading() as session:
-            return ledger.read_transactions(session, user_id, before=before, limit=limit)
+            return ledger.read_transactions(session, user_id, with_holds=with_holds, before=before, limit=limit)
 
     def get_usage_summary(
         self, user_id: str, start: datetime | None = None, end: datetime | None = None, *, actor: Actor = SYSTEM

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, case, func, insert, select
+from sqlalchemy import ColumnElement, Table, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -179,17 +179,24 @@ def _move_balances(session: Session, drafts: list[Draft]) -> dict[str, tuple[int
 
 
 def read_transactions(
-    session: Session, owner_id: str, *, ids: Collection[str] = (), before: str | None = None, limit: int = 50
+    session: Session,
+    owner_id: str,
+    *,
+    ids: Collection[str] = (),
+    with_holds: bool = True,
+    before: str | None = None,
+    limit: int = 50,
 ) -> list[Transaction]:
-    """One person's transfers, newest first; ``before`` is the id of the last one seen. One statement."""
+    """One person's transfers, newest first; ``before`` is the id of the last one seen. One statement.
+
+    Without ``with_holds``, what was only set aside or given back is left out: it moves no balance.
+    """
     wallet, held = (account_id(kind, owner_id) for kind in USER_ACCOUNTS)
     mine = select(ENTRY).where(ENTRY.c.transfer_id == TRANSFER.c.id, ENTRY.c.account_id.in_((wallet, held)))
     amount = mine.with_only_columns(func.coalesce(func.sum(ENTRY.c.amount), 0)).scalar_subquery()
-    after = mine.with_only_columns(
-        func.max(case((ENTRY.c.account_id == wallet, ENTRY.c.balance_after)))
-    ).scalar_subquery()
+    after = _stood_at(owner_id, wallet) + _stood_at(owner_id, held)
     query = (
-        select(TRANSFER, amount.label("amount"), after.label("wallet_after"), DbVM.name.label("vm_name"))
+        select(TRANSFER, amount.label("amount"), after.label("balance_after"), DbVM.name.label("vm_name"))
         .outerjoin(DbVM, DbVM.id == TRANSFER.c.vm_id)
         .where(TRANSFER.c.owner_id == owner_id)
         .order_by(TRANSFER.c.seq.desc())
@@ -197,6 +204,8 @@ def read_transactions(
     )
     if ids:
         query = query.where(TRANSFER.c.id.in_(ids))
+    if not with_holds:
+        query = query.where(TRANSFER.c.kind.not_in((TransferKind.HOLD, TransferKind.RELEASE)))
     if before is not None:
         query = query.where(TRANSFER.c.seq < select(TRANSFER.c.seq).where(TRANSFER.c.id == before).scalar_subquery())
     return [
@@ -205,7 +214,7 @@ def read_transactions(
             at=row.at,
             kind=TransferKind(row.kind),
             amount_micro=int(row.amount),
-            wallet_after_micro=row.wallet_after,
+            balance_after_micro=int(row.balance_after),
             reason=row.reason,
             actor_id=row.actor_id,
             vm_id=row.vm_id,
@@ -213,3 +222,18 @@ def read_transactions(
         )
         for row in session.execute(query)
     ]
+
+
+def _stood_at(owner_id: str, account: str) -> ColumnElement[int]:
+    """What one of the owner's accounts held after a transfer: as the last one up to it says that touched it."""
+    upto = TRANSFER.alias()
+    newest = (
+        select(ENTRY.c.balance_after)
+        .join(upto, upto.c.id == ENTRY.c.transfer_id)
+        .where(ENTRY.c.account_id == account, upto.c.owner_id == owner_id, upto.c.seq <= TRANSFER.c.seq)
+        .order_by(upto.c.seq.desc())
+        .limit(1)
+        .correlate(TRANSFER)
+        .scalar_subquery()
+    )
+    return func.coalesce(newest, 0)

@@ -32,6 +32,13 @@ def test_transactions_are_paged_by_key(as_alice, cloud, alice, monkeypatch):
     assert "Starting credits" in second.text()
 
 
+def test_what_was_set_aside_is_shown_when_asked_for(as_alice, machine):
+    page = as_alice.page("/credits")
+    assert "Set aside" not in page.text()
+    more = page.one("//section[@id='transactions']//a[normalize-space()='With what was set aside']")
+    assert "Set aside" in as_alice.page(more.get("href").partition("#")[0]).text()
+
+
 def _last(rows, key):
     return getattr(rows[-1], key) if len(rows) >= 3 else None
 

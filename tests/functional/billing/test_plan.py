@@ -22,8 +22,19 @@ def test_the_plan_says_what_stops_when(as_alice, machines):
 
 def test_machines_of_one_name_are_told_apart_by_their_project(as_alice, machines, project):
     page = as_alice.page("/credits/plan")
-    assert {cell.text for cell in page.find("//td[@data-label='Machine']/div")} == {project.name}
+    assert {cell.text for cell in page.find("//td[@data-label='Machines']//span")} == {project.name}
     assert page.one(f"//input[@aria-label='Place of a in {project.name}']") is not None
+
+
+def test_what_happens_to_many_at_once_is_one_row(as_alice, cloud, alice, project, machines):
+    for number in range(5):
+        cloud.launch(alice, project, f"more-{number}")
+    page = as_alice.page("/credits/plan")
+    rows = page.find("//section[.//h2='What happens when']//tbody/tr")
+    plan = cloud.billing.landing.get_plan(alice.id)
+    assert [len(row.findall(".//a")) for row in rows] == [len(moment.lines) for moment in plan.moments]
+    assert len(rows) < len(plan.lines) == 16
+    assert "machines: are stopped; their disks are kept" in page.text()
 
 
 def test_an_empty_plan(as_alice):

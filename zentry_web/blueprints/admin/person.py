@@ -30,7 +30,7 @@ def _page(user_id: str, *, form: CreditForm | None = None, note: NoteForm | None
     shown: dict[str, Any] = {
         "row": people.directory.list_by_ids([user_id], actor=actor)[0],
         "wallet": billing.get_balance(user_id, actor=actor),
-        "transactions": billing.list_transactions(user_id, actor=actor, limit=RECENT),
+        "transactions": billing.list_transactions(user_id, actor=actor, with_holds=False, limit=RECENT),
         "quota": services().get_vm_service().quotas.get_own(user_id, actor=actor),
         "vms": services().get_vm_service().list_vms(user_id, actor=actor, limit=RECENT),
         "projects": services().get_project_service().list_projects(user_id, actor=actor),

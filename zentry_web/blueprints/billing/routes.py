@@ -23,13 +23,17 @@ def index() -> ResponseReturnValue:
     use_balance(balance)
     usage = billing.get_usage_summary(actor.id, actor=actor)
     shown = len(usage.lines) if request.args.get("all") else USAGE_LINES
-    before = text_argument("before") or None
-    transactions = billing.list_transactions(actor.id, actor=actor, before=before, limit=PAGE_SIZE)
+    before, with_holds = text_argument("before") or None, bool(request.args.get("holds"))
+    transactions = billing.list_transactions(
+        actor.id, actor=actor, with_holds=with_holds, before=before, limit=PAGE_SIZE
+    )
     template = "billing/_refreshed.html" if is_htmx() else "billing/index.html"
     context = {
         "usage": usage,
         "shown_lines": shown,
         "all_url": here(all="y"),
+        "with_holds": with_holds,
+        "holds_url": here(holds=None if with_holds else "y", before=None),
         "this_url": here(),
         "redeem_form": redeem_form(),
     }
