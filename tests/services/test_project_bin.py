@@ -394,3 +394,19 @@ def test_the_pages_cost_the_same_for_one_machine_and_for_many(cloud, core, alice
     assert count(bins.preview) == first
     cloud.projects.delete_project(project.id, actor=acting(alice))
     assert count(bins.get_binned) <= 7
+
+
+def test_projects_in_the_bin_page_by_page(cloud, alice, clock):
+    cloud.keep_deleted(7)
+    bins = cloud.projects.bin
+    for number in range(5):
+        gone = cloud.project(alice, f"old-{number}")
+        cloud.projects.delete_project(gone.id, actor=acting(alice))
+        clock.advance(number % 2)  # some went at one moment
+    seen, before = [], ""
+    while page := bins.list_binned(alice.id, actor=acting(alice), before=before, limit=2):
+        seen += [project.name for project in page]
+        before = page[-1].id
+    assert sorted(seen) == [f"old-{number}" for number in range(5)]
+    assert [project.name for project in bins.list_binned(alice.id, actor=acting(alice))] == seen
+    assert len(bins.list_binned(alice.id, actor=acting(alice), before="\x00nonsense")) == 5

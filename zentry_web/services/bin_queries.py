@@ -87,15 +87,27 @@ def _as_vm(row: Any, prices: Mapping[str, Size], actor: Actor) -> BinnedVM:
 
 
 def read_binned_projects(
-    session: Session, prices: Mapping[str, Size], now: datetime, condition: ColumnElement[bool]
+    session: Session,
+    prices: Mapping[str, Size],
+    now: datetime,
+    condition: ColumnElement[bool],
+    *,
+    before: str = "",
+    limit: int = 1,
 ) -> list[BinnedProject]:
-    """Projects in the bin with what went with them, newest first. Two statements."""
+    """Projects in the bin with what went with them, newest first; ``before`` is the id of the last one seen. Two
+    statements, three with that."""
     query = (
         select(DbProject.id, DbProject.name, DbProject.deleted_at, DbProject.purge_at, DbUser.name)
         .outerjoin(DbUser, DbUser.id == DbProject.deleted_by)
         .where(DbProject.purge_at.is_not(None), condition)
-        .order_by(DbProject.deleted_at.desc(), DbProject.id)
+        .order_by(DbProject.deleted_at.desc(), DbProject.id.desc())
+        .limit(limit)
     )
+    seen = session.scalar(select(DbProject.deleted_at).where(DbProject.id == storable(before))) if before else None
+    if seen is not None:
+        key, id_ = DbProject.deleted_at.expression, DbProject.id.expression
+        query = query.where(beyond(key, seen, id_, before, largest_first=True))
     rows: Sequence[Any] = session.execute(query).all()
     is_off = case((DbVM.state == VMState.BINNED, 1), else_=0)
     sums = (

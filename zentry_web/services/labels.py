@@ -35,7 +35,7 @@ class VMLabels(BaseService):
         with self.transaction() as session:
             vm = require_vm(session, actor, vm_id, ProjectAction.LABEL, lock=True)
             fields.check()
-            self._write(session, vm, labels, actor)
+            self.write(session, vm, labels, actor)
 
     def change(self, vm_id: str, change: LabelChange, *, actor: Actor = SYSTEM) -> bool:
         """Give a machine some labels, or take some away; whether that changed anything. Audited as ``set``.
@@ -48,9 +48,10 @@ class VMLabels(BaseService):
                 labels = change.of(read_labels(session, DbVMLabel, [vm_id]).get(vm_id, ()))
             except ValueError as error:
                 raise invalid({"labels": str(error)}) from None
-            return self._write(session, vm, labels, actor)
+            return self.write(session, vm, labels, actor)
 
-    def _write(self, session: Session, vm: DbVM, labels: tuple[Label, ...], actor: Actor) -> bool:
+    def write(self, session: Session, vm: DbVM, labels: tuple[Label, ...], actor: Actor) -> bool:
+        """Put these in the place of a machine's, in the caller's transaction; whether that changed anything."""
         before = write_labels(session, DbVMLabel, vm.id, labels)
         if before == labels:
             return False

@@ -119,11 +119,13 @@ class ProjectBin(BaseService):
 
     # -- in the bin -----------------------------------------------------------------------------
 
-    def list_binned(self, user_id: str, *, actor: Actor) -> list[BinnedProject]:
-        """The projects a person owned and can restore, newest first. Two statements."""
+    def list_binned(self, user_id: str, *, actor: Actor, before: str = "", limit: int = 50) -> list[BinnedProject]:
+        """The projects a person owned and can restore, newest first; ``before`` is the id of the last one seen. Four
+        statements, five with that."""
         require_self(actor, user_id)
         with self.reading() as session:
-            return read_binned_projects(session, self._vms.bin.prices(), self.now(), DbProject.owner_id == user_id)
+            prices, mine = self._vms.bin.prices(), DbProject.owner_id == user_id
+            return read_binned_projects(session, prices, self.now(), mine, before=before, limit=limit)
 
     def get_binned(
         self, project_id: str, *, actor: Actor, before: str = "", limit: int = 50

@@ -15,6 +15,7 @@ from zentry_web.models import DbSshKey, DbVM
 from zentry_web.services.base_service import BaseService, Core, body_hash
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, ValidationError
+from zentry_web.services.labels import VMLabels
 from zentry_web.services.quotas import Quotas, size_amounts
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_landing import Accept
@@ -39,6 +40,7 @@ class VMLaunching(BaseService):
         quotas: Quotas,
         compute_status: Callable[[], ComputeStatus],
         accept: Accept,
+        labels: VMLabels,
     ) -> None:
         super().__init__(core)
         self._billing = billing
@@ -47,6 +49,7 @@ class VMLaunching(BaseService):
         self._quotas = quotas
         self._compute_status = compute_status
         self._accept = accept
+        self._labels = labels
 
     def request(
         self, vm_data: dict[str, Any], current_user: User, *, actor: Actor, idempotency_key: str | None = None
@@ -70,6 +73,8 @@ class VMLaunching(BaseService):
             self._billing.budgets.require_room(vm, vm.running_micro_per_hour, actor=actor)
             self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
             self._accept(session, vm, OperationKind.CREATE, actor, "owner", {"size": size.name, "image": image.name})
+            if request.labels:
+                self._labels.write(session, vm, request.labels, actor)
             return read_vm(session, vm.id)
 
     def _check_choice(self, session: Session, request: LaunchRequest) -> tuple[Size, Image]:

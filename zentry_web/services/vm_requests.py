@@ -4,6 +4,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
+from zentry_web.domain.label import NO_LABELS, Label, parse_labels
 from zentry_web.domain.ssh_key import MOST_KEYS
 from zentry_web.domain.vm import MAX_USER_DATA_BYTES, NAME_PATTERN
 from zentry_web.services.errors import ValidationError
@@ -23,6 +24,7 @@ class LaunchRequest:
     ssh_key: str  # pasted: one line of authorized_keys, or empty
     user_data: str
     ssh_key_ids: tuple[str, ...] = ()  # of the launcher's account
+    labels: tuple[Label, ...] = NO_LABELS
 
 
 def parse_launch(vm_data: dict[str, Any]) -> LaunchRequest:
@@ -48,11 +50,15 @@ def parse_launch(vm_data: dict[str, Any]) -> LaunchRequest:
     user_data = _text(vm_data.get("user_data")).replace("\r\n", "\n")
     if problem := _user_data_problem(user_data):
         errors["user_data"] = problem
+    labels = NO_LABELS
+    try:
+        labels = parse_labels(vm_data.get("labels"))
+    except ValueError as error:
+        errors["labels"] = str(error)
     if errors:
         raise ValidationError("Please check the marked fields.", details=errors)
-    return LaunchRequest(
-        **values, ssh_key=ssh_key, user_data=user_data, ssh_key_ids=_key_ids(vm_data.get("ssh_key_ids"))
-    )
+    keys = _key_ids(vm_data.get("ssh_key_ids"))
+    return LaunchRequest(**values, ssh_key=ssh_key, user_data=user_data, ssh_key_ids=keys, labels=labels)
 
 
 def _text(value: Any) -> str:

@@ -114,7 +114,7 @@ class VMService(BaseService):
         self.fleet = Fleet(core, billing.notices, orders)
         self.landing = VMLanding(core, billing, self.operations, self._accept)
         self.launching = VMLaunching(
-            core, billing, self.catalogue, self.payer, self.quotas, self.get_compute_status, self._accept
+            core, billing, self.catalogue, self.payer, self.quotas, self.get_compute_status, self._accept, self.labels
         )
         self.moving = VMMoving(core, billing, self.quotas, self.operations, self.bin.confirmed_end)
         self.bulk = VMBulk(core, self.labels, self.moving, orders)
@@ -153,8 +153,8 @@ class VMService(BaseService):
         """Accept a launch: the VM's row, its hold, its operation and the event, all or nothing.
 
         ``vm_data``: project_id, name, size_id, image_id, ssh_key (pasted), ssh_key_ids (of ``current_user``'s
-        account), user_data. The same ``idempotency_key`` gives the same VM. Raises ValidationError (per field),
-        NotFoundError (project), InsufficientCreditsError (``needed``, ``available`` in micro-credits),
+        account), user_data, labels (as typed). The same ``idempotency_key`` gives the same VM. Raises ValidationError
+        (per field), NotFoundError (project), InsufficientCreditsError (``needed``, ``available`` in micro-credits),
         BudgetExceededError, QuotaExceededError, ConflictError (key used for something else), RateLimitedError.
         """
         if actor is SYSTEM:

@@ -89,3 +89,17 @@ def test_a_protected_machine_holds_itself_and_its_project(as_alice, project, mac
     page = as_alice.get(f"/projects/{project.id}/delete").text
     assert "Switch that off on their pages first" in page
     assert as_alice.post(f"/projects/{project.id}/delete", {"confirm": "Website"}).status_code == 409
+
+
+def test_projects_have_pages_of_their_own(as_alice, alice, cloud, monkeypatch):
+    monkeypatch.setattr("zentry_web.blueprints.recycle_bin.routes.PAGE_SIZE", 2)
+    for name in ("one", "two", "three"):
+        cloud.projects.delete_project(cloud.project(alice, name).id)
+    page = as_alice.page("/bin")
+    rows = "//tr[starts-with(@id, 'binned-prj')]"
+    pages = "//nav[@aria-label='Pages of projects']/a"
+    assert len(page.find(rows)) == 2
+    second = as_alice.page(page.one(pages).get("href"))
+    assert len(second.find(rows)) == 1
+    assert second.one(pages).get("href") == "/bin"
+    assert second.one("//div[@id='bin']").get("hx-get").startswith("/bin?projects=")

@@ -125,3 +125,18 @@ def test_a_project_s_launch_button_chooses_it(as_alice, cloud, alice, project):
     page = as_alice.page(f"/vms/new?project={project.id}")
     assert page.one("//select[@name='project_id']/option[@selected]").get("value") == project.id
     assert other.id in page.html
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_labels_are_given_at_launch_and_kept_when_they_cannot_be(as_alice, cloud, project, htmx):
+    form = {"name": "web-7", "project_id": project.id, "size_id": "size_nano", "image_id": "img_tiny"}
+    answer = as_alice.post("/vms/new", form | {"labels": "two words"}, htmx=htmx)
+    assert answer.status_code == 400
+    page = Page(answer.text, fragment=htmx)
+    assert set(page.errors()) == {"labels"}
+    assert page.one("//input[@name='labels']").get("value") == "two words"
+    answer = as_alice.post("/vms/new", form | {"labels": "env=prod, web"}, htmx=htmx)
+    (vm,) = cloud.vms.list_vms(None).vms
+    assert answer.headers["HX-Redirect" if htmx else "Location"] == f"/vms/{vm.id}"
+    assert [label.text for label in cloud.vms.labels.get(vm.id)] == ["env=prod", "web"]
+    assert "Changed the labels of web-7" in as_alice.page(f"/vms/{vm.id}/activity").text()

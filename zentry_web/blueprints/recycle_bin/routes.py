@@ -39,12 +39,19 @@ def _paged(found: list[BinnedVM]) -> dict[str, Any]:
 
 @blueprint.get("")
 def index() -> ResponseReturnValue:
-    """Everything that the person may restore, and until when."""
+    """Everything that the person may restore, and until when: projects page by page, then machines."""
     vm_bin, actor = services().get_vm_service().bin, current_actor()
-    before = text_argument("before")
+    before, after = text_argument("before"), text_argument("projects")
     found = vm_bin.list_binned(me().id, actor=actor, before=before, limit=PAGE_SIZE + 1)
-    projects = [] if before else services().get_project_service().bin.list_binned(me().id, actor=actor)
-    return render_template(_template("index"), projects=projects, days=vm_bin.keeps_for.days, **_paged(found))
+    gone = services().get_project_service().bin
+    projects = gone.list_binned(me().id, actor=actor, before=after, limit=PAGE_SIZE + 1) if not before else []
+    more = projects[PAGE_SIZE - 1].id if len(projects) > PAGE_SIZE else None
+    shown = {
+        "projects": projects[:PAGE_SIZE],
+        "first_projects_url": here(projects=None) if after else None,
+        "next_projects_url": here(projects=more) if more else None,
+    }
+    return render_template(_template("index"), days=vm_bin.keeps_for.days, **shown, **_paged(found))
 
 
 @blueprint.route("/vms/<vm_id>/restore", methods=["GET", "POST"])

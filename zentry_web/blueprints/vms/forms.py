@@ -40,6 +40,7 @@ class LaunchForm(BaseForm):
     ssh_key_ids = SelectMultipleField("Your SSH keys", choices=[], validate_choice=False)
     ssh_key = TextAreaField("SSH public key", validators=[Optional(), Length(max=8192)])
     user_data = TextAreaField("User data", validators=[Optional()])
+    labels = StringField("Labels", validators=[Optional()], filters=[without_nul])
 
     def offer(self, projects: list[Project], sizes: list[Size], images: list[Image], keys: list[SshKey]) -> None:
         """Set what can be chosen; the first of each and every key are chosen until the person chooses."""
@@ -54,7 +55,7 @@ class LaunchForm(BaseForm):
     @property
     def vm_data(self) -> dict[str, Any]:
         """What VMService.create_vm takes."""
-        fields = ("project_id", "name", "size_id", "image_id", "ssh_key", "user_data")
+        fields = ("project_id", "name", "size_id", "image_id", "ssh_key", "user_data", "labels")
         return {name: self[name].data or "" for name in fields} | {"ssh_key_ids": self.ssh_key_ids.data or []}
 
 
