@@ -13,6 +13,7 @@ from bench.stores import Store
 from zentry_web.adapters.clock import ManualClock
 from zentry_web.composition import build_container
 from zentry_web.config import Config
+from zentry_web.memory import keep_for_good
 from zentry_web.services import base_service
 from zentry_web.services.settlement import INTERVALS_PER_TRANSACTION
 
@@ -46,6 +47,7 @@ def _settle(config: Config, fleet: Fleet, *, verify: bool) -> tuple[float, float
     clock = ManualClock(fleet.settled_until + timedelta(hours=1, seconds=5))
     container = build_container(config, clock=clock)
     billing = container.get_billing_service()
+    keep_for_good()  # as Zentry's worker does
     with watching() as open_for:
         started = time.perf_counter()
         charges = billing.settle(clock.now())

@@ -59,6 +59,7 @@ def worker() -> None:
     from zentry_web.adapters.mailer import make_mailer
     from zentry_web.composition import build_container, make_compute
     from zentry_web.logs import configure_logs
+    from zentry_web.memory import keep_for_good
     from zentry_web.worker.checkpoints import pausing_checkpoint
     from zentry_web.worker.worker import Pace, Worker
 
@@ -78,6 +79,7 @@ def worker() -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.stop.set())
+    keep_for_good()
     running.run()
     container.close()
 

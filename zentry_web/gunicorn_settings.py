@@ -13,12 +13,15 @@ accesslog = None  # the application writes its own, without secrets
 
 
 def post_worker_init(worker: Any) -> None:
-    """Before the first request: build the chart skeletons (half a second), and let SIGTERM end the live streams."""
+    """Before the first request: build the chart skeletons (half a second), keep what is built, and let SIGTERM end
+    the live streams."""
+    from zentry_web.memory import keep_for_good
     from zentry_web.web.charts import warm_up
     from zentry_web.web.live import close_on_sigterm
 
     warm_up()
     close_on_sigterm(worker.app.wsgi())
+    keep_for_good()
 
 
 def child_exit(server: Any, worker: Any) -> None:
