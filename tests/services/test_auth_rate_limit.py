@@ -10,7 +10,7 @@ from zentry_web.adapters.database import Database, make_engine
 from zentry_web.models import DbRateCounter
 from zentry_web.services.base_service import Core
 from zentry_web.services.errors import RateLimitedError
-from zentry_web.services.rate_limit import Limit, RateLimiter, network_of
+from zentry_web.services.rate_limit import Limit, RateLimiter, network_of, wait_words
 
 pytestmark = pytest.mark.integration
 
@@ -160,3 +160,11 @@ def test_two_processes_share_one_count(config, limiter, clock):
 )
 def test_an_ipv6_neighbourhood_counts_as_one(address, network):
     assert network_of(address) == network
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(1, "a second"), (63, "63 seconds"), (90, "90 seconds"), (91, "2 minutes"), (3600, "60 minutes")],
+)
+def test_a_wait_is_told_as_what_it_is(seconds, words):
+    assert wait_words(seconds) == words

@@ -8,10 +8,12 @@ import pytest
 from sqlalchemy import select
 
 from tests.conftest import PASSWORD
-from tests.services.people import acting, events_of, visitor
+from tests.services.people import acting, events_of, join, visitor
+from zentry_web.domain.token import Scope
 from zentry_web.domain.voucher import VoucherDraft
 from zentry_web.models import DbUser
 from zentry_web.services.errors import (
+    AccountLeavingError,
     AuthenticationRequiredError,
     ConflictError,
     NotFoundError,
@@ -118,6 +120,34 @@ def test_it_can_be_called_off(users, clock, alice):
     users.closure.call_off(alice.id, actor=acting(alice))
     clock.advance(days=8)
     assert users.closure.list_due() == []
+
+
+def test_nothing_new_begins_meanwhile_and_other_sessions_and_tokens_end(users, cloud, container, alice, bob):
+    auth, projects = container.get_auth_service(), container.get_project_service()
+    project = cloud.project(alice, "Website")
+    machine = cloud.launch(alice, project, "web-1")
+    join(container, project, bob, "member")
+    here, there = (auth.login({"email": alice.email, "password": PASSWORD}).session_token for _ in range(2))
+    token = auth.tokens.create_personal(alice.id, "Backup", [Scope.VMS_READ.value], 30, actor=acting(alice))
+    pair = auth.tokens.issue({"email": alice.email, "password": PASSWORD})
+    users.closure.request(alice.id, PASSWORD, actor=acting(alice), session_token=here)
+    assert auth.get_session(here) is not None
+    assert auth.get_session(there) is None
+    assert [auth.tokens.find_user(secret) for secret in (token, pair.access_token)] == [None, None]
+    with pytest.raises(AuthenticationRequiredError):
+        auth.tokens.refresh(pair.refresh_token)
+    with pytest.raises(AccountLeavingError) as caught:
+        projects.create_project({"name": "More"}, alice, actor=acting(alice))
+    assert caught.value.details == {"own": True}
+    for who in (alice, bob):
+        with pytest.raises(AccountLeavingError) as caught:
+            cloud.ask(who, project, "web-2")
+        assert caught.value.details == {"own": who is alice}
+    assert cloud.vm(machine).is_on, "what there is goes on"
+    cloud.launch(bob, cloud.project(bob, "His own"), "his")
+    users.closure.call_off(alice.id, actor=acting(alice))
+    assert projects.create_project({"name": "More"}, alice, actor=acting(alice)).name == "More"
+    assert cloud.ask(alice, project, "web-2").name == "web-2"
 
 
 @pytest.mark.asvs("7.5.3")

@@ -214,9 +214,42 @@ def test_of_two_who_accept_at_once_one_joins(projects, lab, alice, bob, charlie)
 
 def test_who_belongs_to_it_does_not_use_a_link_up(projects, lab, alice, bob):
     secret = projects.invitations.invite(lab.id, TO_DORA, actor=acting(alice)).secret
-    with pytest.raises(ConflictError):
-        projects.invitations.accept(secret, actor=acting(alice))
+    assert projects.invitations.accept(secret, actor=acting(alice)) == lab.id
+    assert roles(projects, lab) == {"Alice": "owner"}
+    assert projects.invitations.accept(secret, actor=acting(bob)) == lab.id
+    assert roles(projects, lab) == {"Alice": "owner", "Bob": "member"}
+
+
+@pytest.mark.error
+def test_who_is_in_is_not_invited_and_of_others_nothing_is_said(container, projects, lab, alice, bob, charlie):
+    join(container, lab, bob, VIEWER)
+    join(container, lab, charlie, ADMIN)
+    for email, words in (("bob@example.com", "belong to this project already"), ("Charlie@Example.com", "yourself")):
+        with pytest.raises(ValidationError) as caught:
+            projects.invitations.invite(lab.id, {"email": email, "role": "viewer"}, actor=acting(charlie))
+        assert words in caught.value.details["email"]
+    projects.members.leave(lab.id, actor=acting(bob))
+    assert projects.invitations.invite(lab.id, {"email": "bob@example.com", "role": "viewer"}, actor=acting(charlie))
+
+
+def test_a_dead_link_lets_nobody_in_who_left(container, projects, lab, alice, bob):
+    secret = projects.invitations.invite(lab.id, TO_DORA, actor=acting(alice)).secret
     projects.invitations.accept(secret, actor=acting(bob))
+    projects.members.leave(lab.id, actor=acting(bob))
+    with pytest.raises(NotFoundError):
+        projects.invitations.accept(secret, actor=acting(bob))
+
+
+def test_leaving_twice_is_leaving_once(container, core, projects, lab, alice, bob, charlie):
+    join(container, lab, bob, VIEWER)
+    for _ in range(2):
+        projects.members.leave(lab.id, actor=acting(bob))
+    assert len(events_of(core, "member.leave")) == 1
+    join(container, lab, bob, VIEWER)
+    projects.members.remove(lab.id, bob.id, actor=acting(alice))
+    projects.members.leave(lab.id, actor=acting(bob))
+    with pytest.raises(NotFoundError):
+        projects.members.leave(lab.id, actor=acting(charlie))
 
 
 @pytest.mark.error
@@ -307,9 +340,9 @@ def test_inviting_does_not_tell_who_has_an_account(mailed, lab, alice, bob):
 
 
 def test_an_erased_account_leaves_no_trace_in_teams(container, core, projects, lab, alice, bob):
+    projects.invitations.invite(lab.id, {"email": bob.email, "role": "viewer"}, actor=acting(alice))
     join(container, lab, bob, ADMIN)
     projects.invitations.invite(lab.id, TO_DORA, actor=acting(bob))
-    projects.invitations.invite(lab.id, {"email": bob.email, "role": "viewer"}, actor=acting(alice))
     container.get_user_service().erase_personal_data(bob.id, actor=acting(bob))
     assert roles(projects, lab) == {"Alice": "owner"}
     with core.database.reading() as session:

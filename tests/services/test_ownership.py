@@ -171,13 +171,14 @@ def test_who_may_offer_and_take(cloud, container, ownership, alice, bob, charlie
         with pytest.raises(NotFoundError):
             ask(project.id, actor=acting(charlie))
     ownership.offer(project.id, charlie.id, actor=acting(alice))  # the one to bob ends
-    with pytest.raises(NotFoundError):
+    with pytest.raises(ConflictError):
         ownership.accept(project.id, actor=acting(bob))
     ownership.decline(project.id, actor=acting(charlie))
     ownership.offer(project.id, bob.id, actor=acting(alice))
     ownership.withdraw(project.id, actor=acting(alice))
-    with pytest.raises(NotFoundError):
+    with pytest.raises(ConflictError):
         ownership.accept(project.id, actor=acting(bob))
+    ownership.decline(project.id, actor=acting(bob))  # withdrawn meanwhile: nothing is left to decline
     ownership.offer(project.id, bob.id, actor=acting(alice))
     cloud.projects.members.remove(project.id, bob.id, actor=acting(alice))
     with pytest.raises(NotFoundError):
@@ -196,7 +197,7 @@ def test_an_offer_is_good_for_a_week(ownership, alice, bob, project, clock):
     ownership.offer(project.id, bob.id, actor=acting(alice))
     clock.advance(timedelta(days=7).total_seconds())
     assert ownership.find_offer(project.id, actor=acting(bob)) is None
-    with pytest.raises(NotFoundError):
+    with pytest.raises(ConflictError, match="The owner can make it anew"):
         ownership.accept(project.id, actor=acting(bob))
 
 

@@ -47,3 +47,24 @@ def test_what_is_made_to_take_long_does_not():
     for nasty in (signs * 5, (signs[:16] * 8)[:128], "".join(f"{sign}a" for sign in signs) * 2):
         weakness(nasty[:128], PERSONAL)
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "Zentry zentry",
+        "zentryzentryzentry",
+        "Zentry-Zentry-12",
+        "Ada Lovelace ada",
+        "lovelace.zentry!!",
+        "ada@example.com",
+        "Zentry ✨ lovelace ✨",
+    ],
+)
+def test_the_product_s_and_the_person_s_own_words_make_none(password):
+    assert "too close to your name" in weakness(password, ("Ada Lovelace", "ada@example.com"))
+
+
+@pytest.mark.parametrize("password", ["zentry at brass umbrella", "ada likes 7 purple hills", "4f9zentry!Kq27wz"])
+def test_beside_other_words_they_may_stand(password):
+    assert weakness(password, ("Ada Lovelace", "ada@example.com")) == ""

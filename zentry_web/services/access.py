@@ -13,8 +13,14 @@ from sqlalchemy.orm import Session
 
 from zentry_web.domain.project import ProjectAction, ProjectRole, may
 from zentry_web.domain.user import Actor, Role
-from zentry_web.models import DbProject, DbProjectMember, DbVM
-from zentry_web.services.errors import ConflictError, NotFoundError, PermissionDeniedError, ProofRequiredError
+from zentry_web.models import DbProject, DbProjectMember, DbUser, DbVM
+from zentry_web.services.errors import (
+    AccountLeavingError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProofRequiredError,
+)
 
 PROOF_LASTS = timedelta(minutes=5)
 
@@ -121,6 +127,21 @@ def require_payer(vm: DbVM, owner_id: str) -> None:
     """After locking ``owner_id``'s wallet and the VM: that it is still theirs. Raises ConflictError."""
     if vm.owner_id != owner_id:
         raise ConflictError("The project was handed over at this moment. Please try again.")
+
+
+def require_staying(session: Session, actor: Actor, owner_id: str) -> None:
+    """Nothing new begins, and nothing is protected, in an account whose deletion was asked for.
+
+    Raises AccountLeavingError.
+    """
+    leaving_at = session.scalars(
+        select(DbUser.deletion_at).where(DbUser.id == owner_id).with_for_update(read=True)
+    ).one_or_none()
+    if leaving_at is None:
+        return
+    own = actor.id == owner_id
+    whose = "Your account" if own else "The account that owns this"
+    raise AccountLeavingError(f"{whose} is about to be deleted. Call that off first.", details={"own": own})
 
 
 def as_role(actor: Actor, role: str | None) -> ProjectRole | None:

@@ -58,8 +58,11 @@ class AccountClosure(BaseService):
                 protected=tuple(_protected(session, user_id)),
             )
 
-    def request(self, user_id: str, password: str, *, actor: Actor = SYSTEM) -> datetime:
-        """Have one's account deleted in seven days; returns when. Until then all goes on, and it can be called off.
+    def request(
+        self, user_id: str, password: str, *, actor: Actor = SYSTEM, session_token: str | None = None
+    ) -> datetime:
+        """Have one's account deleted in seven days; returns when. Until then what there is goes on, nothing new begins,
+        and it can be called off. Every session but that of ``session_token``, and every token, ends.
 
         Raises ValidationError on ``password``, RateLimitedError, ConflictError for the last admin, and
         while something is protected from deletion.
@@ -75,6 +78,9 @@ class AccountClosure(BaseService):
                 raise ConflictError(f"Protected from deletion: {shown}. Switch that off first, where they are.")
             if row.deletion_at is None:
                 row.deletion_at = self.now() + GRACE
+                session.flush()
+                self._auth.end_sessions(user_id, actor=actor, keep=session_token)
+                self._auth.tokens.end_all(user_id)
                 self.log_audit_event(actor.id, "user.deletion_ask", "user", user_id, actor=actor, owner_id=user_id)
                 self._billing.notices.tell(
                     user_id,

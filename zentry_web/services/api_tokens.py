@@ -188,6 +188,11 @@ class ApiTokens(BaseService):
 
     # -- upkeep ---------------------------------------------------------------------------------
 
+    def end_all(self, user_id: str) -> None:
+        """End every token of an account; in the caller's transaction."""
+        with self.transaction() as session:
+            self._end(session, DbApiToken.user_id == user_id)
+
     def prune(self) -> int:
         """Delete tokens that ended or expired a month ago; returns how many."""
         long_ago = self.now() - KEEP_ENDED

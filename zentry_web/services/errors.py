@@ -57,6 +57,12 @@ class ConflictError(ServiceError):
     default_code = "CONFLICT"
 
 
+class AccountLeavingError(ConflictError):
+    """The account's deletion was asked for: nothing new begins in it. ``details``: ``own`` (it is the actor's)."""
+
+    default_code = "ACCOUNT_LEAVING"
+
+
 class BudgetExceededError(ConflictError):
     """A project's hard cap. ``details``: ``budget``, ``spent``, ``ahead`` in micro-credits, ``project_id``."""
 

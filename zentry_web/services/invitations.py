@@ -28,13 +28,15 @@ from zentry_web.models import DbProject, DbProjectInvitation, DbProjectMember, D
 from zentry_web.services.access import find_role, require_admin, require_member, require_open
 from zentry_web.services.base_service import Core
 from zentry_web.services.errors import ConflictError, NotFoundError, PermissionDeniedError
-from zentry_web.services.fields import Fields, email_key, parse_email, storable
+from zentry_web.services.fields import Fields, email_key, invalid, parse_email, storable
 from zentry_web.services.mail_queue import MailQueue
 from zentry_web.services.members import TOO_MUCH
 from zentry_web.services.notices import MailSettings, Notices
 from zentry_web.services.rate_limit import RateLimiter, limit_of
 from zentry_web.services.settings import Settings
 
+PRESENT = "They belong to this project already. Their role is changed in the list of members."
+YOURSELF = "You belong to this project yourself."
 GONE = "This invitation has been used, withdrawn, or is too old. Ask for a new one."
 
 
@@ -70,7 +72,8 @@ class Invitations(MailQueue):
         role = fields.take("role", parse_role, ProjectRole.VIEWER)
         with self.reading() as session:
             require_member(session, actor, project_id, ProjectAction.MEMBERS)
-        fields.check()
+            fields.check()
+            self._refuse_present(session, project_id, email, actor)
         most = self._settings.number(SettingKey.INVITATIONS_PER_HOUR)
         self._limits.check(limit_of("invite", actor.id, most), limit_of("invite_address", email_key(email)))
         with self.transaction() as session:
@@ -139,8 +142,8 @@ class Invitations(MailQueue):
     def accept(self, secret: str, *, actor: Actor) -> str:
         """Join as the actor's account, whatever its address; returns the project's id, also when pressed twice.
 
-        Raises NotFoundError when the link is used up, ConflictError for somebody who belongs to the project already
-        (the link stays good), when it is full or archived: whoever joined before the archiving is a member.
+        For who belongs to the project already the link stays good. Raises NotFoundError when it is used up,
+        ConflictError when the project is full or archived: whoever joined before the archiving is a member.
         """
         with self.transaction() as session:
             if joined := self._joined_before(session, secret, actor):
@@ -154,8 +157,6 @@ class Invitations(MailQueue):
             if project is None or project.deleted_at is not None:
                 raise NotFoundError(GONE)
             require_open(session, project.id)
-            if actor.id in there:
-                raise ConflictError("You belong to this project already.")
             if len(there) >= MAX_MEMBERS:
                 raise ConflictError(f"A project can have at most {MAX_MEMBERS} members.")
             session.add(
@@ -221,6 +222,13 @@ class Invitations(MailQueue):
 
     # -- inside ---------------------------------------------------------------------------------
 
+    def _refuse_present(self, session: Session, project_id: str, email: str, actor: Actor) -> None:
+        """Who is in needs no invitation: whoever invites sees the members. Of other accounts nothing is said."""
+        there = select(DbUser.id).join(DbProjectMember, DbProjectMember.user_id == DbUser.id)
+        here = DbProjectMember.project_id == project_id, DbUser.email_key == email_key(email)
+        if (user_id := session.scalar(there.where(*here))) is not None:
+            raise invalid({"email": YOURSELF if user_id == actor.id else PRESENT})
+
     def _locked(self, session: Session, project_id: str, role: ProjectRole, actor: Actor) -> DbProject:
         """The project, when the actor may give that role; their row is locked, so that nobody takes it meanwhile."""
         mine = select(DbProjectMember).where(
@@ -263,13 +271,15 @@ class Invitations(MailQueue):
         return session.scalar(query.where(DbProjectInvitation.project_id == project_id, self._is_open())) or 0
 
     def _joined_before(self, session: Session, secret: str, actor: Actor) -> str | None:
-        """The project that the actor joined by this very link and still belongs to."""
+        """The project that the actor belongs to, by this very link or by another way, which leaves the link good."""
         row = session.scalar(
             select(DbProjectInvitation).where(DbProjectInvitation.token_hash == secret_hash(secret)).with_for_update()
         )
-        if row is None or (row.outcome, row.user_id) != ("accepted", actor.id):
+        if row is None or session.get(DbProjectMember, (row.project_id, actor.id)) is None:
             return None
-        return row.project_id if find_role(session, actor, row.project_id) else None
+        by_this = (row.outcome, row.user_id) == ("accepted", actor.id)
+        is_open = row.ended_at is None and row.expires_at > self.now() and row.role != ProjectRole.OWNER
+        return row.project_id if by_this or is_open else None
 
     def _use(self, session: Session, secret: str, outcome: str, actor: Actor) -> DbProjectInvitation:
         """Use a link up, once. Raises NotFoundError."""

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from zentry_web.domain.project import ProjectAction, ProjectRole, may, may_assign
 from zentry_web.domain.team import Member
 from zentry_web.domain.user import SYSTEM, Actor
-from zentry_web.models import DbProject, DbProjectInvitation, DbProjectMember, DbUser
+from zentry_web.models import DbEvent, DbProject, DbProjectInvitation, DbProjectMember, DbUser
 from zentry_web.services.access import find_role, require_member
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import ConflictError, NotFoundError, PermissionDeniedError
@@ -79,8 +79,13 @@ class Members(BaseService):
             self._tell(project, user_id, title, "Somebody who runs it has removed you.", "/projects")
 
     def leave(self, project_id: str, *, actor: Actor) -> None:
-        """Leave a project. Raises NotFoundError, ConflictError for its owner, who can only hand it over."""
+        """Leave a project; whoever has left it already has nothing more to do.
+
+        Raises NotFoundError, ConflictError for its owner, who can only hand it over.
+        """
         with self.transaction() as session:
+            if _is_out(session, project_id, actor.id):
+                return
             project = require_member(session, actor, project_id, ProjectAction.VIEW)
             member = _lock(session, project_id, [actor.id]).get(actor.id)
             if member is None:
@@ -151,3 +156,15 @@ def _lock(session: Session, project_id: str, user_ids: list[str]) -> dict[str, D
         .execution_options(populate_existing=True)
     )
     return {row.user_id: row for row in rows}
+
+
+def _is_out(session: Session, project_id: str, user_id: str) -> bool:
+    """Whether somebody was a member once and is none any more."""
+    if session.get(DbProjectMember, (project_id, user_id)) is not None:
+        return False
+    left = select(DbEvent.seq).where(
+        DbEvent.resource_id == user_id,
+        DbEvent.project_id == project_id,
+        DbEvent.action.in_(("member.leave", "member.remove")),
+    )
+    return session.scalar(left.limit(1)) is not None

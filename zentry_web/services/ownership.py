@@ -25,6 +25,7 @@ from zentry_web.services.project_bin import HANDED_OVER, require_place
 from zentry_web.services.vm_queries import as_vm, vm_query
 from zentry_web.services.vm_service import VMService
 
+OFFER_ENDED = "This offer has been withdrawn, declined or is too old: nothing has changed. The owner can make it anew."
 NO_OFFER = "There is no such offer any more."
 _ANSWERS = timedelta(seconds=60)
 
@@ -117,7 +118,7 @@ class Ownership(BaseService):
     def accept(self, project_id: str, *, actor: Actor) -> None:
         """Become the owner, and pay for everything in the project from this second on; the old owner becomes an admin.
 
-        Raises NotFoundError (no offer), ProofRequiredError, InsufficientCreditsError (holds, and disks for a hold
+        Raises NotFoundError (never offered), ProofRequiredError, InsufficientCreditsError (holds, and disks for a hold
         window), QuotaExceededError, ConflictError (operations under way, the name, too many projects, host away).
         """
         with self.transaction() as session:
@@ -131,6 +132,7 @@ class Ownership(BaseService):
             if project.owner_id != old:
                 raise ConflictError(HANDED_OVER)
             if offer is None or offer.user_id != actor.id:
+                self._refuse_ended(session, project_id, actor)
                 raise NotFoundError(NO_OFFER)
             members = self._members(session, project_id, [old, actor.id])
             if actor.id not in members:
@@ -152,11 +154,13 @@ class Ownership(BaseService):
             self._tell(old, f"{name} owns the project {project.name} now", body, f"/projects/{project_id}")
 
     def decline(self, project_id: str, *, actor: Actor) -> None:
-        """Say no. Raises NotFoundError."""
+        """Say no; an offer that has ended needs none. Raises NotFoundError (never offered)."""
         with self.transaction() as session:
             project = require_member(session, actor, project_id, ProjectAction.VIEW)
             offer = session.scalar(self._open(project_id).with_for_update().execution_options(populate_existing=True))
             if offer is None or offer.user_id != actor.id:
+                if self._was_offered(session, project_id, actor):
+                    return  # pressed twice, or withdrawn meanwhile: they wanted nothing of it
                 raise NotFoundError(NO_OFFER)
             offer.ended_at, offer.outcome = self.now(), "declined"
             self._log("member.offer_no", project, actor.id, actor)
@@ -164,6 +168,19 @@ class Ownership(BaseService):
             self._tell(project.owner_id, title, "You go on owning it.", f"/projects/{project_id}/ownership")
 
     # -- inside ---------------------------------------------------------------------------------
+
+    def _was_offered(self, session: Session, project_id: str, actor: Actor) -> bool:
+        ended = select(DbProjectInvitation.id).where(
+            DbProjectInvitation.project_id == project_id,
+            DbProjectInvitation.role == ProjectRole.OWNER,
+            DbProjectInvitation.user_id == actor.id,
+        )
+        return session.scalar(ended.limit(1)) is not None
+
+    def _refuse_ended(self, session: Session, project_id: str, actor: Actor) -> None:
+        """Say so where there was an offer to the actor once."""
+        if self._was_offered(session, project_id, actor):
+            raise ConflictError(OFFER_ENDED)
 
     def _require_taker(self, session: Session, project: DbProject, actor: Actor) -> None:
         """Whether the one who accepts can own another project of that name."""

@@ -7,7 +7,9 @@ from zentry_web.services.passwords import normalised, parse_password
 
 LEAST_SCORE = 3  # of 4: ten thousand million guesses and more
 ASSESSED = 32  # the first characters decide: the rest makes no password weaker, and would take seconds
+LONGEST_REST = 3  # letters and digits beside the owner's own words that make no password of them
 MOST_SUBSTITUTES = 6  # more kinds of signs that stand for letters, and trying all their readings takes seconds
+TOO_CLOSE = "This is too close to your name or address, or to the name of Zentry."
 ADVICE = "Try three or four words that do not belong together."
 
 
@@ -31,11 +33,14 @@ def weakness(password: str, personal: tuple[str, ...] = ()) -> str:
     plain = normalised(password)
     if plain.lower() in _common():
         return f"This is one of the most common passwords. {ADVICE}"
-    score, dictionaries = _assess(plain[:ASSESSED], _words(personal))
+    words = _words(personal)
+    if _is_nothing_but(words, plain):
+        return f"{TOO_CLOSE} {ADVICE}"
+    score, dictionaries = _assess(plain[:ASSESSED], words)
     if score >= LEAST_SCORE:
         return ""
     if "user_inputs" in dictionaries:
-        return f"This is too close to your name or address. {ADVICE}"
+        return f"{TOO_CLOSE} {ADVICE}"
     return f"This would be guessed quickly. {ADVICE}"
 
 
@@ -44,6 +49,14 @@ def _words(personal: tuple[str, ...]) -> list[str]:
     texts = [text.lower()[:300] for text in (*personal, "zentry") if text]
     parts = ["".join(sign if sign.isalnum() else " " for sign in text).split() for text in texts]
     return [*texts, *(part for each in parts for part in each if len(part) > 2)]
+
+
+def _is_nothing_but(words: list[str], password: str) -> bool:
+    """Whether hardly anything is left of a password without the words that everybody tries first, however often."""
+    rest = password.lower()
+    for word in sorted((each for each in words if len(each) > LONGEST_REST), key=len, reverse=True):
+        rest = rest.replace(word, " ")
+    return rest != password.lower() and sum(sign.isalnum() for sign in rest) <= LONGEST_REST
 
 
 def _assess(password: str, words: list[str]) -> tuple[int, set[str]]:

@@ -18,7 +18,7 @@ from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import VMState
 from zentry_web.models import DbProject, DbProjectMember, DbQuota, DbUser, DbVM
-from zentry_web.services.access import require_member, require_recent_proof, require_self
+from zentry_web.services.access import require_member, require_recent_proof, require_self, require_staying
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.bin_queries import read_binned_projects, read_binned_vms
@@ -112,7 +112,7 @@ class ProjectBin(BaseService):
         with self.transaction() as session:
             project = self._lock(session, actor, project_id)
             if protected:
-                self._vms.bin.require_staying_owner(session, project.owner_id)
+                require_staying(session, actor, project.owner_id)
             if project.protected != protected:
                 project.protected = protected
                 self._log("project.protect" if protected else "project.unprotect", project, actor)

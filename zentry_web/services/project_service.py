@@ -17,7 +17,7 @@ from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.user import SYSTEM, Actor, User
 from zentry_web.domain.vm import VMState
 from zentry_web.models import DbProject, DbProjectMember, DbUsageInterval, DbUser, DbVM
-from zentry_web.services.access import find_role, member_projects, require_member, require_self
+from zentry_web.services.access import find_role, member_projects, require_member, require_self, require_staying
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError
@@ -67,11 +67,13 @@ class ProjectService(BaseService):
     ) -> Project:
         """Make a project of ``current_user`` from ``name``.
 
-        Raises ValidationError (``name``: missing, too long, or taken), ConflictError (too many projects).
+        Raises ValidationError (``name``: missing, too long, or taken), ConflictError (too many projects),
+        AccountLeavingError.
         """
         require_self(actor, current_user.id)
         name = take_name(project_data)
         with self.transaction() as session:
+            require_staying(session, actor, current_user.id)
             owned = DbProject.owner_id == current_user.id, DbProject.deleted_at.is_(None)
             count = session.scalar(select(func.count()).select_from(DbProject).where(*owned)) or 0
             most = self._billing.settings.number(SettingKey.MAX_PROJECTS)

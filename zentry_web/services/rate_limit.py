@@ -17,6 +17,7 @@ from zentry_web.services.base_service import BaseService, is_only_looking
 from zentry_web.services.errors import RateLimitedError
 from zentry_web.services.rate_rules import RULES
 
+LONGEST_IN_SECONDS = 90
 BUCKETS = 15  # a window is counted in this many slices, so that it slides
 KEEP = timedelta(days=2)  # no window may be longer than half of this
 
@@ -167,6 +168,12 @@ def _refuse_if_full(session: Session, limit: Limit, now: datetime, *, already_co
         counts[-1] = (counts[-1][0], counts[-1][1] - already_counted)
     seconds = limit.retry_after(counts, now)
     if seconds:
-        minutes = -(-seconds // 60)
-        wait = "a minute" if minutes == 1 else f"{minutes} minutes"
-        raise RateLimitedError(f"Too many {limit.words}. Please try again in {wait}.", details={"retry_after": seconds})
+        message = f"Too many {limit.words}. Please try again in {wait_words(seconds)}."
+        raise RateLimitedError(message, details={"retry_after": seconds})
+
+
+def wait_words(seconds: int) -> str:
+    """How long that is: in seconds as long as a minute is too rough, then in minutes, never less than it is."""
+    if seconds <= LONGEST_IN_SECONDS:
+        return "a second" if seconds == 1 else f"{seconds} seconds"
+    return f"{-(-seconds // 60)} minutes"

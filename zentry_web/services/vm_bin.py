@@ -28,9 +28,9 @@ from zentry_web.domain.vm import (
     Size,
     VMState,
 )
-from zentry_web.models import DbOperation, DbProject, DbUser, DbVM
+from zentry_web.models import DbOperation, DbProject, DbVM
 from zentry_web.services import holds, ledger
-from zentry_web.services.access import require_open, require_payer, require_self, require_vm
+from zentry_web.services.access import require_open, require_payer, require_self, require_staying, require_vm
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.bin_queries import read_binned_vms
@@ -143,16 +143,10 @@ class VMBin(BaseService):
         with self.transaction() as session:
             vm = self._lock(session, actor, vm_id)
             if protected:
-                self.require_staying_owner(session, vm.owner_id)
+                require_staying(session, actor, vm.owner_id)
             if vm.protected != protected:
                 vm.protected = protected
                 self._log("vm.protect" if protected else "vm.unprotect", vm, actor)
-
-    def require_staying_owner(self, session: Session, owner_id: str) -> None:
-        """Nothing is protected in an account whose deletion was asked for. Raises ConflictError."""
-        query = select(DbUser.deletion_at).where(DbUser.id == owner_id).with_for_update(read=True)
-        if session.scalars(query).one() is not None:
-            raise ConflictError("The account that owns this is about to be deleted. Call that off first.")
 
     # -- in the bin -----------------------------------------------------------------------------
 

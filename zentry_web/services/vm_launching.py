@@ -12,6 +12,7 @@ from zentry_web.domain.ssh_key import PublicKey
 from zentry_web.domain.user import Actor, User
 from zentry_web.domain.vm import VM, Image, OperationKind, Size, VMState
 from zentry_web.models import DbSshKey, DbVM
+from zentry_web.services.access import require_staying
 from zentry_web.services.base_service import BaseService, Core, body_hash
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, ValidationError
@@ -63,6 +64,7 @@ class VMLaunching(BaseService):
             project = self._payer.lock(session, actor, request.project_id, ProjectAction.LAUNCH)
             if idempotency_key and (made := _made_before(session, idempotency_key, fingerprint)):
                 return read_vm(session, made)
+            require_staying(session, actor, project.owner_id)
             size, image = self._check_choice(session, request)
             keys = self._take_keys(session, current_user.id, request)
             self._quotas.require_room(project.id, project.owner_id, size_amounts(size))

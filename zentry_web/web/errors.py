@@ -40,6 +40,7 @@ ERRORS: dict[str, Answer] = {
     "PROOF_REQUIRED": Answer(403, "warning", "Please confirm that it is you"),
     "CONFLICT": Answer(409, "warning", "That does not fit the present state"),
     "BUDGET_EXCEEDED": Answer(409, "warning", "Over the project's budget"),
+    "ACCOUNT_LEAVING": Answer(409, "warning", "This account is about to be deleted"),
     "QUOTA_EXCEEDED": Answer(409, "warning", "Over the quota"),
     "RATE_LIMITED": Answer(429, "warning", "Too many attempts"),
     "PROVIDER_UNAVAILABLE": Answer(503, "warning", "Something Zentry needs does not answer"),
@@ -72,6 +73,8 @@ class Problem:
         """(text, address) of the way out, where there is a better one than going back."""
         if self.code == "INSUFFICIENT_CREDITS" and "payer" not in self.details:
             return "See your credits", url_for("billing.index")
+        if self.code == "ACCOUNT_LEAVING" and self.details.get("own"):
+            return "Keep my account", url_for("account.leave")
         if self.code == "BUDGET_EXCEEDED" and self.details.get("may_change"):
             return "Change the budget", url_for("projects.budget", project_id=self.details["project_id"])
         return None

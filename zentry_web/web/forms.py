@@ -22,7 +22,8 @@ from zentry_web.services.errors import (
     ServiceError,
     ValidationError,
 )
-from zentry_web.web.errors import error_text, find_answer
+from zentry_web.web.errors import error_text, find_answer, problem_of
+from zentry_web.web.form_words import FormWords
 from zentry_web.web.regions import viewer_region
 
 __all__ = ["SHOWN_IN_FORM", "BaseForm", "CreditsField", "SelectChoice", "as_key", "number_of", "without_nul"]
@@ -77,6 +78,11 @@ class CreditsField(StringField):
 class BaseForm(FlaskForm):
     """A form that carries a service's refusal: messages on the fields, and the status to answer with."""
 
+    class Meta(FlaskForm.Meta):
+        def get_translations(self, _form: object) -> FormWords:
+            """Our words in place of WTForms'."""
+            return FormWords()
+
     status = 200
     result: Any = None
     fields_of_service: ClassVar[dict[str, str]] = {}  # the service's name of a field: the form's
@@ -86,6 +92,11 @@ class BaseForm(FlaskForm):
     def text(self, name: str) -> str:
         """What was typed into a field; '' when it was left out."""
         return str(self._fields[name].data or "")
+
+    @property
+    def way_out(self) -> tuple[str, str] | None:
+        """(text, address) of the page that helps with a refusal, where there is one."""
+        return problem_of(self.error).link if self.error else None
 
     def submit(self, action: Callable[[], Any]) -> bool:
         """Check the shape, then run ``action`` and keep its answer in ``result``.

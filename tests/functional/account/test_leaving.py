@@ -35,3 +35,15 @@ def test_leaving_is_asked_for_shown_and_called_off(as_alice, machine, htmx):
 def test_a_wrong_password_is_told_beside_it(as_alice):
     answer = as_alice.post("/account/leave", {"password": "wrong"})
     assert (answer.status_code, set(Page(answer.text).errors())) == (400, {"password"})
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_meanwhile_a_launch_and_a_new_project_say_how_to_call_it_off(as_alice, project, htmx):
+    as_alice.post("/account/leave", {"password": PASSWORD})
+    launch = {"name": "web-2", "project_id": project.id, "size_id": "size_nano", "image_id": "img_tiny"}
+    for url, data in (("/projects/new", {"name": "More"}), ("/vms/new", launch)):
+        answer = as_alice.post(url, data, htmx=htmx)
+        assert answer.status_code == 409
+        page = Page(answer.text, fragment=htmx)
+        assert "about to be deleted" in page.text()
+        assert page.one("//*[@role='alert']//a").get("href") == "/account/leave"

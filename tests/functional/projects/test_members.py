@@ -45,6 +45,19 @@ def test_an_invitation_shows_its_link_once_where_no_mail_is_sent(as_alice, visit
 
 
 @pytest.mark.parametrize("htmx", [False, True])
+def test_inviting_somebody_who_is_in_is_told_at_once(as_alice, container, project, bob, htmx):
+    join(container, project, bob, "viewer")
+    for email, words in ((bob.email, "belong to this project already"), ("alice@example.com", "yourself")):
+        answer = as_alice.post(f"/projects/{project.id}/members/invite", {"email": email, "role": "viewer"}, htmx=htmx)
+        assert answer.status_code == 400
+        assert words in Page(answer.text, fragment=htmx).errors()["email"]
+
+
+def test_a_member_who_opens_a_link_gets_to_the_project(as_alice, link, project):
+    assert as_alice.post(f"{link}/accept").headers["Location"] == f"/projects/{project.id}"
+
+
+@pytest.mark.parametrize("htmx", [False, True])
 def test_what_was_typed_wrong_is_kept(as_alice, project, htmx):
     answer = as_alice.post(f"/projects/{project.id}/members/invite", {"email": "dora@", "role": "viewer"}, htmx=htmx)
     assert answer.status_code == 400
@@ -102,7 +115,8 @@ def test_leaving_is_for_members(as_alice, as_bob, container, project, bob):
     join(container, project, bob, "viewer")
     assert "Leave" not in as_alice.page(f"/projects/{project.id}/members").text()
     assert "Leave" in as_bob.page(f"/projects/{project.id}/members").text()
-    assert as_bob.post(f"/projects/{project.id}/leave").headers["Location"] == "/projects"
+    for _ in range(2):
+        assert as_bob.post(f"/projects/{project.id}/leave").headers["Location"] == "/projects"
     assert as_bob.get(f"/projects/{project.id}").status_code == 404
 
 

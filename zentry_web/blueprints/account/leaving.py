@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.account.forms import LeaveForm, LeaveWithoutPasswordForm
 from zentry_web.blueprints.account.routes import blueprint
-from zentry_web.web.actor import current_actor, me
+from zentry_web.web.actor import current_actor, me, session_token
 from zentry_web.web.flash import success
 from zentry_web.web.htmx import go_to
 from zentry_web.web.services import services
@@ -29,8 +29,10 @@ def leave() -> ResponseReturnValue:
     ways = services().get_auth_service().oidc.ways_in(user.id, actor=actor)
     form = LeaveForm() if ways.password else LeaveWithoutPasswordForm()
     password = form.text("password") if "password" in form else ""
-    if request.method == "POST" and form.submit(lambda: people.closure.request(user.id, password, actor=actor)):
-        success("Your account will be deleted. You can call it off until then.")
+    if request.method == "POST" and form.submit(
+        lambda: people.closure.request(user.id, password, actor=actor, session_token=session_token())
+    ):
+        success("Your account will be deleted. You can call it off until then. Every other session has been ended.")
         return go_to(url_for("account.leave"))
     leaving = people.closure.preview(user.id, actor=actor)
     return render_template("account/leave.html", form=form, leaving=leaving), form.status

@@ -31,7 +31,7 @@ def show(token: str) -> Response:
 def accept(token: str) -> ResponseReturnValue:
     """Join the project as the account that is signed in."""
     project_id = services().get_project_service().invitations.accept(token, actor=current_actor())
-    success("Welcome to the project.")
+    success("You belong to the project now.")
     return redirect(url_for("projects.show", project_id=project_id), 303)
 
 
