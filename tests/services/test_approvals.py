@@ -110,6 +110,56 @@ def test_large_amounts_need_a_recent_proof_to_ask_and_to_agree(world):
     assert approvals.decide(asked.id, False, actor=ada).outcome == "refused", "nothing moves by refusing"
 
 
+def own(world, key="own", **more):
+    return world.billing.add_credits("grace", CREDIT, "Trying out", actor=more.get("actor", GRACE), idempotency_key=key)
+
+
+@pytest.mark.asvs("2.3.5")
+def test_what_an_admin_gains_needs_another_admin_however_little(world):
+    before, approvals = world.wallet("grace"), world.billing.books.approvals
+    asked = own(world)
+    assert isinstance(asked, Approval)
+    assert own(world).id == asked.id
+    with pytest.raises(ConflictError, match="You asked for this"):
+        approvals.decide(asked.id, True, actor=GRACE)
+    with pytest.raises(ProofRequiredError):
+        own(world, "k2", actor=replace(GRACE, proved_at=None))
+    assert world.wallet("grace") == before
+    approvals.decide(asked.id, True, actor=ADA)
+    assert world.wallet("grace") == before + CREDIT
+    taken = world.billing.deduct_credits("grace", CREDIT, "Back", actor=GRACE)
+    assert isinstance(taken, Transaction), "nobody gains by it"
+
+
+def test_a_refund_to_oneself_needs_another_admin_too(world):
+    world.start(world.vm("grace"))
+    world.pass_time(hours=3)
+    world.settle()
+    (paid, *_) = world.rows(select(DbTransfer.id).where(DbTransfer.kind == TransferKind.USAGE))
+    asked = world.billing.books.approvals.refund(f"transfer:{paid[0]}", 1, "Oops", actor=GRACE)
+    assert isinstance(asked, Approval)
+
+
+def test_an_admin_who_is_alone_may_try_things_out(world):
+    with world.billing.transaction() as session:
+        session.get(DbUser, "ada").role = Role.USER  # as the command line does: no event
+    assert isinstance(own(world), Transaction)
+
+
+@pytest.mark.parametrize("way", ["disabled", "demoted"])
+def test_nobody_becomes_the_only_admin_for_a_minute(world, way):
+    with world.billing.transaction() as session:
+        ada = session.get(DbUser, "ada")
+        if way == "disabled":
+            ada.disabled_at = world.clock.now()
+        else:
+            ada.role = Role.USER
+            world.billing.log_audit_event("grace", "user.role", "user", "ada", {}, actor=GRACE)
+    assert isinstance(own(world), Approval)
+    world.pass_time(days=1, seconds=1)
+    assert isinstance(own(world, "k2"), Transaction)
+
+
 def test_the_same_form_sent_twice_asks_once(world):
     assert ask(world).id == ask(world).id
     with pytest.raises(ConflictError):

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DatabaseError
 
+from tests.conftest import PASSWORD
 from tests.services.people import acting, events_of
 from zentry_web.domain.billing import TransferKind
 from zentry_web.domain.user import Actor, Role
@@ -320,3 +321,17 @@ def test_vouchers_are_no_way_around_the_second_admin(container, clock, alice, bo
     assert "24 hours" in refusal(vouchers, alice, third.code)
     (own,) = vouchers.create(VoucherDraft(value_micro=2 * thousand))  # the command line, and Zentry itself
     vouchers.redeem(alice.id, own.code, actor=acting(alice))
+
+
+@pytest.mark.asvs("2.3.5")
+def test_nobody_redeems_a_voucher_that_they_made_unless_they_are_the_only_admin(container, alice, bob):
+    auth, vouchers = container.get_auth_service(), container.get_billing_service().vouchers
+    root = auth.redeem_link(auth.create_admin("root@example.com", "Root"), PASSWORD).user
+    maker = Actor(root.id, Role.ADMIN)
+    first, second = vouchers.create(VoucherDraft(2_000_000, count=2), actor=maker)
+    vouchers.redeem(root.id, first.code, actor=maker)
+    auth.create_admin("second@example.com", "Second")
+    before = wallet(container, root)
+    assert "You made this voucher yourself" in refusal(vouchers, root, second.code)
+    assert wallet(container, root) == before
+    vouchers.redeem(alice.id, second.code, actor=acting(alice))

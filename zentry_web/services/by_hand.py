@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from zentry_web.domain.billing import AccountKind, Transaction, TransferKind
 from zentry_web.domain.user import Actor
+from zentry_web.models import DbUser
 from zentry_web.services import ledger, prices
 from zentry_web.services.base_service import BaseService, body_hash
-from zentry_web.services.errors import ValidationError
+from zentry_web.services.errors import InsufficientCreditsError, ValidationError
 from zentry_web.services.fields import parse_reason
 
 # What each kind gains the wallet, times the amount; from where; how it is called in the trail.
@@ -28,6 +32,10 @@ class ByHand:
     reason: str
     target: str = ""
 
+    def gains(self, user_id: str) -> bool:
+        """Whether that person's wallet grows by it."""
+        return user_id == self.user_id and _KINDS[self.kind][0] > 0
+
     @property
     def body(self) -> str:
         """Tells whether two requests with one key ask for the same."""
@@ -46,6 +54,14 @@ def check_request(asked: ByHand, key: str | None) -> ByHand:
     return ByHand(asked.user_id, asked.kind, asked.amount, reason, asked.target)
 
 
+def require_wallet(session: Session, asked: ByHand, wallet: int) -> None:
+    """Raise InsufficientCreditsError, told about the person rather than to them, unless a deduction can be paid."""
+    if asked.kind == TransferKind.DEDUCTION and wallet < asked.amount:
+        name = session.scalar(select(DbUser.name).where(DbUser.id == asked.user_id))
+        details = {"needed": asked.amount, "available": wallet, "payer": name}
+        raise InsufficientCreditsError("There are not enough credits in the wallet for that.", details=details)
+
+
 class ByHandPosting(BaseService):
     """Posts without asking whether anybody else must agree: callers have seen to that."""
 
@@ -62,7 +78,7 @@ class ByHandPosting(BaseService):
             posted = ledger.find_posted(session, key, asked.body)
             if posted is None:
                 gain = sign * asked.amount
-                ledger.require_funds(wallet, -gain, "There are not enough credits in the wallet for that.")
+                require_wallet(session, asked, wallet)
                 amounts = {
                     ledger.account_id(AccountKind.WALLET, asked.user_id): gain,
                     ledger.account_id(source): -gain,

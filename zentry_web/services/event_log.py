@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.event import Event, Outcome
-from zentry_web.domain.user import ANONYMOUS_ID, SYSTEM, Actor
+from zentry_web.domain.user import ANONYMOUS_ID, SYSTEM, Actor, Role
 from zentry_web.models import DbEvent, DbEventPersonal, DbOperation, DbUser, DbVM
 from zentry_web.services.base_service import personal_hash
 
@@ -29,6 +29,22 @@ def role_changed_lately(session: Session, user_id: str, now: datetime) -> bool:
         DbEvent.at > now - ROLE_SETTLES,
     )
     return session.scalar(changed.limit(1)) is not None
+
+
+def is_only_admin(session: Session, user_id: str, now: datetime) -> bool:
+    """Whether nobody else is an admin, or was one within the last 24 hours, who could be the second of two.
+
+    Who disables the others, or takes their role away, is not alone at once.
+    """
+    active = DbUser.disabled_at.is_(None) | (DbUser.disabled_at > now - ROLE_SETTLES)
+    others = select(DbUser.id).where(DbUser.role == Role.ADMIN, DbUser.id != user_id, active)
+    changed = select(DbEvent.seq).where(
+        DbEvent.action == "user.role",
+        DbEvent.resource_id != user_id,
+        DbEvent.actor_id != SYSTEM.id,
+        DbEvent.at > now - ROLE_SETTLES,
+    )
+    return session.scalar(others.limit(1)) is None and session.scalar(changed.limit(1)) is None
 
 
 def read_events(

@@ -31,6 +31,7 @@ from zentry_web.services import ledger
 from zentry_web.services.access import require_admin, require_self
 from zentry_web.services.base_service import BaseService, Core, body_hash
 from zentry_web.services.errors import ConflictError, NotFoundError, ValidationError
+from zentry_web.services.event_log import is_only_admin
 from zentry_web.services.fields import invalid
 from zentry_web.services.notices import Notices
 from zentry_web.services.prices import check_micro
@@ -155,7 +156,8 @@ class Vouchers(BaseService):
         """Add a voucher's value to a person's wallet, once per person, as long as it has uses left; tells by mail.
 
         The same ``request_key`` (a form sent twice) gives the same answer and one effect. Raises ValidationError
-        (``code``: not a code, unknown, revoked, expired, used up, used by this person before), RateLimitedError
+        (``code``: not a code, unknown, revoked, expired, used up, used by this person before, made by this person while
+        there are other admins), RateLimitedError
         (too many of those), NotFoundError (no such account).
         """
         require_self(actor, user_id)
@@ -185,6 +187,8 @@ class Vouchers(BaseService):
                 return before[0]
             raise invalid({"code": "You have redeemed this voucher already. It works once for each person."})
         _refuse_unless_open(voucher, now)
+        if voucher.created_by == user_id and not is_only_admin(session, user_id, now):
+            raise invalid({"code": "You made this voucher yourself: ask another admin for a grant instead."})
         self._refuse_too_much(session, voucher, user_id, now)
         transfer_id = self._post(session, voucher, user_id, actor)
         session.execute(update(VOUCHER).where(VOUCHER.c.id == voucher.id).values(used=VOUCHER.c.used + 1))

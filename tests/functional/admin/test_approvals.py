@@ -41,6 +41,23 @@ def test_a_large_grant_is_asked_for_once(as_admin, as_second, container, alice, 
     assert container.get_billing_service().get_balance(alice.id).wallet_micro == 5_000_000
 
 
+@pytest.mark.parametrize("htmx", [False, True])
+def test_credits_for_oneself_wait_for_another_admin(as_admin, admin, as_second, container, htmx):
+    small = LARGE | {"amount": "1"}
+    answer = as_admin.post(f"/admin/users/{admin.id}", small, htmx=htmx)
+    assert answer.headers["HX-Redirect" if htmx else "Location"] == "/admin/approvals"
+    assert "These credits would be yours: it waits for another admin" in as_admin.page("/admin/approvals").text()
+    assert container.get_billing_service().get_balance(admin.id).wallet_micro == 5_000_000
+    (asked,) = container.get_billing_service().books.approvals.list_approvals()
+    assert as_second.post(f"/admin/approvals/{asked.id}/approve").status_code == 303
+    assert container.get_billing_service().get_balance(admin.id).wallet_micro == 6_000_000
+
+
+def test_a_single_admin_books_their_own(as_admin, admin, container):
+    assert as_admin.post(f"/admin/users/{admin.id}", LARGE | {"amount": "1"}).status_code == 303
+    assert container.get_billing_service().get_balance(admin.id).wallet_micro == 6_000_000
+
+
 def test_another_admin_approves_and_it_is_booked(as_admin, as_second, as_alice, alice, asked):
     assert as_admin.post(f"/admin/approvals/{asked.id}/approve").status_code == 409
     for _ in range(2):

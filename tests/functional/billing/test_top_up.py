@@ -69,6 +69,18 @@ def test_coming_back_to_a_payment_that_is_over_shows_its_receipt(as_alice, till)
     assert unknown.status_code == 409
 
 
+@pytest.mark.parametrize("second", ["pay", "decline", "later"])
+def test_who_presses_a_moment_later_sees_what_the_first_press_did(as_alice, till, second):
+    """Both have the page open; the provider has taken the first, and its webhook has not arrived yet."""
+    where = begin(as_alice)
+    (payment,) = till.payments.list_payments(till.user.id)
+    till.provider.act(payment.provider_ref, "pay")
+    receipt = where.removesuffix("/pay")
+    assert press(as_alice, where, second) == receipt
+    assert "declined" not in as_alice.page(receipt).text()
+    assert till.wallet == STARTING + 10 * CREDIT
+
+
 def test_a_payment_under_way_is_looked_at_again(as_alice):
     receipt = press(as_alice, begin(as_alice), "later")
     assert as_alice.page(receipt, htmx=True).one("//*[@id='payment']").get("hx-trigger") == "every 3s"

@@ -73,7 +73,14 @@ def refund(target: str) -> ResponseReturnValue:
 def booked(result: object, words: str) -> str:
     """Say what became of it; returns where to look at it."""
     if isinstance(result, Approval):
-        success("That is a large amount: it waits for a second admin, who has been told.")
+        success(waits(result))
         return url_for("admin.approvals")
     success(words)
     return url_for("admin.ledger_transfer", transfer_id=getattr(result, "id", ""))
+
+
+def waits(request: Approval) -> str:
+    """Why it is not booked yet."""
+    if request.gains(request.asked_by):
+        return "These credits would be yours: it waits for another admin, who has been told."
+    return "That is a large amount: it waits for a second admin, who has been told."

@@ -27,7 +27,12 @@ MINUTE = "%Y-%m-%dT%H:%M"
 
 
 class CreditForm(BaseForm):
-    direction = RadioField(choices=[SelectChoice("add", "Add"), SelectChoice("deduct", "Deduct")], default="add")
+    direction = RadioField(
+        choices=[SelectChoice("add", "Add"), SelectChoice("deduct", "Deduct")],
+        default="add",
+        validate_choice=False,
+        validators=[AnyOf(["add", "deduct"], "Choose whether to add or to deduct.")],
+    )
     amount = CreditsField("Amount", validators=[InputRequired("Enter an amount.")])
     description = StringField("Reason", validators=[InputRequired("Say why: it is written down."), Length(max=200)])
     idempotency_key = HiddenField(validators=[Length(max=100)], filters=[as_key])

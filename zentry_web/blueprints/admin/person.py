@@ -6,6 +6,7 @@ from typing import Any
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from zentry_web.blueprints.admin.approvals import waits
 from zentry_web.blueprints.admin.forms import ConfirmForm, CreditForm, NoteForm, RoleForm
 from zentry_web.blueprints.admin.routes import blueprint
 from zentry_web.domain.books import Approval
@@ -59,7 +60,7 @@ def user(user_id: str) -> ResponseReturnValue:
     ):
         return _page(user_id, form=form)
     if isinstance(form.result, Approval):
-        success("That is a large amount: it waits for a second admin, who has been told.")
+        success(waits(form.result))
         return go_to(url_for("admin.approvals"))
     success(f"The credits of {person.name} are changed.")
     return go_to(url_for("admin.user", user_id=user_id))

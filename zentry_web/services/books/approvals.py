@@ -1,4 +1,5 @@
-"""Large grants, deductions and refunds: one admin asks, a second one agrees, and it is posted exactly once.
+"""Large grants, deductions and refunds, and what an admin would gain: one admin asks, a second one agrees, and it is
+posted exactly once.
 
 Callers of ``submit`` are admins; Zentry itself (starting credits, demo data, the command line) posts directly.
 """
@@ -19,9 +20,9 @@ from zentry_web.services import ledger
 from zentry_web.services.access import require_admin, require_recent_proof
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.books.refunds import Refunds
-from zentry_web.services.by_hand import ByHand, ByHandPosting, check_request
+from zentry_web.services.by_hand import ByHand, ByHandPosting, check_request, require_wallet
 from zentry_web.services.errors import ConflictError, NotFoundError
-from zentry_web.services.event_log import role_changed_lately
+from zentry_web.services.event_log import is_only_admin, role_changed_lately
 from zentry_web.services.ledger import ENTRY, TRANSFER, account_id
 from zentry_web.services.notices import Notices
 from zentry_web.services.settings import Settings
@@ -52,9 +53,10 @@ class Approvals(BaseService):
         """Post it, or, where it needs a second admin, keep it as a request and tell the other admins.
 
         What the same admin moved the same way for the same person in the last 24 hours counts too; of a ``batch``, all
-        that it and the admin's other batches of 24 hours give, whoever it is for. The same ``key``
+        that it and the admin's other batches of 24 hours give, whoever it is for. What the admin's own wallet gains
+        needs a second one whatever it is, unless there is no other admin. The same ``key``
         gives the same answer and one effect. Raises as posting does; what cannot be posted now is not asked for.
-        Asking for a large amount raises ProofRequiredError, too.
+        Asking raises ProofRequiredError, too.
         """
         require_admin(actor)
         with self.transaction() as session:
@@ -67,8 +69,7 @@ class Approvals(BaseService):
                     return self._get(session, made.id)
                 if actor.id != SYSTEM.id and self._needs_second(session, asked, actor, batch):
                     require_recent_proof(actor, self.now())
-                    needed = asked.amount if asked.kind == TransferKind.DEDUCTION else 0
-                    ledger.require_funds(wallet, needed, "There are not enough credits in the wallet for that.")
+                    require_wallet(session, asked, wallet)
                     if asked.kind == TransferKind.REFUND:
                         self._refunds.check(asked)
                     return self._ask(session, asked, key, actor, batch)
@@ -173,6 +174,8 @@ class Approvals(BaseService):
         return self._posting.post(asked, key, actor=actor)
 
     def _needs_second(self, session: Session, asked: ByHand, actor: Actor, batch: Batch | None) -> bool:
+        if asked.gains(actor.id) and not is_only_admin(session, actor.id, self.now()):
+            return True
         threshold = self._settings.limit_for(SettingKey.APPROVAL_CREDITS, actor.id)
         if needs_second(asked.amount, self._lately(session, asked, actor), threshold):
             return True
