@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import boots, credits, launches, pages, queries, rights, settling, transfers
+from bench import bins, boots, credits, launches, pages, queries, rights, settling, transfers
 from bench.figures import Figure
 from bench.stage import stage
 from bench.stores import stores
 from zentry_web.logs import configure_logs
 
 MONEY = (*settling.NAMES, transfers.NAME, *credits.NAMES)
-STORED = (*MONEY, *rights.NAMES)
+STORED = (*MONEY, *rights.NAMES, *bins.NAMES)
 NAMES = (*queries.PATHS, *pages.AT_REST, *launches.NAMES, *pages.BUSY, *STORED, boots.NAME)
 
 
@@ -77,6 +77,8 @@ def _stored(wanted: set[str], folder: Path, chosen: argparse.Namespace) -> Itera
                 yield from credits.measure(store, chosen.entries)
             if wanted.intersection(rights.NAMES):
                 yield from rights.measure(store)
+            if wanted.intersection(bins.NAMES):
+                yield from bins.measure(store, vms=chosen.vms)
 
 
 if __name__ == "__main__":

@@ -83,12 +83,12 @@ class Fleet:
         at = _epoch(self.start) * 10**6
         email = f"{owner}@example.com"
         yield "user", (owner, email, email, f"Person {number}", None, "user", "UTC", at)
-        yield "project", (f"p_{owner}", owner, "main", "main", at)
-        yield "project_member", (f"p_{owner}", owner, "owner", at, owner)
+        yield "project", (f"prj_{owner}", owner, "main", "main", at)
+        yield "project_member", (f"prj_{owner}", owner, "owner", at, owner)
 
     def _machines(self, number: int) -> Iterator[tuple[str, Row]]:
         owner, start, reached = self.owner(number), _epoch(self.start), _epoch(self.settled_until)
-        project, version = f"p_{owner}", "price_micro_1"
+        project, version = f"prj_{owner}", "price_micro_1"
         for vm in self._vm_ids(number):
             yield "vm", (
                 vm, project, owner, vm.replace("_", "-"), "running", "size_micro", "img_tiny", version, 1, 512, 5,

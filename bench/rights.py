@@ -68,7 +68,7 @@ def _pages(store: Store, config: Config, container: ServiceContainer, fleet: Fle
     app = make_app(config, container)
     visitor, owner = app.test_client(), app.test_client()
     log_in(owner, f"{fleet.owner(0)}@example.com", PASSWORD)
-    page, machines = f"/projects/p_{fleet.owner(0)}", fleet.count(0)
+    page, machines = f"/projects/prj_{fleet.owner(0)}", fleet.count(0)
     assert owner.get(page).text.count('id="row-vm_') == min(50, machines)
     baseline = p95(_times(lambda: plain.app.test_client().get("/"), requests))
     facts = {"database": store.kind, "accounts": fleet.owners, "requests": requests}
@@ -102,7 +102,7 @@ def _permission(store: Store, container: ServiceContainer, fleet: Fleet, checks:
     auth, actor = container.get_auth_service(), Actor(fleet.owner(0), Role.USER)
     signed_in = auth.login({"email": f"{fleet.owner(0)}@example.com", "password": PASSWORD}, actor=actor)
     assert isinstance(signed_in, SignedIn)
-    token, project_id = signed_in.session_token, f"p_{fleet.owner(0)}"
+    token, project_id = signed_in.session_token, f"prj_{fleet.owner(0)}"
 
     def whose() -> None:
         assert auth.get_session(token) is not None

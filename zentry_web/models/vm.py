@@ -14,7 +14,13 @@ _GRACE = text("disk_until IS NOT NULL")
 _BINNED = text("purge_at IS NOT NULL")
 _UNCLEAR = text("confirmed_until IS NOT NULL")
 _WAITING = text("credit_stopped_at IS NOT NULL")
+_LEAVING = text("deleted_at IS NOT NULL AND purge_at IS NULL AND state NOT IN ('deleting', 'deleted')")
+_RETURNING = text("deleted_at IS NULL AND state = 'binned'")
 _OPEN = text("state IN ('queued', 'running')")
+
+# As queries spell the two partial indexes. A VM whose project was deleted, or restored, and whose own turn is to come:
+IS_LEAVING = text("vm.deleted_at IS NOT NULL AND vm.purge_at IS NULL AND vm.state NOT IN ('deleting', 'deleted')")
+IS_RETURNING = text("vm.deleted_at IS NULL AND vm.state = 'binned'")
 
 
 class DbSize(Base):
@@ -75,7 +81,7 @@ class DbVM(Base):
     stopped_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     purge_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # in the recycle bin until then; None: not in it
-    deleted_by: Mapped[str | None] = mapped_column(String(40))
+    deleted_by: Mapped[str | None] = mapped_column(String(40))  # while it returns: who restores it
     binned_with_project: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     protected: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     importance: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # higher: keeps running longer
@@ -99,6 +105,8 @@ class DbVM(Base):
         Index("ix_vm_purge_at", "purge_at", sqlite_where=_BINNED, postgresql_where=_BINNED),
         Index("ix_vm_disk_until", "disk_until", sqlite_where=_GRACE, postgresql_where=_GRACE),
         Index("ix_vm_unclear", "id", sqlite_where=_UNCLEAR, postgresql_where=_UNCLEAR),
+        Index("ix_vm_leaving", "project_id", sqlite_where=_LEAVING, postgresql_where=_LEAVING),
+        Index("ix_vm_returning", "project_id", sqlite_where=_RETURNING, postgresql_where=_RETURNING),
         Index("ix_vm_credit_stopped", "owner_id", sqlite_where=_WAITING, postgresql_where=_WAITING),
     )
 

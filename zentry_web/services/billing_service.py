@@ -318,6 +318,12 @@ class BillingService(BillingRuns):
         with self._recording(vm_id) as recorder:
             recorder.close(vm_id, at, event_id)
 
+    def catch_up(self, owner_id: str, vm_ids: Collection[str]) -> None:
+        """Make the switches of prices that are due by now for these VMs of one owner, whose wallet is locked."""
+        with self.transaction() as session:
+            until = dict.fromkeys(vm_ids, whole_second(self.now()))
+            usage_sets.catch_up(session, owner_id, until, self.now(), self._window)
+
     def close_intervals(self, owner_id: str, ends: Mapping[str, datetime], events: Mapping[str, str]) -> None:
         """Billing of these VMs of one owner ends, each at its moment and by its event."""
         with self.transaction() as session:

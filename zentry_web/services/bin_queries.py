@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from zentry_web.domain.bin import BinnedProject, BinnedVM
@@ -12,6 +12,7 @@ from zentry_web.domain.project import ProjectAction, ProjectRole, may
 from zentry_web.domain.user import Actor
 from zentry_web.domain.vm import OPEN_OPERATION_STATES, OperationKind, Size, VMState
 from zentry_web.models import DbOperation, DbProject, DbProjectMember, DbSize, DbUser, DbVM
+from zentry_web.models.vm import IS_LEAVING
 from zentry_web.services.fields import storable
 from zentry_web.services.key_paging import beyond
 
@@ -109,10 +110,11 @@ def read_binned_projects(
         key, id_ = DbProject.deleted_at.expression, DbProject.id.expression
         query = query.where(beyond(key, seen, id_, before, largest_first=True))
     rows: Sequence[Any] = session.execute(query).all()
+    went = and_(DbVM.binned_with_project, DbVM.purge_at.is_not(None))
     is_off = case((DbVM.state == VMState.BINNED, 1), else_=0)
     sums = (
         select(DbVM.project_id, DbVM.size_id, func.count(), func.sum(is_off), func.sum(DbVM.disk_gib))
-        .where(DbVM.project_id.in_([row[0] for row in rows]), DbVM.binned_with_project, DbVM.purge_at.is_not(None))
+        .where(DbVM.project_id.in_([row[0] for row in rows]), or_(went, IS_LEAVING))
         .group_by(DbVM.project_id, DbVM.size_id)
     )
     found: dict[str, list[tuple[int, int, int]]] = {}

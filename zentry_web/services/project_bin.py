@@ -1,14 +1,15 @@
 """Deleting projects: everything in them goes into the recycle bin with the click, and comes back with a restore.
 
-Acceptance is one transaction: from its commit on the project and its machines are deleted for everybody, off the bill,
-and an operation per machine waits for a worker. So nothing has to be remembered but those operations: how far the
-deletion has come is how many of them have ended.
+Acceptance is one transaction: from its commit on the project and its machines are deleted for everybody, and charged up
+to that second. Their last charges and an operation per machine follow in chunks (vm_bin_sets.py): the first by whoever
+asked, the others by the worker, which goes on where a killed process was. So nothing has to be remembered but that: how
+far the deletion has come is how many machines are off.
 """
 
 from datetime import timedelta
 from typing import cast
 
-from sqlalchemy import Table, delete, func, select, update
+from sqlalchemy import Table, delete, func, select, union, update
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.bin import BinnedProject, BinnedVM, GoingProject
@@ -18,6 +19,7 @@ from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import VMState
 from zentry_web.models import DbProject, DbProjectMember, DbQuota, DbUser, DbVM
+from zentry_web.models.vm import IS_LEAVING, IS_RETURNING
 from zentry_web.services.access import require_member, require_recent_proof, require_self, require_staying
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
@@ -26,6 +28,8 @@ from zentry_web.services.errors import ConflictError, ValidationError
 from zentry_web.services.invitations import Invitations
 from zentry_web.services.project_rows import as_project, name_key, refuse_taken, take_name
 from zentry_web.services.usage import BUDGET
+from zentry_web.services.vm_bin import RESTORE_FACTS
+from zentry_web.services.vm_bin_sets import went_with
 from zentry_web.services.vm_queries import as_vm, vm_query
 from zentry_web.services.vm_service import VMService
 
@@ -90,19 +94,18 @@ class ProjectBin(BaseService):
             require_recent_proof(actor, self.now())
             if project.protected:
                 raise ConflictError(PROTECTED)
-            vms = self._locked_vms(session, DbVM.project_id == project_id, DbVM.deleted_at.is_(None))
-            if names := [vm.name for vm in vms if vm.protected]:
-                raise ConflictError(f"Protected from deletion: {', '.join(names[:10])}. Switch that off first.")
+            self._vms.bin.sets.mark_deleted(session, project, actor)
             self._log("project.delete", project, actor)
             now = self.now()
             kept = self.keeps_for
-            self._vms.bin.delete_with_project(session, vms, actor, kept)
             self._invitations.end_all(project_id)  # before the project's row, in the order in which joining locks them
             project.deleted_at, project.deleted_by = now, actor.id
             project.purge_at = now + kept if kept else None
             if not kept:
                 _forget(session, project_id)
             self._core.checkpoint("bin.project_deleted")
+        self._core.checkpoint("bin.marked")
+        self._do_chunk(project_id, actor)
 
     def set_protection(self, project_id: str, protected: bool, *, actor: Actor) -> None:
         """Protect a project from being deleted, or no longer.
@@ -149,11 +152,12 @@ class ProjectBin(BaseService):
         name = take_name({"name": name})
         with self._vms.payer.words(actor, project_id=project_id), self.transaction() as session:
             project = self._lock(session, actor, project_id, binned=True)
-            went = DbVM.project_id == project_id, DbVM.binned_with_project, DbVM.purge_at.is_not(None)
-            vms = self._locked_vms(session, *went)
+            query = select(*RESTORE_FACTS).where(*went_with(project_id)).order_by(DbVM.id)
+            vms = session.execute(query.with_for_update()).all()
             if project.purge_at is None or project.purge_at <= self.now():
                 raise ConflictError("This project is being deleted for good.")
-            if any(vm.state != VMState.BINNED for vm in vms):
+            leaving = _count(session, DbVM.project_id == project_id, IS_LEAVING)
+            if leaving or any(vm.state != VMState.BINNED for vm in vms):
                 raise ConflictError("Not all of its machines are off yet. Try again in a moment.")
             self._vms.payer.require_able(session, actor, project.owner_id)
             most = self._billing.settings.number(SettingKey.MAX_PROJECTS)
@@ -162,8 +166,13 @@ class ProjectBin(BaseService):
             project.deleted_at = project.deleted_by = project.purge_at = None
             session.flush()
             self._log("project.restore", project, actor)
-            self._vms.bin.bring_back(session, vms, actor)
-            return as_project(project, ProjectRole.OWNER)
+            self._vms.bin.require_affordable(session, vms, actor)
+            self._vms.bin.sets.mark_restored(session, project_id, actor)
+            self._core.checkpoint("bin.project_restored")
+            restored = as_project(project, ProjectRole.OWNER)
+        self._core.checkpoint("bin.marked")
+        self._do_chunk(project_id, actor)
+        return restored
 
     def purge(self, project_id: str, confirm: str, *, actor: Actor) -> None:
         """Delete a project in the bin for good, now, with all its machines that are in the bin.
@@ -181,6 +190,21 @@ class ProjectBin(BaseService):
             self._is_over(session, project)
 
     # -- the worker's side ----------------------------------------------------------------------
+
+    def go_on(self) -> int:
+        """Go on with the machines of projects that were deleted or restored; how many were done with.
+
+        Short transactions, from any number of workers: each machine has its turn once.
+        """
+        waiting = union(*(select(DbVM.project_id).where(which) for which in (IS_LEAVING, IS_RETURNING)))
+        with self.reading() as session:
+            project_ids = sorted(session.scalars(waiting))
+        done = 0
+        for project_id in project_ids:
+            while some := self._do_chunk(project_id):
+                done += some
+                self.give_way()
+        return done
 
     def purge_due(self) -> int:
         """Go on with projects whose time has come: their machines are purged, then the rest; how many ended.
@@ -208,6 +232,21 @@ class ProjectBin(BaseService):
             self._finish(project_id)
 
     # -- inside ---------------------------------------------------------------------------------
+
+    def _do_chunk(self, project_id: str, actor: Actor | None = None) -> int:
+        """The next machines of a project that is deleted or restored; how many."""
+        with self.reading() as session:
+            owner_id = session.scalars(select(DbProject.owner_id).where(DbProject.id == project_id)).one()
+        with self.transaction() as session:
+            self._billing.lock_wallet(owner_id)
+            project = session.get_one(DbProject, project_id, populate_existing=True)
+            if project.owner_id != owner_id:
+                return 0  # handed over at this moment: in the next round
+            sets = self._vms.bin.sets
+            done = sets.leave(session, project, actor) or sets.come_back(session, project, actor)
+            self._core.checkpoint("bin.chunk")
+        self._core.checkpoint("bin.chunk_committed")
+        return done
 
     def _finish(self, project_id: str) -> bool:
         with self.reading() as session:
@@ -242,10 +281,6 @@ class ProjectBin(BaseService):
         if project.owner_id != owner_id:
             raise ConflictError(HANDED_OVER)
         return project
-
-    def _locked_vms(self, session: Session, *which: object) -> list[DbVM]:
-        query = select(DbVM).where(*which).order_by(DbVM.id).with_for_update()  # type: ignore[arg-type]
-        return list(session.scalars(query.execution_options(populate_existing=True)))
 
     def _log(self, action: str, project: DbProject, actor: Actor) -> None:
         self.log_audit_event(

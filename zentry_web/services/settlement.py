@@ -24,6 +24,7 @@ from zentry_web.domain.usage import (
     pay,
 )
 from zentry_web.models import DbCharge, DbHold, DbUsageInterval, DbUsageMonth, DbVM
+from zentry_web.models.vm import IS_LEAVING
 from zentry_web.services.base_service import body_hash
 from zentry_web.services.bulk import insert_rows, update_rows
 from zentry_web.services.ledger import Draft, Funds, account_id, post
@@ -51,8 +52,11 @@ INTERVAL_FACTS = (
 # As the partial indexes spell it; ``~column`` becomes ``column = 0`` on SQLite, which they do not serve.
 UNSETTLED = text("NOT usage_interval.settled")
 
-# Nothing is charged of a machine that the hypervisor cannot tell of; it is when that is clear again.
-CLEAR = INTERVAL.c.vm_id.not_in(select(DbVM.id).where(DbVM.confirmed_until.is_not(None)))
+# Nothing is charged of a machine that the hypervisor cannot tell of; it is when that is clear again. Nor of one that
+# was deleted with its project: when its turn comes, its interval is closed and charged up to the click.
+CLEAR = INTERVAL.c.vm_id.not_in(
+    select(DbVM.id).where(DbVM.confirmed_until.is_not(None)).union_all(select(DbVM.id).where(IS_LEAVING))
+)
 
 # A month's sums grow by what is charged.
 ADD_TO_MONTH = (

@@ -4,8 +4,9 @@
 ``purge_at`` says that it is in the bin and until when. Both are empty again after a restore.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
@@ -36,7 +37,7 @@ from zentry_web.services.billing_service import BillingService
 from zentry_web.services.bin_queries import read_binned_vms
 from zentry_web.services.errors import ConflictError, ValidationError
 from zentry_web.services.quotas import Quotas
-from zentry_web.services.vm_bin_sets import VMBinSets, copy_prices
+from zentry_web.services.vm_bin_sets import VMBinSets, confirmed_end, copy_prices, deleting_reason, was_made
 from zentry_web.services.vm_catalogue import Catalogue
 from zentry_web.services.vm_landing import Accept
 from zentry_web.services.vm_operations import Claim, OperationQueue, as_operation
@@ -45,7 +46,6 @@ from zentry_web.services.vm_queries import read_vm
 from zentry_web.services.vm_records import KnownVM
 from zentry_web.services.vm_sizes import as_paid_by
 
-_LATE = timedelta(seconds=60)  # without a word from the hypervisor for so long, nothing is charged up to now
 _DELETING = (
     select(DbOperation.id)
     .where(
@@ -55,6 +55,11 @@ _DELETING = (
     )
     .exists()
 )
+# What has to be known of a VM to tell whether it can be restored.
+RESTORE_FACTS = (
+    DbVM.id, DbVM.project_id, DbVM.owner_id, DbVM.state, DbVM.size_id, DbVM.image_id, DbVM.vcpus, DbVM.memory_mib,
+    DbVM.disk_gib, DbVM.made,
+)  # fmt: skip
 PROTECTED = "{name} is protected from deletion. Switch its protection off first."
 NO_FUNDS = "There are not enough credits to pay its disk for {minutes} minutes."
 
@@ -81,7 +86,7 @@ class VMBin(BaseService):
         self._payer = payer
         self._quotas = quotas
         self._operations = operations
-        self._sets = VMBinSets(core, billing, operations)
+        self.sets = VMBinSets(core, billing, operations, compute_status)
         self._accept = accept
         self._compute_status = compute_status
 
@@ -104,7 +109,7 @@ class VMBin(BaseService):
             require_unprotected(vm)
             kept = self.keeps_for
             kind = OperationKind.BIN if kept and was_made(vm) else OperationKind.DELETE
-            operation, event_id = self._ask(session, vm, kind, actor, _reason(vm, actor))
+            operation, event_id = self._ask(session, vm, kind, actor, deleting_reason(vm, actor))
             vm.credit_stopped_at = None
             self._billing.close_interval(vm.id, self.confirmed_end(vm), event_id=event_id)  # not when the disk is gone
             if kind == OperationKind.BIN:
@@ -112,23 +117,10 @@ class VMBin(BaseService):
                 vm.purge_at, vm.disk_until = self.now() + kept, None
             return operation
 
-    def delete_with_project(self, session: Session, vms: list[DbVM], actor: Actor, kept: timedelta) -> None:
-        """Accept deleting all VMs of a project that is deleted and kept for so long; in the caller's transaction.
-
-        The number of statements does not depend on how many there are.
-        """
-        heard = self._compute_status().answered_at
-        asked = [vm for vm in vms if vm.state != VMState.DELETING]
-        bin_or_not = (OperationKind.DELETE, OperationKind.BIN)
-        kinds = {vm.id: bin_or_not[bool(kept) and was_made(vm)] for vm in asked}
-        ends = {vm.id: _confirmed(vm, heard, self.now()) for vm in asked}
-        purge_at = self.now() + kept if kept else None
-        reason = _reason(vms[0], actor) if vms else ""
-        self._sets.delete(session, vms, kinds, ends, purge_at, reason, actor=actor)
-
     def confirmed_end(self, vm: DbVM) -> datetime:
-        """Now; or, while the hypervisor has not been heard of, or not of this VM, the last moment that it confirmed."""
-        return _confirmed(vm, self._compute_status().answered_at, self.now())
+        """Now, or when it was deleted; or, while the hypervisor has not been heard of, or not of this VM, the last
+        moment that it confirmed."""
+        return confirmed_end(vm, self._compute_status().answered_at, self.now())
 
     def days_kept(self, vm: VM) -> int:
         """For how many days deleting this VM would keep it."""
@@ -180,32 +172,38 @@ class VMBin(BaseService):
             require_open(session, vm.project_id)
             self._payer.require_able(session, actor, vm.owner_id)
             vm.name = _free_name(session, vm, name)
-            self.bring_back(session, [vm], actor)
+            self.require_affordable(session, [vm], actor)
+            self.sets.restore(session, [vm], actor=actor)
+            self._core.checkpoint("bin.restored")
             return read_vm(session, vm.id)
 
-    def bring_back(self, session: Session, vms: list[DbVM], actor: Actor) -> None:
-        """Restore these VMs of one owner, in the caller's transaction, under the owner's wallet lock."""
+    def require_affordable(self, session: Session, vms: Sequence[Any], actor: Actor) -> None:
+        """Give these VMs of one owner, whose wallet is locked, today's prices, and refuse what it cannot bear.
+
+        Each is a DbVM or a row of ``RESTORE_FACTS``. The number of statements grows with their sizes, images and disks.
+        """
         prices = self.prices()
         window = self._billing.hold_window
-        alike: dict[tuple[str, str, int], list[DbVM]] = {}
+        alike: dict[tuple[str, str, int], list[Any]] = {}
         for vm in vms:
             alike.setdefault((vm.size_id, vm.image_id, vm.disk_gib), []).append(vm)
+        rate = 0
         for some in alike.values():
-            self._reprice(session, some[0], prices)
-            copy_prices(session, some)
+            first = session.get_one(DbVM, some[0].id)
+            self._reprice(session, first, prices)
+            if len(some) > 1:
+                copy_prices(session, first)
+            rate += first.stopped_micro_per_hour * sum(vm.made for vm in some)
         # Disks in the bin count all the time, so these are in what is used already.
         more = sum((Amounts(1, vm.vcpus, vm.memory_mib) for vm in vms), Amounts())
         if vms:
             self._quotas.require_room(vms[0].project_id, vms[0].owner_id, more, field="name")
-        kept = [vm for vm in vms if vm.made]
-        needed = holds.hold_price(sum(vm.stopped_micro_per_hour for vm in kept), window)
-        if kept:
-            wallet = ledger.lock_accounts(session, [kept[0].owner_id])[kept[0].owner_id].wallet
+        kept = next((vm for vm in vms if vm.made), None)
+        if kept is not None:
+            wallet = ledger.lock_accounts(session, [kept.owner_id])[kept.owner_id].wallet
+            needed = holds.hold_price(rate, window)
             ledger.require_funds(wallet, needed, NO_FUNDS.format(minutes=window // timedelta(minutes=1)))
-            rate = sum(vm.stopped_micro_per_hour for vm in kept)
-            self._billing.budgets.require_room(kept[0], rate, actor=actor)
-        self._sets.restore(session, vms, actor=actor)
-        self._core.checkpoint("bin.restored")
+            self._billing.budgets.require_room(session.get_one(DbVM, kept.id), rate, actor=actor)
 
     def purge(self, vm_id: str, confirm_name: str, *, actor: Actor) -> Operation:
         """Accept deleting a VM in the bin for good, now. Raises ValidationError (``confirm_name``), ConflictError."""
@@ -216,7 +214,7 @@ class VMBin(BaseService):
             vm = self._lock(session, actor, vm_id, binned=True)
             if self._is_going(session, vm.id):
                 raise ConflictError(f"{vm.name} is being deleted for good already.")
-            return self._ask(session, vm, OperationKind.DELETE, actor, _reason(vm, actor))[0]
+            return self._ask(session, vm, OperationKind.DELETE, actor, deleting_reason(vm, actor))[0]
 
     # -- the worker's side ----------------------------------------------------------------------
 
@@ -337,17 +335,6 @@ class VMBin(BaseService):
         )  # fmt: skip
 
 
-def _confirmed(vm: DbVM, heard: datetime | None, now: datetime) -> datetime:
-    """Up to when a VM is charged that ends now: see ``VMBin.confirmed_end``."""
-    heard = vm.confirmed_until or heard
-    return now if heard is None or now - heard < _LATE else heard
-
-
-def was_made(vm: DbVM) -> bool:
-    """Whether it ever ran: there may be a disk to keep, even if the hypervisor has lost the machine."""
-    return vm.made or vm.started_at is not None
-
-
 def require_unprotected(vm: DbVM) -> None:
     """Raise ConflictError for a VM under delete protection."""
     if vm.protected:
@@ -359,10 +346,6 @@ def _require_name(name: str, typed: str) -> None:
         raise ValidationError(
             "The name does not match.", details={"confirm_name": f"Type “{name}” to delete this machine."}
         )
-
-
-def _reason(vm: DbVM, actor: Actor) -> str:
-    return "admin" if actor.is_admin and actor.id != vm.owner_id else "owner"  # or a member in their place
 
 
 def _free_name(session: Session, vm: DbVM, name: str) -> str:

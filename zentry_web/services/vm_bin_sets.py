@@ -1,21 +1,36 @@
-"""Deleting and restoring all machines of a project: what vm_bin.py does for one, by a number of statements that does
-not grow with them, so that the one transaction stays short. Callers hold the owner's wallet and the machines."""
+"""Deleting and restoring all machines of a project: what vm_bin.py does for one, for many at once.
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+One transaction marks them all, by a few statements: from then on they are deleted, or there again. What takes long,
+their last charges, their operations and their events, follows in chunks, so that nobody waits for the write lock. A
+machine whose turn is to come is told by its columns alone (``IS_LEAVING``, ``IS_RETURNING``): anybody can go on at any
+time. Callers hold the owner's wallet.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from zentry_web.domain.event import Outcome
-from zentry_web.domain.user import Actor
+from zentry_web.domain.monitoring import ComputeStatus
+from zentry_web.domain.usage import seconds_between
+from zentry_web.domain.user import SYSTEM, Actor, Role
 from zentry_web.domain.vm import STATE_WHEN_ACCEPTED, OperationKind, VMState
-from zentry_web.models import DbVM
+from zentry_web.models import DbProject, DbUser, DbVM
+from zentry_web.models.vm import IS_LEAVING, IS_RETURNING
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
+from zentry_web.services.errors import ConflictError
+from zentry_web.services.settlement import HOLD, INTERVAL
 from zentry_web.services.vm_operations import OperationQueue
 from zentry_web.services.vm_records import VANISHED, billed_vm
+
+CHUNK = 50  # machines in one transaction: what keeps it well under 100 ms
+COMING_BACK = "It comes back from the recycle bin in a moment."
+_LATE = timedelta(seconds=60)  # without a word from the hypervisor for so long, nothing is charged up to now
+_SECONDS_PER_HOUR = 3600
 
 
 class VMBinSets(BaseService):
@@ -23,40 +38,103 @@ class VMBinSets(BaseService):
 
     name = "vm_bin_sets"
 
-    def __init__(self, core: Core, billing: BillingService, operations: OperationQueue) -> None:
+    def __init__(
+        self,
+        core: Core,
+        billing: BillingService,
+        operations: OperationQueue,
+        compute_status: Callable[[], ComputeStatus],
+    ) -> None:
         super().__init__(core)
         self._billing = billing
         self._operations = operations
+        self._compute_status = compute_status
 
-    def delete(
+    # -- deleting -------------------------------------------------------------------------------
+
+    def mark_deleted(self, session: Session, project: DbProject, actor: Actor) -> None:
+        """All VMs of a project are deleted from now on and nothing is under way with them; ``leave`` does the rest.
+
+        Raises ConflictError (protected).
+        """
+        here = DbVM.project_id == project.id, DbVM.deleted_at.is_(None)
+        query = select(DbVM.id, DbVM.name, DbVM.protected, DbVM.state).where(*here).order_by(DbVM.id)
+        rows = session.execute(query.with_for_update()).all()
+        if names := [row.name for row in rows if row.protected]:
+            raise ConflictError(f"Protected from deletion: {', '.join(names[:10])}. Switch that off first.")
+        leaving = [row.id for row in rows if row.state != VMState.DELETING]
+        self._billing.catch_up(project.owner_id, leaving)  # for prices they count no more, once they are deleted
+        self._operations.cancel_open(session, *leaving)
+        _write(session, {"deleted_at": self.now(), "deleted_by": actor.id}, *here)
+
+    def leave(self, session: Session, project: DbProject, actor: Actor | None) -> int:
+        """Take the next VMs of a deleted project off the bill, up to its deletion, and have them powered off or
+        deleted; how many. ``actor`` is who deleted it, if they are still there to tell from where."""
+        vms = _locked(session, DbVM.id.in_(self._next_leaving(session, project.id)))
+        if not vms:
+            return 0
+        actor = actor or _read_actor(session, vms[0].deleted_by)
+        heard, purge_at = self._compute_status().answered_at, project.purge_at
+        is_kept = {vm.id: purge_at is not None and was_made(vm) for vm in vms}
+        kinds = {vm_id: OperationKind.BIN if kept else OperationKind.DELETE for vm_id, kept in is_kept.items()}
+        ends = {vm.id: confirmed_end(vm, heard, self.now()) for vm in vms}
+        self._delete(session, vms, kinds, ends, purge_at, actor)
+        return len(vms)
+
+    def _next_leaving(self, session: Session, project_id: str) -> list[str]:
+        """Those first whose hold has most too much: it may pay for what another one lacks, as if all went at once."""
+        columns = DbVM.id, DbVM.deleted_at, INTERVAL.c.settled_until, INTERVAL.c.rate_micro_per_hour, HOLD.c.remaining
+        query = (
+            select(*columns)
+            .outerjoin(INTERVAL, (INTERVAL.c.vm_id == DbVM.id) & INTERVAL.c.end_at.is_(None))
+            .outerjoin(HOLD, (HOLD.c.vm_id == DbVM.id) & HOLD.c.closed_at.is_(None))
+            .where(DbVM.project_id == project_id, IS_LEAVING)
+        )
+        surplus: dict[str, int] = {}
+        for vm_id, deleted_at, since, rate, held in session.execute(query):
+            used = seconds_between(since, deleted_at) if since else 0
+            surplus[vm_id] = (held or 0) * _SECONDS_PER_HOUR - (rate or 0) * used
+        return sorted(surplus, key=lambda vm_id: (-surplus[vm_id], vm_id))[:CHUNK]
+
+    def _delete(
         self,
         session: Session,
         vms: Sequence[DbVM],
         kinds: Mapping[str, OperationKind],
         ends: Mapping[str, datetime],
         purge_at: datetime | None,
-        reason: str,
-        *,
         actor: Actor,
     ) -> None:
-        """These VMs of one owner are deleted; those in ``kinds`` by such an operation, billed up to their ``ends``."""
-        asked = [vm for vm in vms if vm.id in kinds]
+        """Each of these VMs of one owner by its kind of operation, billed up to its end."""
+        reason = deleting_reason(vms[0], actor)
         operations = self._operations.enqueue_all(session, kinds, dict.fromkeys(kinds, reason), actor=actor)
         drafts = [
-            _draft(vm, f"vm.{kinds[vm.id]}", Outcome.ACCEPTED, {"reason": reason}, operations[vm.id]) for vm in asked
+            _draft(vm, f"vm.{kinds[vm.id]}", Outcome.ACCEPTED, {"reason": reason}, operations[vm.id]) for vm in vms
         ]
-        events = dict(zip((vm.id for vm in asked), self.log_audit_events(drafts, actor=actor), strict=True))
-        if asked:
-            self._billing.close_intervals(asked[0].owner_id, ends, events)
-        gone = {"deleted_at": self.now(), "deleted_by": actor.id}
-        off = gone | {"state_reason": "", "credit_stopped_at": None, "disk_until": None}
+        events = dict(zip((vm.id for vm in vms), self.log_audit_events(drafts, actor=actor), strict=True))
+        self._billing.close_intervals(vms[0].owner_id, ends, events)
+        off = {"state_reason": "", "credit_stopped_at": None, "disk_until": None}
         for kind in set(kinds.values()):
             kept = kind == OperationKind.BIN
             more = {"state": STATE_WHEN_ACCEPTED[kind], "purge_at": purge_at if kept else None}
             some = [vm_id for vm_id, each in kinds.items() if each == kind]
-            _write(session, some, off | more | {"binned_with_project": kept})
-        _write(session, [vm.id for vm in vms if vm.id not in kinds], gone)
+            _write(session, off | more | {"binned_with_project": kept}, DbVM.id.in_(some))
         _forget(session, vms)
+
+    # -- restoring ------------------------------------------------------------------------------
+
+    def mark_restored(self, session: Session, project_id: str, actor: Actor) -> None:
+        """The VMs that went with a project are there again, their names taken; ``come_back`` does the rest."""
+        back = {"deleted_at": None, "purge_at": None, "binned_with_project": False}
+        _write(session, back | {"deleted_by": actor.id, "state_reason": COMING_BACK}, *went_with(project_id))
+
+    def come_back(self, session: Session, project: DbProject, actor: Actor | None) -> int:
+        """Restore the next VMs of a restored project, each paid for from now on; how many. ``actor``: see ``leave``."""
+        next_ones = select(DbVM.id).where(DbVM.project_id == project.id, IS_RETURNING).order_by(DbVM.id).limit(CHUNK)
+        vms = _locked(session, DbVM.id.in_(list(session.scalars(next_ones))))
+        if vms:
+            self.restore(session, vms, actor=actor or _read_actor(session, vms[0].deleted_by))
+        return len(vms)
 
     def restore(self, session: Session, vms: Sequence[DbVM], *, actor: Actor) -> None:
         """These VMs of one owner are back, off; their disks are paid for from now on."""
@@ -65,28 +143,61 @@ class VMBinSets(BaseService):
         back = {"deleted_at": None, "purge_at": None, "deleted_by": None, "binned_with_project": False}
         made = [vm for vm in vms if vm.made]
         billed = [billed_vm(vm) for vm in made]
-        _write(session, [vm.id for vm in made], back | {"state": VMState.STOPPED, "state_reason": ""})
-        lost = [vm.id for vm in vms if not vm.made]
-        _write(session, lost, back | {"state": VMState.ERROR, "state_reason": VANISHED})
+        ids = [vm.id for vm in vms]
+        _write(session, back | {"state": VMState.STOPPED, "state_reason": ""}, DbVM.id.in_(ids), DbVM.made.is_(True))
+        _write(
+            session, back | {"state": VMState.ERROR, "state_reason": VANISHED}, DbVM.id.in_(ids), DbVM.made.is_(False)
+        )
         _forget(session, vms)
         self._billing.open_stopped(billed, events)
 
 
-def copy_prices(session: Session, vms: Sequence[DbVM]) -> None:
-    """Give the others the prices of the first of these VMs, which have the same size, image and disk."""
-    first, ids = vms[0], [vm.id for vm in vms[1:]]
+def confirmed_end(vm: DbVM, heard: datetime | None, now: datetime) -> datetime:
+    """Up to when a VM is charged that ends now, or that was deleted before: see ``VMBin.confirmed_end``."""
+    end = vm.deleted_at or now
+    heard = vm.confirmed_until or heard
+    return end if heard is None or end - heard < _LATE else heard
+
+
+def was_made(vm: DbVM) -> bool:
+    """Whether it ever ran: there may be a disk to keep, even if the hypervisor has lost the machine."""
+    return vm.made or vm.started_at is not None
+
+
+def deleting_reason(vm: DbVM, actor: Actor) -> str:
+    """Why it is deleted, as its operation says it."""
+    return "admin" if actor.is_admin and actor.id != vm.owner_id else "owner"  # or a member in their place
+
+
+def _locked(session: Session, which: ColumnElement[bool]) -> list[DbVM]:
+    query = select(DbVM).where(which).order_by(DbVM.id).with_for_update()
+    return list(session.scalars(query.execution_options(populate_existing=True)))
+
+
+def _read_actor(session: Session, user_id: str | None) -> Actor:
+    """Who began what is gone on with, but for where they were."""
+    role = session.scalar(select(DbUser.role).where(DbUser.id == user_id))
+    return SYSTEM if role is None or user_id is None else Actor(user_id, Role(role))
+
+
+def went_with(project_id: str) -> tuple[ColumnElement[bool], ...]:
+    """What tells the VMs that went into the bin with their project."""
+    return DbVM.project_id == project_id, DbVM.binned_with_project.is_(True), DbVM.purge_at.is_not(None)
+
+
+def copy_prices(session: Session, first: DbVM) -> None:
+    """Give the VMs that went with the first one's project, if they have its size, image and disk, its prices."""
     names = ("price_version_id", "image_price_version_id", "running_micro_per_hour", "stopped_micro_per_hour")
     session.flush()
-    _write(session, ids, {name: getattr(first, name) for name in names})
-    if ids:
-        session.scalars(select(DbVM).where(DbVM.id.in_(ids)).execution_options(populate_existing=True)).all()
+    alike = DbVM.size_id == first.size_id, DbVM.image_id == first.image_id, DbVM.disk_gib == first.disk_gib
+    others = (*went_with(first.project_id), *alike, DbVM.id != first.id)
+    _write(session, {name: getattr(first, name) for name in names}, *others)
 
 
-def _write(session: Session, vm_ids: Sequence[str], values: Mapping[str, Any]) -> None:
+def _write(session: Session, values: Mapping[str, Any], *which: ColumnElement[bool]) -> None:
     """Set these columns, as the session would: with another version, so that observations made before do not count."""
-    if vm_ids:
-        change = update(DbVM).where(DbVM.id.in_(vm_ids)).values(version=DbVM.version + 1, **values)
-        session.execute(change.execution_options(synchronize_session=False))
+    change = update(DbVM).where(*which).values(version=DbVM.version + 1, **values)
+    session.execute(change.execution_options(synchronize_session=False))
 
 
 def _forget(session: Session, vms: Sequence[DbVM]) -> None:

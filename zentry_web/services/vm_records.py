@@ -18,6 +18,7 @@ from zentry_web.domain.event import Outcome
 from zentry_web.domain.user import SYSTEM
 from zentry_web.domain.vm import OPEN_OPERATION_STATES, OperationKind, OperationState, VMState
 from zentry_web.models import DbImage, DbOperation, DbVM
+from zentry_web.models.vm import IS_LEAVING, IS_RETURNING
 from zentry_web.services.access import require_payer
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
@@ -90,24 +91,19 @@ class VMRecords(BaseService):
             )
 
     def list_known(self) -> list[KnownVM]:
-        """All VMs that the hypervisor should have, also in the recycle bin. One statement, plain columns."""
+        """All VMs that the hypervisor should have, also in the recycle bin. One statement, plain columns.
+
+        One that goes or comes back with its project counts as having an operation: it is about to get one, or is off.
+        """
         open_operation = (
             select(DbOperation.id)
             .where(DbOperation.vm_id == DbVM.id, DbOperation.state.in_(OPEN_OPERATION_STATES))
             .exists()
         )
         query = select(
-            DbVM.id,
-            DbVM.owner_id,
-            DbVM.state,
-            DbVM.run_id,
-            DbVM.answered_at.is_not(None),
-            DbVM.address,
-            DbVM.reach,
-            open_operation,
-            DbVM.confirmed_until,
-            DbVM.version,
-        ).where(or_(DbVM.deleted_at.is_(None), DbVM.purge_at.is_not(None)))
+            DbVM.id, DbVM.owner_id, DbVM.state, DbVM.run_id, DbVM.answered_at.is_not(None), DbVM.address, DbVM.reach,
+            or_(open_operation, IS_LEAVING, IS_RETURNING), DbVM.confirmed_until, DbVM.version,
+        ).where(or_(DbVM.deleted_at.is_(None), DbVM.purge_at.is_not(None), IS_LEAVING))  # fmt: skip
         with self.reading() as session:
             rows: list[Any] = list(session.execute(query))
             return [KnownVM(row[0], row[1], VMState(row[2]), *row[3:]) for row in rows]

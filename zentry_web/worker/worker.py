@@ -205,6 +205,7 @@ class Worker:
         self._billing.price_telling.run()
 
     def _purge(self) -> None:
+        self._container.get_project_service().bin.go_on()
         self._vms.bin.purge_due()
         self._container.get_project_service().bin.purge_due()
 
