@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from tests.conftest import ROOT
 from tests.services.billing_world import World
-from zentry_web.domain.bill_csv import bill_csv, csv_text, safe_cell, total_record
+from zentry_web.domain.bill_csv import bill_csv, csv_lines, csv_text, safe_cell, total_record
 from zentry_web.domain.bills import shown_amounts, shown_total
 from zentry_web.domain.user import Actor, Role
 from zentry_web.services.errors import NotFoundError
@@ -190,9 +190,17 @@ def test_a_name_cannot_be_a_formula(world, used):
 
 
 @pytest.mark.unit
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\n=1", "\0=1", "＝1", "＋1", "－1", "＠x"])
 def test_cells_that_begin_like_formulas_are_made_text(cell):
     assert safe_cell(cell) == f"'{cell}"
+
+
+@pytest.mark.asvs("1.1.2")
+@pytest.mark.unit
+@given(st.lists(st.text(alphabet='a";,\n\r\0=@ é'), min_size=2, max_size=4))
+def test_what_is_written_as_csv_is_read_as_it_was(cells):
+    (row,) = csv.reader(io.StringIO("".join(csv_lines([], [cells])).removeprefix("\r\n"), newline=""))
+    assert row == [safe_cell(cell) for cell in cells]
 
 
 @pytest.mark.unit

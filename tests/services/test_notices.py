@@ -2,7 +2,10 @@
 
 import socket
 import threading
+from dataclasses import replace
 from datetime import timedelta
+from email import message_from_bytes
+from email.policy import default
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -76,6 +79,31 @@ def test_a_line_that_begins_with_from_arrives_as_it_was_written(cloud, notices, 
     ((_, text),) = inbox.mails
     body = text.replace("\r\n", "\n").split("\n\n", 1)[1]
     assert body.startswith("From Monday on.\n.\n")
+
+
+@pytest.mark.asvs("1.1.2", "1.3.11")
+@pytest.mark.parametrize("field", ["to_address", "subject"])
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+def test_a_line_break_makes_no_header_and_no_mail(server, inbox, field, end):
+    mail = replace(
+        Mail("mail_1", "alice@example.com", "Title", "Body", 1), **{field: f"a@b.example{end}Bcc: c@d.example"}
+    )
+    with pytest.raises(MailError):
+        SmtpMailer(server, "zentry@cloud.example.com").send(mail)
+    assert inbox.mails == []
+
+
+@pytest.mark.asvs("1.1.2", "1.3.11")
+@pytest.mark.parametrize("text", ['<b>"Web" & co</b>, 1;2', "Grüße, 你好 \N{PILE OF POO}", "%s {0} \\n", "x" * 900])
+def test_subject_and_body_arrive_as_they_were_written(server, inbox, text):
+    body = f"{text}\n.\nBcc: c@d.example\n\n--boundary\nContent-Type: text/html\n\n{text}"
+    SmtpMailer(server, "zentry@cloud.example.com").send(Mail("mail_1", "alice@example.com", text, body, 1))
+    ((to, raw),) = inbox.mails
+    arrived = message_from_bytes(raw.encode(), policy=default)
+    assert to == ["alice@example.com"]
+    assert arrived["Subject"] == text
+    assert (arrived["Bcc"], arrived.get_content_type(), arrived.is_multipart()) == (None, "text/plain", False)
+    assert arrived.get_content().replace("\r\n", "\n").rstrip("\n") == body
 
 
 def test_a_server_that_refuses_is_asked_again_later(cloud, notices, alice, server, inbox):

@@ -285,7 +285,7 @@ def test_the_server_refuses_requests_whose_end_is_not_clear(header):
         next(RequestParser(Config(), iter([raw]), ("127.0.0.1", 1)))
 
 
-@pytest.mark.asvs("16.2.2", "16.2.3", "16.2.4", "16.4.1")
+@pytest.mark.asvs("16.2.2", "16.2.3", "16.2.4", "16.4.1", "16.4.3")
 def test_a_line_of_the_log_cannot_be_forged():
     """One JSON object per line on standard error, in UTC, whatever the values hold."""
     program = (

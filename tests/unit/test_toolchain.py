@@ -56,6 +56,18 @@ def test_tests_run_on_the_versions_that_run_in_earnest() -> None:
     assert pins("requirements.lock").items() <= pins("requirements-test.lock").items()
 
 
+@pytest.mark.asvs("15.2.1")
+def test_what_is_held_at_one_version_is_named_by_the_promise() -> None:
+    """``scripts/lock --upgrade`` raises everything else: nothing hinders keeping to the days that are promised."""
+    promise = (ROOT / "docs" / "protection.md").read_text().partition("## How soon libraries are updated")[2]
+    days = [int(each) for each in re.findall(r"^\| .+ \| (\d+) days", promise, re.MULTILINE)]
+    assert len(days) == 4
+    assert days == sorted(days)
+    held = {each.name for each in wanted() if any(part.operator.startswith("==") for part in each.specifier)}
+    assert {canonicalize_name(name) for name in re.findall(r"Flask-\w+", promise)} == held
+    assert "--upgrade" in (ROOT / "scripts" / "lock").read_text()
+
+
 def test_every_script_can_be_run() -> None:
     for script in [*(ROOT / "scripts").iterdir(), ROOT / ".ci" / "run"]:
         if script.is_file() and script.read_bytes().startswith(b"#!"):

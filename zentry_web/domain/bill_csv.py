@@ -13,7 +13,7 @@ COLUMNS = (
     "amount_micro", "interval_id", "interval_from", "interval_to", "opened_by", "closed_by", "transfer_id", "text",
 )  # fmt: skip
 _LINES_AT_ONCE = 500
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")  # the last: wide ones, the same to some
 
 
 def safe_cell(value: object) -> object:

@@ -11,6 +11,7 @@ from zentry_web.web.request_id import request_id
 
 log = structlog.get_logger("zentry.access")
 QUIET = frozenset({"static", "health.alive", "health.ready", "health.metrics"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _requests = Counter("zentry_http_requests_total", "Requests answered", ["endpoint", "method", "status"])
 _seconds = Histogram(
@@ -40,7 +41,8 @@ def init_access_log(app: Flask) -> None:
     def finish(response: Response) -> Response:
         endpoint = request.endpoint or "none"
         seconds = time.perf_counter() - g.get("request_started", time.perf_counter())
-        _requests.labels(endpoint, request.method, response.status_code).inc()
+        method = request.method if request.method in METHODS else "other"  # made-up ones would make series without end
+        _requests.labels(endpoint, method, response.status_code).inc()
         _seconds.labels(endpoint).observe(seconds)
         if endpoint not in QUIET:
             user = known_user()

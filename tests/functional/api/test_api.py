@@ -185,3 +185,12 @@ def _send_many(cases, headers):
         case.call_and_validate(headers=headers, checks=CHECKS)
 
     send()
+
+
+@pytest.mark.asvs("1.1.2", "1.2.3")
+def test_a_name_is_text_in_json(client, pair, container, alice):
+    name = '</script><b>"Co" & \\u0041 \N{PILE OF POO}'
+    container.get_auth_service().update_profile(alice.id, {"name": name, "time_zone": "UTC"}, actor=acting(alice))
+    answer = client.get("/api/v1/me", headers=bearer(pair["access_token"]))
+    assert answer.json["name"] == name
+    assert (answer.mimetype, answer.headers["X-Content-Type-Options"]) == ("application/json", "nosniff")

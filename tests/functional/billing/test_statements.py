@@ -5,9 +5,18 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.page import Page
 from tests.services.people import acting
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def words(cloud, alice, machine):
+    """What an admin wrote beside a grant."""
+    written = "<img src='file:///etc/passwd'></td> & \"Co\" {{ 7*7 }}"
+    cloud.billing.add_credits(alice.id, 1_000_000, written)
+    return written
 
 
 @pytest.fixture
@@ -44,6 +53,18 @@ def test_the_pdf_is_the_same_every_time(statement, as_alice):
     assert first.data == second.data
     assert len(first.data) > 5000
     assert b"/Font" in first.data or any(b"/Font" in part for part in inflated(first.data))
+
+
+@pytest.mark.asvs("1.1.2", "1.2.1")
+def test_in_the_document_words_of_people_are_text(words, statement, as_alice, monkeypatch):
+    """Markup in a PDF's source could draw, or fetch, what is not in the statement."""
+    sources = []
+    monkeypatch.setattr("zentry_web.blueprints.billing.statements.render_pdf", lambda html: sources.append(html) or b"")
+    as_alice.get(f"/credits/statements/{statement.id}.pdf")
+    (source,) = sources
+    document = Page(source, fragment=True)
+    assert words in document.text()
+    assert document.find("//img") == []
 
 
 def inflated(data):

@@ -46,3 +46,14 @@ def test_metrics_need_their_token(visitor, web, monkeypatch):
     answer = visitor.get("/metrics", headers={"Authorization": "Bearer secret"})
     assert answer.status_code == 200
     assert "zentry_http_requests_total" in answer.text
+
+
+@pytest.mark.asvs("1.1.2")
+def test_made_up_methods_make_no_series_of_their_own(visitor, web, monkeypatch):
+    monkeypatch.setitem(web.config, "ZENTRY_METRICS_TOKEN", "secret")
+    for method in ("BREW", 'X"} 1'):
+        assert visitor.client.open("/healthz", method=method).status_code == 405
+    text = visitor.get("/metrics", headers={"Authorization": "Bearer secret"}).text
+    assert 'method="other"' in text
+    assert "BREW" not in text
+    assert 'X\\"' not in text
