@@ -39,7 +39,6 @@ def make_parts(
             pinned=config.pinned_settings,
             price_notice_days=config.price_notice_days,
             credit_price=config.price_of_credits,
-            quotas=config.quota_defaults,
             factors=FactorSettings(config.get_secret_key(), config.url, config.admins_need_factor),
         ),
         provider=make_provider(config, clock or SystemClock()),

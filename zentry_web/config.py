@@ -13,8 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from zentry_web.domain.money import MICRO
 from zentry_web.domain.payments import CreditPrice
-from zentry_web.domain.quota import LARGEST, Limits, QuotaDefaults
-from zentry_web.domain.setting import SettingKey, SettingValue, parse_domains
+from zentry_web.domain.quota import LARGEST
+from zentry_web.domain.setting import NO_LIMIT, SettingKey, SettingValue, parse_domains
 
 
 def _none_is_no_limit(value: object) -> object:
@@ -201,19 +201,6 @@ class Config(BaseSettings):
         return self.environment != "test" and self.compute != "simulator"
 
     @property
-    def quota_defaults(self) -> QuotaDefaults:
-        """The quotas of whom no admin has set others for."""
-        return QuotaDefaults(
-            Limits(self.quota_user_vms, self.quota_user_vcpus, self.quota_user_memory_mib, self.quota_user_disk_gib),
-            Limits(
-                self.quota_project_vms,
-                self.quota_project_vcpus,
-                self.quota_project_memory_mib,
-                self.quota_project_disk_gib,
-            ),
-        )
-
-    @property
     def starting_micro(self) -> int:
         return int(self.starting_credits * MICRO)
 
@@ -225,7 +212,7 @@ class Config(BaseSettings):
     def setting_defaults(self) -> dict[SettingKey, SettingValue]:
         """What the settings of the interface begin with."""
         plain = {key: getattr(self, key.value) for key in SettingKey}
-        return plain | {
+        return {key: NO_LIMIT if value is None else value for key, value in plain.items()} | {
             SettingKey.STARTING_CREDITS: self.starting_micro,
             SettingKey.APPROVAL_CREDITS: self.approval_micro,
             SettingKey.SIGNUP_DOMAINS: parse_domains(self.signup_domains),

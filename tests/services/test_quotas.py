@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.services.people import Statements, acting, events_of, join
+from zentry_web.composition import build_container
 from zentry_web.domain.quota import Amounts, Gauge, Resource, Scope
 from zentry_web.domain.vm import VMState
 from zentry_web.services.errors import (
@@ -202,3 +203,37 @@ def test_in_the_recycle_bin_only_the_disk_counts_and_restoring_asks_for_the_rest
     cloud.worker.work()
     with pytest.raises(QuotaExceededError, match="recycle bin"):
         cloud.ask(alice, project, "three")
+
+
+def test_a_default_that_an_admin_changes_holds_at_once_for_whoever_has_no_other(cloud, core, alice, bob, admin, quotas):
+    settings, mine, other = cloud.billing.settings, cloud.project(alice), cloud.project(bob)
+    quotas.set_limits(bob.id, {"vms": "2"})
+    with pytest.raises(PermissionDeniedError):
+        settings.change("quota_user_vms", "1", 0, actor=acting(alice))
+    assert settings.change("quota_user_vms", "1", 0, actor=acting(admin)).value == 1
+    cloud.ask(alice, mine, "one")
+    with pytest.raises(QuotaExceededError, match="1 machine"):
+        cloud.ask(alice, mine, "two")
+    for name in ("one", "two"):
+        cloud.ask(bob, other, name)
+    assert gauge(quotas.get_own(alice.id, actor=acting(alice))).limit == 1
+    assert quotas.get_holder(alice.id, actor=acting(admin)).defaults.vms == 1
+    settings.change("quota_project_vms", "0", 0, actor=acting(admin))
+    settings.change("quota_user_vms", "none", 1, actor=acting(admin))
+    with pytest.raises(QuotaExceededError, match="This project"):
+        cloud.ask(alice, mine, "two")
+    settings.reset("quota_project_vms", 1, actor=acting(admin))
+    cloud.ask(alice, mine, "two")
+    found = [(event.details["from"], event.details["to"]) for event in events_of(core, "setting.change")]
+    assert found == [(100, 1), ("none", 0), (1, "none"), (0, "none")]
+
+
+def test_the_environment_s_default_holds_whatever_was_chosen(cloud, config, clock):
+    cloud.billing.settings.change("quota_user_vms", "1", 0)
+    pinned = config.model_copy(update={"quota_user_vms": 7})
+    pinned.__pydantic_fields_set__.add("quota_user_vms")
+    other = build_container(pinned, clock=clock)
+    try:
+        assert other.get_vm_service().quotas.get_defaults().user.vms == 7
+    finally:
+        other.close()

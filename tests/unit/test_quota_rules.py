@@ -16,6 +16,7 @@ from zentry_web.domain.quota import (
     refusal,
     with_overrides,
 )
+from zentry_web.domain.setting import DEFINITIONS, NO_LIMIT, SettingKey, parse_setting, show_setting
 
 pytestmark = pytest.mark.unit
 
@@ -100,12 +101,37 @@ def test_words():
     )
 
 
-def test_settings_are_the_defaults(tmp_path, monkeypatch):
-    assert make_config(tmp_path).quota_defaults.project == Limits()
+def test_what_the_environment_says_is_pinned(tmp_path, monkeypatch):
+    assert make_config(tmp_path).setting_defaults[SettingKey.QUOTA_PROJECT_VMS] == NO_LIMIT
     monkeypatch.setenv("ZENTRY_QUOTA_USER_VMS", "none")
     monkeypatch.setenv("ZENTRY_QUOTA_PROJECT_DISK_GIB", "50")
-    found = make_config(tmp_path).quota_defaults
-    assert (found.user, found.project) == (Limits(None, 200, 409600, 4000), Limits(disk_gib=50))
+    config = make_config(tmp_path)
+    limits = {SettingKey.QUOTA_USER_VMS: NO_LIMIT, SettingKey.QUOTA_PROJECT_DISK_GIB: 50}
+    assert {key: config.setting_defaults[key] for key in limits} == limits
+    assert limits.keys() <= config.pinned_settings
+    assert SettingKey.QUOTA_USER_VCPUS not in config.pinned_settings
     monkeypatch.setenv("ZENTRY_QUOTA_USER_VMS", "-1")
     with pytest.raises(ValueError, match="quota_user_vms"):
         make_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "parsed", "shown"),
+    [
+        ("quota_user_vms", "12", 12, "12"), ("quota_user_vms", " None ", NO_LIMIT, "no limit"),
+        ("quota_user_vcpus", 0, 0, "0"), ("quota_user_memory_mib", "64 GiB", 65536, "64 GiB"),
+        ("quota_project_memory_mib", "512 MiB", 512, "512 MiB"), ("quota_project_disk_gib", "2000", 2000, "2,000 GiB"),
+        ("quota_project_vms", "no limit", NO_LIMIT, "no limit"),
+    ],
+)  # fmt: skip
+def test_a_default_is_a_number_or_no_limit(key, value, parsed, shown):
+    definition = DEFINITIONS[SettingKey(key)]
+    assert parse_setting(definition, value) == parsed
+    assert show_setting(definition, parsed) == shown
+
+
+@pytest.mark.error
+@pytest.mark.parametrize("value", ["", " ", None, "-1", -1, True, 1.5, "1.5", "many", "9" * 20, 10**10, "64 GiB"])
+def test_nonsense_is_no_default(value):
+    with pytest.raises(ValueError, match="no limit"):
+        parse_setting(DEFINITIONS[SettingKey.QUOTA_USER_VMS], value)

@@ -65,8 +65,8 @@ Overrides = dict[Resource, int | None]  # what an admin has set; a resource that
 class QuotaDefaults:
     """The quotas of whom no admin has set others for."""
 
-    user: Limits = Limits(vms=100, vcpus=200, memory_mib=400 * 1024, disk_gib=4000)
-    project: Limits = Limits()
+    user: Limits
+    project: Limits
 
     def of(self, scope: Scope) -> Limits:
         return self.user if scope == Scope.USER else self.project
@@ -175,11 +175,16 @@ ParsedLimit = tuple[bool, int | None]
 
 def parse_limit(resource: Resource, value: object) -> ParsedLimit:
     """(whether it is an override, the limit or None for no limit) from what an admin typed. Raises ValueError."""
-    text = value.strip() if isinstance(value, str) else ""
-    if not text:
+    if not (isinstance(value, str) and value.strip()):
         return False, None
+    return True, parse_amount(resource, value)
+
+
+def parse_amount(resource: Resource, value: object) -> int | None:
+    """A limit as an admin typed it; None for no limit. Raises ValueError with a sentence for them."""
+    text = value.strip() if isinstance(value, str) else ""
     if text.lower() in ("none", "no limit", "unlimited"):
-        return True, None
+        return None
     if resource == Resource.MEMORY:
         found = _MEMORY.fullmatch(text)
         if not found and text != "0":
@@ -188,10 +193,10 @@ def parse_limit(resource: Resource, value: object) -> ParsedLimit:
     elif text.isascii() and text.isdigit() and len(text) < 12:
         number = int(text)
     else:
-        raise ValueError("Enter a whole number, “none” for no limit, or nothing for the default.")
+        raise ValueError("Enter a whole number, or “none” for no limit.")
     if number > LARGEST:
         raise ValueError("That is too much. Enter “none” for no limit.")
-    return True, number
+    return number
 
 
 def as_typed(resource: Resource, overrides: Overrides) -> str:

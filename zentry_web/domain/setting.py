@@ -8,9 +8,11 @@ from enum import StrEnum
 
 from .money import MICRO, format_credits
 from .project import MAX_PROJECTS
+from .quota import LARGEST, Resource, Scope, parse_amount, plainly
 from .text import folded
 
 SettingValue = int | str | tuple[str, ...]
+NO_LIMIT = "none"
 MOST_DOMAINS = 100
 _LONGEST_TEXT = 30_000
 _MOST_MICRO = 1_000_000_000 * MICRO
@@ -28,11 +30,20 @@ class SettingKey(StrEnum):
     LOGIN_TRIES = "login_tries"
     SIGNUPS_PER_HOUR = "signups_per_hour"
     INVITATIONS_PER_HOUR = "invitations_per_hour"
+    QUOTA_USER_VMS = "quota_user_vms"
+    QUOTA_USER_VCPUS = "quota_user_vcpus"
+    QUOTA_USER_MEMORY_MIB = "quota_user_memory_mib"
+    QUOTA_USER_DISK_GIB = "quota_user_disk_gib"
+    QUOTA_PROJECT_VMS = "quota_project_vms"
+    QUOTA_PROJECT_VCPUS = "quota_project_vcpus"
+    QUOTA_PROJECT_MEMORY_MIB = "quota_project_memory_mib"
+    QUOTA_PROJECT_DISK_GIB = "quota_project_disk_gib"
 
 
 class SettingKind(StrEnum):
     CREDITS = "credits"  # int micro-credits
     NUMBER = "number"
+    LIMIT = "limit"  # a number, or NO_LIMIT
     CHOICE = "choice"
     DOMAINS = "domains"
 
@@ -56,11 +67,32 @@ class Definition:
     most: int = 0
     choices: tuple[tuple[str, str], ...] = ()
     is_money: bool = False  # changing it asks again who it is
+    resource: Resource | None = None  # what a limit counts
 
     @property
     def variable(self) -> str:
         """The environment variable that pins it."""
         return f"ZENTRY_{self.key.upper()}"
+
+
+_NAMES = {Resource.VMS: "Machines", Resource.VCPUS: "vCPU", Resource.MEMORY: "Memory", Resource.DISK: "Disk"}
+_WHOSE = {
+    Scope.USER: ("of one owner", "The most that all projects of one owner may have together"),
+    Scope.PROJECT: ("of one project", "The most that one project may have"),
+}
+
+
+def quota_key(scope: Scope, resource: Resource) -> SettingKey:
+    """The setting that says what quota holds for whom no admin has set another."""
+    return SettingKey(f"quota_{scope}_{resource}")
+
+
+def _quota(scope: Scope, resource: Resource, default: SettingValue) -> Definition:
+    whose, most = _WHOSE[scope]
+    unit = " With its unit, such as 64 GiB." if resource == Resource.MEMORY else ""
+    text = f"{most}, where no admin has set another quota; “none”: no limit.{unit} What there is already stays."
+    title = f"{_NAMES[resource]} {whose}"
+    return Definition(quota_key(scope, resource), SettingKind.LIMIT, title, text, default, resource=resource)
 
 
 _ALL = (
@@ -121,6 +153,11 @@ _ALL = (
         "How many one person may send.",
         30, 1, 1000,
     ),
+    _quota(Scope.USER, Resource.VMS, 100),
+    _quota(Scope.USER, Resource.VCPUS, 200),
+    _quota(Scope.USER, Resource.MEMORY, 400 * 1024),
+    _quota(Scope.USER, Resource.DISK, 4000),
+    *(_quota(Scope.PROJECT, resource, NO_LIMIT) for resource in Resource),
 )  # fmt: skip
 DEFINITIONS: dict[SettingKey, Definition] = {each.key: each for each in _ALL}
 
@@ -152,12 +189,22 @@ def parse_setting(definition: Definition, value: object) -> SettingValue:
         if value not in [choice for choice, _ in definition.choices]:
             raise ValueError("Choose one of these.")
         return str(value)
+    if definition.kind == SettingKind.LIMIT:
+        return _parse_limit(definition, value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError("Enter an amount." if definition.kind == SettingKind.CREDITS else "Enter a whole number.")
     if not definition.least <= value <= definition.most:
         least, most = show_setting(definition, definition.least), show_setting(definition, definition.most)
         raise ValueError(f"Enter {least} to {most}.")
     return value
+
+
+def _parse_limit(definition: Definition, value: object) -> SettingValue:
+    assert definition.resource is not None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST:
+        return value
+    limit = parse_amount(definition.resource, value)
+    return NO_LIMIT if limit is None else limit
 
 
 def show_setting(definition: Definition, value: SettingValue) -> str:
@@ -168,6 +215,8 @@ def show_setting(definition: Definition, value: SettingValue) -> str:
         return dict(definition.choices).get(str(value), str(value))
     if definition.kind == SettingKind.CREDITS and isinstance(value, int):
         return format_credits(value)
+    if definition.resource is not None:
+        return plainly(definition.resource, value) if isinstance(value, int) else "no limit"
     return f"{value:,}" if isinstance(value, int) else value
 
 

@@ -29,6 +29,7 @@ from zentry_web.domain.quota import (
     refusal,
     with_overrides,
 )
+from zentry_web.domain.setting import quota_key
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import OPEN_OPERATION_STATES, VM, OperationKind, Size
 from zentry_web.models import DbOperation, DbProject, DbQuota, DbUser, DbVM
@@ -37,6 +38,7 @@ from zentry_web.services.access import find_role, require_admin, require_member,
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import NotFoundError, QuotaExceededError
 from zentry_web.services.fields import Fields
+from zentry_web.services.settings import Settings
 
 _DEFAULT: ParsedLimit = (False, None)
 
@@ -46,20 +48,26 @@ class Quotas(BaseService):
 
     name = "quotas"
 
-    def __init__(self, core: Core, defaults: QuotaDefaults) -> None:
+    def __init__(self, core: Core, settings: Settings) -> None:
         super().__init__(core)
-        self._given = defaults
+        self._settings = settings
 
     def get_defaults(self) -> QuotaDefaults:
-        """The quotas of whom no admin has set others for: the one place that says so."""
-        return self._given
+        """The quotas of whom no admin has set others for: the one place that says so. One statement."""
+        values = self._settings.get_several([quota_key(scope, each) for scope in Scope for each in Resource])
+
+        def limits(scope: Scope) -> Limits:
+            found = [values[quota_key(scope, each)] for each in Resource]
+            return Limits(*(limit if isinstance(limit, int) else None for limit in found))
+
+        return QuotaDefaults(limits(Scope.USER), limits(Scope.PROJECT))
 
     # -- launches and resizes, inside the caller's transaction ----------------------------------
 
     def require_room(
         self, project_id: str, owner_id: str, more: Amounts, *, field: str = "size_id", moves_in: bool = False
     ) -> None:
-        """Refuse what would pass the project's or its owner's quota. The owner's wallet is locked. Three statements.
+        """Refuse what would pass the project's or its owner's quota. The owner's wallet is locked. Four statements.
 
         ``field`` is what in a form chose the amounts. What ``moves_in`` the owner has already. Raises
         QuotaExceededError.
@@ -141,7 +149,7 @@ class Quotas(BaseService):
     # -- inside ---------------------------------------------------------------------------------
 
     def _read(self, session: Session, project_id: str, owner_id: str) -> tuple[Quota, Quota]:
-        """The quota of a project and of its owner. Three statements."""
+        """The quota of a project and of its owner. Four statements."""
         used = _read_used(session, owner_id)
         overrides = _read_overrides(session, [project_id, owner_id])
         defaults = self.get_defaults()

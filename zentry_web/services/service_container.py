@@ -14,7 +14,6 @@ from zentry_web.adapters.payments.base import PaymentProvider
 from zentry_web.domain.landing import Policy, default_policy
 from zentry_web.domain.monitoring import ServiceHealth
 from zentry_web.domain.payments import CreditPrice
-from zentry_web.domain.quota import QuotaDefaults
 from zentry_web.domain.setting import SettingKey, SettingValue
 from zentry_web.services.auth_service import AuthService
 from zentry_web.services.base_service import BaseService, Core
@@ -49,7 +48,6 @@ class ServiceSettings:
     pinned: frozenset[SettingKey] = frozenset()
     price_notice_days: int = 14
     credit_price: CreditPrice = field(default_factory=CreditPrice)
-    quotas: QuotaDefaults = field(default_factory=QuotaDefaults)
     factors: FactorSettings = field(default_factory=FactorSettings)
 
     @property
@@ -108,7 +106,6 @@ class ServiceContainer:
             billing,
             monitoring,
             stop_timeout_seconds=settings.stop_timeout_seconds,
-            quota_defaults=settings.quotas,
         )
         project = ProjectService(core, billing, vm, monitoring, mail=settings.mail)
         auth = AuthService(

@@ -11,7 +11,6 @@ from zentry_web.domain.billing import CreditStop
 from zentry_web.domain.event import Event, Outcome
 from zentry_web.domain.monitoring import ComputeStatus
 from zentry_web.domain.project import ProjectAction
-from zentry_web.domain.quota import QuotaDefaults
 from zentry_web.domain.user import SYSTEM, Actor, User
 from zentry_web.domain.vm import (
     ALLOWED_ACTIONS,
@@ -81,7 +80,6 @@ class VMService(BaseService):
         monitoring: MonitoringService,
         *,
         stop_timeout_seconds: int,
-        quota_defaults: QuotaDefaults,
     ) -> None:
         super().__init__(core)
         self._billing = billing
@@ -89,7 +87,7 @@ class VMService(BaseService):
         self._limiter = RateLimiter(core)
         self._stop_timeout = timedelta(seconds=stop_timeout_seconds)
         self.catalogue = Catalogue(core)
-        self.quotas = Quotas(core, quota_defaults)
+        self.quotas = Quotas(core, billing.settings)
         self.payer = Payer(core, billing, self.quotas)
         self.operations = OperationQueue(core)
         self.labels = VMLabels(core)

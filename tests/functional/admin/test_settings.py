@@ -33,6 +33,8 @@ def test_every_setting_has_a_page(as_admin):
     [
         ("starting_credits", "2,5", "2.50"), ("grace_days", "7", "7"), ("signup", "invited", "By invitation"),
         ("signup_domains", "example.org\r\n.example.com", ".example.com, example.org"),
+        ("quota_user_vms", "12", "12"), ("quota_user_memory_mib", "64 GiB", "64 GiB"),
+        ("quota_user_vcpus", "none", "no limit"),
     ],
 )  # fmt: skip
 def test_a_setting_is_changed_seen_in_the_history_and_reset(as_admin, settings, key, typed, shown):
@@ -57,7 +59,8 @@ def test_a_setting_is_changed_seen_in_the_history_and_reset(as_admin, settings, 
     [
         ("starting_credits", ""), ("starting_credits", "much"), ("starting_credits", "-1"), ("grace_days", "0"),
         ("grace_days", "x"), ("grace_days", "9" * 30), ("signup", "maybe"), ("signup_domains", "what?"),
-        ("signup_domains", "x" * 30_001),
+        ("signup_domains", "x" * 30_001), ("quota_user_vms", ""), ("quota_user_vms", "-1"),
+        ("quota_project_vms", "some"), ("quota_user_memory_mib", "64"),
     ],
 )  # fmt: skip
 def test_a_bad_form_says_so_and_keeps_what_was_typed(as_admin, settings, key, typed):

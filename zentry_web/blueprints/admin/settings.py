@@ -4,13 +4,14 @@ from typing import Any
 
 from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import HiddenField, IntegerField, SelectField, TextAreaField
+from wtforms import HiddenField, IntegerField, SelectField, StringField, TextAreaField
 from wtforms.fields.core import Field
 from wtforms.validators import InputRequired, Length
 
 from zentry_web.blueprints.admin.forms import ConfirmForm
 from zentry_web.blueprints.admin.routes import blueprint
 from zentry_web.domain.money import format_credits
+from zentry_web.domain.quota import as_typed
 from zentry_web.domain.setting import Definition, Setting, SettingKind, SettingValue, show_setting
 from zentry_web.services.settings import Settings
 from zentry_web.web.actor import current_actor
@@ -82,6 +83,9 @@ def _field(definition: Definition) -> Field:
         return CreditsField(definition.title, validators=[InputRequired("Enter an amount.")])
     if definition.kind == SettingKind.NUMBER:
         return IntegerField(definition.title, validators=[InputRequired("Enter a whole number.")])
+    if definition.kind == SettingKind.LIMIT:
+        needed = InputRequired("Enter a number, or “none” for no limit.")
+        return StringField(definition.title, validators=[needed, Length(max=30)])
     if definition.kind == SettingKind.CHOICE:
         choices = [SelectChoice(value, text) for value, text in definition.choices]
         return SelectField(definition.title, choices=choices, validators=[InputRequired("Choose one of these.")])
@@ -93,6 +97,8 @@ def _plain(definition: Definition, value: SettingValue) -> Any:
         return "\n".join(value)
     if definition.kind == SettingKind.CREDITS and isinstance(value, int):
         return format_credits(value).replace(",", "")
+    if (resource := definition.resource) is not None:
+        return as_typed(resource, {resource: value if isinstance(value, int) else None})
     return value
 
 
