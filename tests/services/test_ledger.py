@@ -54,7 +54,7 @@ def test_a_deduction_beyond_the_wallet_is_refused_with_both_figures(world):
     world.billing.add_credits("alice", 300, "gift")
     with pytest.raises(InsufficientCreditsError) as refused:
         world.billing.deduct_credits("alice", 301, "too much")
-    assert refused.value.details == {"needed": 301, "available": 300}
+    assert refused.value.details == {"needed": 301, "available": 300, "payer": "alice"}
     assert world.wallet() == 300
 
 

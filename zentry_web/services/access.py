@@ -83,7 +83,12 @@ def require_member(
 
 def require_open(session: Session, project_id: str) -> None:
     """Before anything begins in a project, under its owner's wallet lock. Raises ConflictError when it is archived."""
-    if session.scalar(select(DbProject.archived_at).where(DbProject.id == project_id)) is not None:
+    refuse_archived(session.scalar(select(DbProject.archived_at).where(DbProject.id == project_id)))
+
+
+def refuse_archived(archived_at: datetime | None) -> None:
+    """The same for a project read under that lock just now. Raises ConflictError."""
+    if archived_at is not None:
         raise ConflictError(
             "This project is archived: nothing new begins in it. Take it out of the archive in its settings first."
         )

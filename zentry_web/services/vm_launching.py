@@ -82,16 +82,17 @@ class VMLaunching(BaseService):
     def _check_choice(self, session: Session, request: LaunchRequest) -> tuple[Size, Image]:
         size = self._catalogue.find_size(session, request.size_id)
         image = self._catalogue.find_image(session, request.image_id)
+        status = self._compute_status()
         errors: dict[str, str] = {}
         if size is None or not size.active:
             errors["size_id"] = "This size is no longer on offer. Choose another."
         if image is None or not image.active:
             errors["image_id"] = "This image is no longer on offer. Choose another."
-        elif not self._is_on_host(image):
+        elif status.ok and image.driver_name not in status.images:
             errors["image_id"] = "This image is not on the host at present. Choose another."
         elif size is not None and size.memory_mib < image.min_memory_mib:
             errors["size_id"] = f"This image needs at least {image.min_memory_mib} MiB of memory."
-        elif size is not None and not self._fits_host(size):
+        elif size is not None and not _fits_host(size, status):
             errors["size_id"] = "No host here is large enough for this size. Choose a smaller one."
         taken = select(DbVM.id).where(
             DbVM.project_id == request.project_id, DbVM.name == request.name, DbVM.deleted_at.is_(None)
@@ -117,17 +118,6 @@ class VMLaunching(BaseService):
         by_key = {line.split()[1]: line for line in [*lines, *filter(None, [request.ssh_key])]}
         return "\n".join(by_key.values())
 
-    def _is_on_host(self, image: Image) -> bool:
-        status = self._compute_status()
-        return not status.ok or image.driver_name in status.images
-
-    def _fits_host(self, size: Size) -> bool:
-        """Whether the host could hold it if it were empty; what is free now is the worker's to find out."""
-        capacity = self._compute_status().capacity
-        return size.vcpus <= capacity.get("vcpus", size.vcpus) and size.memory_mib <= capacity.get(
-            "memory_mib", size.memory_mib
-        )
-
     def _new_vm(self, request: LaunchRequest, size: Size, image: Image, owner_id: str, keys: str) -> DbVM:
         return DbVM(
             id=self.new_id("vm"),
@@ -152,6 +142,12 @@ class VMLaunching(BaseService):
             made=False,
             created_at=self.now(),
         )
+
+
+def _fits_host(size: Size, status: ComputeStatus) -> bool:
+    """Whether the host could hold it if it were empty; what is free now is the worker's to find out."""
+    vcpus, memory_mib = (status.capacity.get(name) for name in ("vcpus", "memory_mib"))
+    return (vcpus is None or size.vcpus <= vcpus) and (memory_mib is None or size.memory_mib <= memory_mib)
 
 
 def _made_before(session: Session, key: str, fingerprint: str) -> str | None:

@@ -13,7 +13,7 @@ from zentry_web.domain.quota import Room
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vm import Image, Size
 from zentry_web.models import DbProject, DbUser, DbVM
-from zentry_web.services.access import find_role, require_member, require_open
+from zentry_web.services.access import find_role, refuse_archived, require_member
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ConflictError, InsufficientCreditsError, PermissionDeniedError
@@ -62,7 +62,7 @@ class Payer(BaseService):
         if project.owner_id != owner_id:
             raise ConflictError("The project was handed over at this moment. Please try again.")
         self.require_able(session, actor, owner_id)
-        require_open(session, project_id)
+        refuse_archived(project.archived_at)
         return project
 
     def require_able(self, session: Session, actor: Actor, owner_id: str) -> None:
