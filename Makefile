@@ -15,18 +15,19 @@ run: ## start Zentry on http://localhost:8080 (PORT, ZENTRY_DATA, ZENTRY_COMPUTE
 test: ## everything, as CI runs it: lint, types, all tests with real guests, PostgreSQL and Chromium
 	@scripts/test
 
-test-all: ## make test, then make bench
+test-all: ## make test, what takes minutes (Debian built and booted), then make bench
 	@scripts/test
+	@scripts/test -m slow tests/real
 	@scripts/bench
 
-quick: ## rules and services on SQLite and the simulator, in under a minute
+quick: ## every rule, the face of each service on SQLite, every page once: in under a minute
 	@scripts/quick
 
 sure: ## lint, format, types, import layers, templates
 	@scripts/install --test
 	@scripts/sure
 
-bench: ## measure; one JSON line per figure
+bench: ## measure; one JSON line per figure, and all of them in build/bench/report.md
 	@scripts/bench
 
 screenshots: ## every page in light, dark and phone width, into screenshots/

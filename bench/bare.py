@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import make_url
 
-from zentry_web.services.settlement import ADD_TO_MONTH
+from zentry_web.services.billing.usage.settlement import ADD_TO_MONTH, ADD_TO_PROJECT
 
 Row = tuple[Any, ...]
 
@@ -17,11 +17,13 @@ INSERTS = {
     "entry": "account_id seq transfer_id amount balance_after",
     "charge": "interval_id from_at kind to_at seconds amount transfer_id owner_id vm_id",
     "usage_month": "vm_id month state owner_id project_id seconds amount",
+    "project_month": "owner_id month project_id amount",
     "event": (
         "id at actor_id action outcome resource_type resource_id owner_id project_id vm_id operation_id request_id "
         "details personal_hash"
     ),
 }
+UPSERTS = {"usage_month": ADD_TO_MONTH, "project_month": ADD_TO_PROJECT}
 ACCOUNT = "UPDATE account SET balance = balance + %s, last_seq = last_seq + %s WHERE id = %s"
 INTERVAL = "UPDATE usage_interval SET settled_until = %s, settled = %s WHERE id = %s"
 HOLD = "UPDATE hold SET remaining = %s WHERE id = %s"
@@ -58,7 +60,7 @@ class Bare:
         """The INSERT of a table."""
         names = INSERTS[table].split()
         marks = ", ".join(["%s"] * len(names))
-        tail = f" {ADD_TO_MONTH}" if table == "usage_month" else ""
+        tail = f" {UPSERTS[table]}" if table in UPSERTS else ""
         return self.sql(f'INSERT INTO "{table}" ({", ".join(names)}) VALUES ({marks})') + tail
 
     def read(self, table: str, *, where: str = "true", order: str = "1") -> list[Row]:

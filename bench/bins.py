@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from bench.figures import Figure
 from bench.fleet import START, Fleet
+from bench.sizes import Sizes
 from bench.stores import Store
 from zentry_web.adapters.clock import ManualClock
 from zentry_web.composition import build_container
@@ -18,7 +19,7 @@ from zentry_web.services.service_container import ServiceContainer
 
 NAMES = ("project_transfer_longest_ms", "project_delete_longest_ms", "project_restore_longest_ms")
 GOAL_MS = 100
-VMS, HOURS = 1000, 3
+HOURS = 3
 NO_LIMITS = dict.fromkeys(("vms", "vcpus", "memory_mib", "disk_gib"), "none")
 MAY_BE_OFFERED = (
     "UPDATE project SET name = 'many', name_key = 'many' WHERE id = '{project}'",
@@ -32,22 +33,22 @@ OFF = (
 )
 
 
-def measure(store: Store, *, vms: int = VMS) -> Iterator[Figure]:
+def measure(store: Store, sizes: Sizes) -> Iterator[Figure]:
     """The baseline is a transaction that only takes the lock of the owner's wallet."""
-    fleet = Fleet(owners=2, vms=1, hours=HOURS, first_vms=vms)
+    fleet = Fleet(owners=2, vms=1, hours=HOURS, first_vms=sizes.vms)
     store.prepare(fleet)
     now = START + timedelta(hours=HOURS, minutes=1)
     container = build_container(store.copy("bins"), clock=ManualClock(now))
     project_id = f"prj_{fleet.owner(0)}"
     owner, other = (Actor(fleet.owner(number), Role.USER, proved_at=now) for number in range(2))
     for holder in (owner.id, other.id, project_id):
-        container.get_vm_service().quotas.set_limits(holder, NO_LIMITS)
-    projects, billing = container.get_project_service(), container.get_billing_service()
+        container.vms.quotas.set_limits(holder, NO_LIMITS)
+    projects, billing = container.projects, container.billing
     _write(container, *(each.format(project=project_id, other=other.id) for each in MAY_BE_OFFERED))
 
     def locks() -> None:
         with billing.transaction():
-            billing.lock_wallet(owner.id)
+            billing.wallets.lock(owner.id)
 
     def delete() -> None:
         projects.delete_project(project_id, actor=other)
@@ -65,7 +66,12 @@ def measure(store: Store, *, vms: int = VMS) -> Iterator[Figure]:
     baseline = max(_lengths(locks))
     for name, work in zip(NAMES, (hand_over, delete, restore), strict=True):
         lengths = _lengths(work)
-        facts = {"database": store.kind, "vms": vms, "transactions": len(lengths), "together_ms": round(sum(lengths))}
+        facts = {
+            "database": store.kind,
+            "vms": sizes.vms,
+            "transactions": len(lengths),
+            "together_ms": round(sum(lengths)),
+        }
         yield Figure(name, max(lengths), "ms", None if work is hand_over else goal, baseline, facts)
         _write(container, *OFF)
     wrong = [check for check in billing.verify() if not check.ok]

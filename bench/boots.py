@@ -9,25 +9,31 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.client import Client
 from bench.figures import Figure, median
 from bench.launches import find_project, launch
 from bench.servers import Process, make_config, web, worker
+from bench.sizes import Sizes
 from bench.stage import wait_until
 from zentry_web.adapters.compute.base import MachineSpec
-from zentry_web.adapters.compute.libvirt import LibvirtCompute
-from zentry_web.adapters.compute.libvirt_xml import domain_name
+from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
+from zentry_web.adapters.compute.libvirt.xml import domain_name
 from zentry_web.composition import build_container, default_libvirt_uri, make_compute
 from zentry_web.config import Config
 from zentry_web.migrate import migrate
 
-NAME = "launch_boot_overhead_s"
+NAMES = ("launch_boot_overhead_s",)
 GOAL_SECONDS = 1.5
 BOOT_SECONDS = 180
 LOOK_SECONDS = 0.004
 IMAGE = "tiny"
 EMAIL, PASSWORD = "bench@example.com", "correct horse battery staple"
+
+
+class NotReady(RuntimeError):
+    """A guest that did not get ready in time."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +55,24 @@ class Bare:
         return vm_id
 
 
-def measure(folder: Path, pairs: int) -> Iterator[Figure]:
+def measure(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     """Alternating pairs on an idle machine; the first pair warms up and is not counted."""
     uri = os.environ.get("ZENTRY_LIBVIRT_URI") or default_libvirt_uri()
     config = make_config(folder / "boots", compute="libvirt", libvirt_uri=uri)
-    _prepare(config)
-    bare = _make_bare(folder / "bare", uri, config.image_dir)
+    prepare(config)
+    bare = make_bare(folder / "bare", uri, config.image_dir)
     try:
         with web(config, folder) as server, worker(config, folder) as background:
             client = Client(config.port)
             client.log_in(EMAIL, PASSWORD)
             project = find_project(client)
             _warm_up(bare)
-            found = [_pair(client, project, config, bare, [server, background]) for _ in range(pairs + 1)][1:]
+            found = [_two_tries(client, project, config, bare, [server, background]) for _ in range(sizes.pairs + 1)]
     finally:
         for driver in (bare.driver, make_compute(config)):
             driver.remove_everything()  # type: ignore[attr-defined]
             driver.close()
-    yield _figure(found)
+    yield _figure(found[1:])
 
 
 def _figure(found: list[tuple[float, float]]) -> Figure:
@@ -74,10 +80,10 @@ def _figure(found: list[tuple[float, float]]) -> Figure:
     print(f"bench: click to ready line, s: {zentry}\nbench: virsh start to ready line, s: {virsh}", file=sys.stderr)
     overhead = median([by_zentry - by_virsh for by_zentry, by_virsh in found])
     facts = {"zentry_s": zentry, "virsh_s": virsh, "zentry_median_s": round(median(zentry), 3)}
-    return Figure(NAME, overhead, "s", GOAL_SECONDS, median(virsh), facts)
+    return Figure(NAMES[0], overhead, "s", GOAL_SECONDS, median(virsh), facts)
 
 
-def _make_bare(folder: Path, uri: str, image_dir: Path) -> Bare:
+def make_bare(folder: Path, uri: str, image_dir: Path) -> Bare:
     folder.mkdir()
     folder.chmod(0o711)  # the hypervisor may run as another user
     namespace = secrets.token_hex(4)
@@ -88,11 +94,11 @@ def _warm_up(bare: Bare) -> None:
     """One boot by the driver: the accelerator is chosen, the network is up, the image is in the page cache."""
     vm_id = bare.prepare()
     bare.driver.start(vm_id)
-    _ready_at(bare.console(vm_id), vm_id)
+    ready_at(bare.console(vm_id), vm_id)
     bare.driver.delete(vm_id)
 
 
-def _prepare(config: Config) -> None:
+def prepare(config: Config) -> None:
     """Databases, the image, and somebody with a project."""
     images = os.environ.get("ZENTRY_TEST_IMAGES")
     if not images or not (Path(images) / IMAGE / "manifest.json").is_file():
@@ -100,9 +106,18 @@ def _prepare(config: Config) -> None:
     migrate(config)
     config.image_dir.symlink_to(Path(images).resolve())
     container = build_container(config)
-    person = container.get_auth_service().signup({"email": EMAIL, "name": "Bench", "password": PASSWORD})
-    container.get_project_service().create_project({"name": "Bench"}, person)
+    person = container.auth.signup({"email": EMAIL, "name": "Bench", "password": PASSWORD})
+    container.projects.create_project({"name": "Bench"}, person)
     container.close()
+
+
+def _two_tries(*given: Any) -> tuple[float, float]:
+    """A pair; measured once more when a guest stood, which says something of the emulator and nothing of Zentry."""
+    try:
+        return _pair(*given)
+    except NotReady as error:
+        print(f"bench: measured again: {error}", file=sys.stderr)
+        return _pair(*given)
 
 
 def _pair(client: Client, project: str, config: Config, bare: Bare, zentry: list[Process]) -> tuple[float, float]:
@@ -124,21 +139,28 @@ def _by_zentry(client: Client, project: str, config: Config) -> float:
     started = time.perf_counter()
     vm_id = launch(client, project).location.rpartition("/")[2]
     console = config.data / "machines" / vm_id / "console.log"
-    ready = _ready_at(console, vm_id)
-    name = re.findall(r"bench-[0-9a-f]{8}", client.get(f"/vms/{vm_id}/delete").body)[0]
-    client.post(f"/vms/{vm_id}/delete", confirm_name=name)
+    ready = ready_at(console, vm_id)
+    _remove(client, vm_id)
     wait_until(lambda: not console.parent.exists(), 60, "the machine is deleted")
     return ready - started
+
+
+def _remove(client: Client, vm_id: str) -> None:
+    """Into the recycle bin, and out of it for good."""
+    name = re.findall(r"bench-[0-9a-f]{8}", client.get(f"/vms/{vm_id}/delete").body)[0]
+    for path in (f"/vms/{vm_id}/delete", f"/bin/vms/{vm_id}/purge"):
+        answer = client.post(path, confirm_name=name)
+        assert answer.status == 303, f"{path} answered {answer.status}: {answer.body[:2000]}"
 
 
 def _by_virsh(bare: Bare, vm_id: str) -> float:
     command = ["virsh", "--connect", bare.driver.uri, "--quiet", "start", domain_name(bare.namespace, vm_id)]
     started = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return _ready_at(bare.console(vm_id), vm_id) - started
+    return ready_at(bare.console(vm_id), vm_id) - started
 
 
-def _ready_at(console: Path, vm_id: str) -> float:
+def ready_at(console: Path, vm_id: str) -> float:
     """The moment at which the guest's ready line is in its console."""
     line = f"ZENTRY-READY {vm_id} ".encode()
     deadline = time.perf_counter() + BOOT_SECONDS
@@ -149,4 +171,5 @@ def _ready_at(console: Path, vm_id: str) -> float:
         except FileNotFoundError:
             pass
         time.sleep(LOOK_SECONDS)
-    raise RuntimeError(f"{vm_id} did not get ready within {BOOT_SECONDS} s")
+    last = console.read_bytes()[-2000:].decode(errors="replace") if console.exists() else "nothing"
+    raise NotReady(f"{vm_id} did not get ready within {BOOT_SECONDS} s; its console ends with:\n{last}")

@@ -6,6 +6,7 @@ Of the what-if the slower counts: the form with all machines, or an answer in pl
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
@@ -15,25 +16,25 @@ from bench import plain
 from bench.figures import Figure, p95
 from bench.fleet import Fleet
 from bench.queries import log_in
+from bench.sizes import Sizes
 from bench.stores import Store
 from zentry_web.app import make_app
 from zentry_web.composition import build_container
 from zentry_web.models import DbEntry, DbUser
-from zentry_web.services.passwords import Passwords
+from zentry_web.services.auth.passwords import Passwords
 
 NAMES = ("credits_page_p95_ms", "whatif_500_ms")
-GOAL_MS = 100
-VMS = 500
-HOURS = 720  # a month of hours
+GOAL_MS = 60
+WHATIF_GOAL_MS = 100
 PER_HOUR = 4  # entries that a wallet's hour leaves: usage and renewal, two each
-REQUESTS = 60
 PASSWORD = "correct horse battery staple"
 
 
-def measure(store: Store, entries: int) -> Iterator[Figure]:
+def measure(store: Store, sizes: Sizes) -> Iterator[Figure]:
     """One request after the other, in the process; the baseline is a plain Flask page measured the same way."""
-    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS)
-    fleet = Fleet(owners=-(-entries // (HOURS * PER_HOUR)), vms=1, hours=HOURS, first_vms=VMS, start=start)
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=sizes.hours)
+    owners = -(-sizes.entries // (sizes.hours * PER_HOUR))
+    fleet = Fleet(owners, vms=1, hours=sizes.hours, first_vms=sizes.holding, start=start)
     store.prepare(fleet)
     config = store.copy("pages")
     container = build_container(config)
@@ -44,31 +45,39 @@ def measure(store: Store, entries: int) -> Iterator[Figure]:
         session.commit()
     client = make_app(config, container).test_client()
     log_in(client, f"{fleet.owner(0)}@example.com", PASSWORD)
-    stop = [f"vm_000000_{number:03d}" for number in range(VMS // 2)]
-    token = client.get("/credits").text.partition('name="csrf_token" value="')[2].partition('"')[0]
-    sizes = {f"size.vm_000000_{number:03d}": "size_large" if number % 2 else "" for number in range(VMS)}
-    form = {"csrf_token": token, "stop": stop, "launch": "size_large", "count": "3"} | sizes
-    htmx = {"HX-Request": "true"}
-    baseline = p95(_times(lambda: plain.app.test_client().get("/")))
-    facts = {"database": store.kind, "vms": VMS, "entries": found, "requests": REQUESTS}
-    page = p95(_times(lambda: client.get("/credits")))
-    parts = {f"{name}_ms": round(p95(_times(_getter(client, name))), 1) for name in ("history", "spend")}
+    form, htmx = _what_if_form(client, sizes.holding), {"HX-Request": "true"}
+
+    def took(ask: Callable[[], TestResponse]) -> float:
+        return p95(_times(ask, sizes.in_process))
+
+    baseline = took(lambda: plain.app.test_client().get("/"))
+    facts = {"database": store.kind, "vms": sizes.holding, "entries": found, "requests": sizes.in_process}
+    page = took(_getter(client, ""))
+    parts = {f"{name}_ms": round(took(_getter(client, f"/{name}")), 1) for name in ("history", "spend")}
     yield Figure(NAMES[0], page, "ms", GOAL_MS, baseline, facts | parts)
-    shown = p95(_times(_getter(client, "what-if")))
-    answer = p95(_times(lambda: client.post("/credits/what-if", data=form, headers=htmx)))
+    shown = took(_getter(client, "/what-if"))
+    answer = took(lambda: client.post("/credits/what-if", data=form, headers=htmx))
     both = {"form_ms": round(shown, 1), "answer_ms": round(answer, 1)}
-    yield Figure(NAMES[1], max(both.values()), "ms", GOAL_MS, baseline, facts | both)
+    yield Figure(NAMES[1], max(both.values()), "ms", WHATIF_GOAL_MS, baseline, facts | both)
     container.close()
 
 
-def _getter(client: FlaskClient, name: str) -> Callable[[], TestResponse]:
-    return lambda: client.get(f"/credits/{name}")
+def _what_if_form(client: FlaskClient, vms: int) -> dict[str, Any]:
+    """Half of the machines stopped, every other one resized, three launched."""
+    token = client.get("/credits").text.partition('name="csrf_token" value="')[2].partition('"')[0]
+    chosen = {f"size.vm_000000_{number:03d}": "size_large" if number % 2 else "" for number in range(vms)}
+    stop = [f"vm_000000_{number:03d}" for number in range(vms // 2)]
+    return {"csrf_token": token, "stop": stop, "launch": "size_large", "count": "3"} | chosen
 
 
-def _times(ask: Callable[[], TestResponse]) -> list[float]:
+def _getter(client: FlaskClient, path: str) -> Callable[[], TestResponse]:
+    return lambda: client.get(f"/credits{path}")
+
+
+def _times(ask: Callable[[], TestResponse], requests: int) -> list[float]:
     """Milliseconds of each request, after two that warm up."""
     times = []
-    for number in range(REQUESTS + 2):
+    for number in range(requests + 2):
         started = time.perf_counter()
         answer = ask()
         took = (time.perf_counter() - started) * 1000

@@ -41,6 +41,7 @@ COLUMNS = {
     "entry": "account_id seq transfer_id amount balance_after",
     "charge": "interval_id from_at kind to_at seconds amount transfer_id owner_id vm_id",
     "usage_month": "vm_id month state owner_id project_id seconds amount",
+    "project_month": "owner_id month project_id amount",
 }
 BODY = hashlib.sha256(b"bench").hexdigest()
 Row = tuple[Any, ...]
@@ -100,6 +101,8 @@ class Fleet:
             yield "hold", (f"hold_{vm}", vm, owner, f"use_{vm}", RATE, RATE, reached + HOUR, start * 10**6)
             for month, hours in self._months().items():
                 yield "usage_month", (vm, month, "running", owner, project, hours * HOUR, hours * RATE)
+        for month, hours in self._months().items():
+            yield "project_month", (owner, month, project, hours * RATE * self.count(number))
 
     def _past(self, number: int, system: dict[str, list[int]]) -> Iterator[tuple[str, Row]]:
         """Grant, first holds, then per hour the payment and the renewal; at last the two accounts as they are now."""

@@ -8,36 +8,36 @@ from collections.abc import Iterator
 from bench.client import Answer, Client
 from bench.figures import Figure, median, p95
 from bench.servers import plain, worker
+from bench.sizes import Sizes
 from bench.stage import Stage, wait_until
 
 NAMES = ("launch_response_ms", "launch_response_busy_ms")
 GOAL_MS = 150
-LAUNCHES = 60
 BUSY_SECONDS = 60
 _PROJECT = re.compile(r'<option[^>]*value="(prj?_[0-9a-z]+|[a-z]+_[0-9a-z]{26})"')
 
 
-def measure(stage: Stage) -> Iterator[Figure]:
+def measure(stage: Stage, sizes: Sizes) -> Iterator[Figure]:
     """p95 of launches without and with a busy worker; the baseline is a plain form that redirects."""
     with plain(stage.folder) as port:
         client = Client(port)
-        baseline = [client.post("/", name=f"web-{number}").milliseconds for number in range(LAUNCHES)]
+        baseline = [client.post("/", name=f"web-{number}").milliseconds for number in range(sizes.launches)]
         client.close()
     project = find_project(stage.client)
-    at_rest = [launch(stage.client, project).milliseconds for _ in range(LAUNCHES)]
-    facts = {"launches": LAUNCHES, "median": round(median(at_rest), 3)}
+    at_rest = [launch(stage.client, project).milliseconds for _ in range(sizes.launches)]
+    facts = {"launches": sizes.launches, "median": round(median(at_rest), 3)}
     yield Figure("launch_response_ms", p95(at_rest), "ms", GOAL_MS, p95(baseline), facts)
-    yield _busy(stage, project, p95(baseline))
+    yield _busy(stage, project, sizes.launches, p95(baseline))
 
 
-def _busy(stage: Stage, project: str, baseline: float) -> Figure:
+def _busy(stage: Stage, project: str, launches: int, baseline: float) -> Figure:
     """Launch while the worker samples every second and charges hours of backlog for all machines."""
     charges, samples = stage.charges(), stage.samples()
     times: list[float] = []
     with worker(stage.config, stage.folder, sample_seconds=1):
         wait_until(lambda: stage.charges() > charges or stage.samples() > samples, 60, "the worker works")
         deadline = time.monotonic() + BUSY_SECONDS
-        while len(times) < LAUNCHES or stage.charges() == charges or stage.samples() == samples:
+        while len(times) < launches or stage.charges() == charges or stage.samples() == samples:
             if time.monotonic() > deadline:
                 raise RuntimeError("the worker neither sampled nor settled meanwhile")
             times.append(launch(stage.client, project).milliseconds)

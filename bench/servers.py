@@ -29,6 +29,11 @@ class Process:
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
 
+    @property
+    def pid(self) -> int:
+        """Of the process itself, and of its group."""
+        return self._process.pid
+
     def is_alive(self) -> bool:
         return self._process.poll() is None
 

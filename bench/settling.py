@@ -9,33 +9,33 @@ from typing import Any
 from bench.bare import ACCOUNT, HOLD, INSERTS, INTERVAL, Bare, Row
 from bench.figures import Figure
 from bench.fleet import Fleet
+from bench.sizes import Sizes
 from bench.stores import Store
 from zentry_web.adapters.clock import ManualClock
 from zentry_web.composition import build_container
 from zentry_web.config import Config
 from zentry_web.memory import keep_for_good
 from zentry_web.services import base_service
-from zentry_web.services.settlement import INTERVALS_PER_TRANSACTION
+from zentry_web.services.billing.usage.settlement import INTERVALS_PER_TRANSACTION
 
 NAMES = ("settle_100k_s", "settle_ratio")
 GOAL_SECONDS, GOAL_RATIO = 30, 4
 VMS_EACH = 10
 PER_COMMIT = INTERVALS_PER_TRANSACTION
-ROUNDS = 3
 
 
-def measure(store: Store, vms: int) -> Iterator[Figure]:
+def measure(store: Store, sizes: Sizes) -> Iterator[Figure]:
     """The best of some rounds each, one after the other by turns; every settled database is verified."""
-    fleet = Fleet(vms // VMS_EACH, VMS_EACH)
+    fleet = Fleet(sizes.fleet // VMS_EACH, VMS_EACH)
     store.prepare(fleet)
     ours, bare, longest = [], [], []
-    for _ in range(ROUNDS):
+    for _ in range(sizes.rounds):
         settled = store.copy("settled")
         took, open_for = _settle(settled, fleet, verify=not ours)
         ours.append(took)
         longest.append(open_for)
         bare.append(_write_bare(store.copy("bare"), settled))
-    facts = {"database": store.kind, "vms": vms, "wallets": fleet.owners, "rounds": ROUNDS}
+    facts = {"database": store.kind, "vms": sizes.fleet, "wallets": fleet.owners, "rounds": sizes.rounds}
     ratio = min(ours) / min(bare)
     more = facts | {"longest_write_transaction_ms": round(min(longest) * 1000, 1)}
     yield Figure("settle_100k_s", min(ours), "s", GOAL_SECONDS, min(bare), more)
@@ -46,11 +46,11 @@ def _settle(config: Config, fleet: Fleet, *, verify: bool) -> tuple[float, float
     """One hour of everybody; seconds it took, and how long the longest write transaction was open."""
     clock = ManualClock(fleet.settled_until + timedelta(hours=1, seconds=5))
     container = build_container(config, clock=clock)
-    billing = container.get_billing_service()
+    billing = container.billing
     keep_for_good()  # as Zentry's worker does
     with watching() as open_for:
         started = time.perf_counter()
-        charges = billing.settle(clock.now())
+        charges = billing.runs.settle(clock.now())
         took = time.perf_counter() - started
     assert charges == fleet.owners * VMS_EACH, f"{charges} charges"
     if verify:
@@ -93,6 +93,7 @@ def _commits(source: Bare) -> Iterator[list[tuple[str, list[Row]]]]:
     entries = _by(2, source.read("entry", where="transfer_id IN (SELECT id FROM transfer WHERE kind = 'usage')"))
     charges = _by(6, source.read("charge"))
     months = _by(3, source.read("usage_month"))
+    projects = _by(0, source.read("project_month"))
     owner = INSERTS["transfer"].split().index("owner_id")
     for at in range(0, len(transfers), PER_COMMIT // VMS_EACH):
         group = transfers[at : at + PER_COMMIT // VMS_EACH]
@@ -105,6 +106,7 @@ def _commits(source: Bare) -> Iterator[list[tuple[str, list[Row]]]]:
             (source.insert("entry"), lines),
             (source.insert("charge"), paid),
             (source.insert("usage_month"), spent),
+            (source.insert("project_month"), [row for transfer in group for row in projects[transfer[owner]]]),
             (INTERVAL, [(row[3], False, row[0]) for row in paid]),
             (HOLD, [(0, f"hold_{row[8]}") for row in paid]),
         ]

@@ -16,7 +16,7 @@ from bench.servers import make_config, web
 from zentry_web.composition import build_container, make_compute
 from zentry_web.config import Config
 from zentry_web.demo import seed
-from zentry_web.domain.vm import IN_TRANSITION, VMState
+from zentry_web.domain.vms.state import IN_TRANSITION, VMState
 from zentry_web.models import DbCharge, DbSample, DbUser
 from zentry_web.services.service_container import ServiceContainer
 from zentry_web.worker.sampling import Sampler
@@ -38,7 +38,7 @@ class Stage:
 
     def counts(self) -> dict[VMState, int]:
         """The machines by state, as the services count them now."""
-        return self.container.get_vm_service().count_by_state(self.user_id)
+        return self.container.vms.count_by_state(self.user_id)
 
     def total(self) -> int:
         """How many machines there are."""
@@ -67,7 +67,7 @@ class Stage:
             charges, before = self.charges(), before
             same, before = charges == before, charges
             busy = any(self.counts().get(state) for state in IN_TRANSITION)
-            return same and not busy and bool(self.container.get_monitoring_service().get_busiest(self.user_id))
+            return same and not busy and bool(self.container.monitoring.get_busiest(self.user_id))
 
         wait_until(caught_up, 180, "the worker has caught up", every=6)
 
@@ -75,7 +75,7 @@ class Stage:
 def take_samples(config: Config, container: ServiceContainer) -> None:
     """Record one fresh sample of every running machine."""
     driver = make_compute(config)
-    sampler = Sampler(container.get_vm_service(), container.get_monitoring_service(), driver)
+    sampler = Sampler(container.vms, container.monitoring, driver)
     sampler.run()
     time.sleep(0.1)  # rates need a stretch of time
     sampler.run()

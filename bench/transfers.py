@@ -7,46 +7,45 @@ from collections.abc import Callable, Iterator
 from bench.bare import ACCOUNT, Bare
 from bench.figures import Figure
 from bench.fleet import BODY, START, Fleet
+from bench.sizes import Sizes
 from bench.stores import Store
 from zentry_web.adapters.clock import ManualClock
 from zentry_web.composition import build_container
 from zentry_web.config import Config
-from zentry_web.domain.billing import AccountKind, TransferKind
-from zentry_web.services import ledger
+from zentry_web.domain.credits.billing import AccountKind, TransferKind
 from zentry_web.services.base_service import BaseService, body_hash
+from zentry_web.services.billing.ledger import posting as ledger
 
-NAME = "transfer_ratio"
+NAMES = ("transfer_ratio",)
 GOAL = 0.5
 THREADS = 4
-EACH = 500
-ROUNDS = 3
 WARM_UP = 20
 
 
-def measure(store: Store) -> Iterator[Figure]:
+def measure(store: Store, sizes: Sizes) -> Iterator[Figure]:
     """Transfers per second of both by turns, the best of some rounds; what Zentry wrote is verified."""
     fleet = Fleet(owners=THREADS, vms=1)
     store.prepare(fleet)
     ours, bare, by_hand = [], [], []
-    for _ in range(ROUNDS):
-        ours.append(_ours(store.copy("ours"), fleet))
-        bare.append(_bare(store.copy("bare"), fleet))
-        by_hand.append(_by_hand(store.copy("ours"), fleet))
+    for _ in range(sizes.rounds):
+        ours.append(_ours(store.copy("ours"), fleet, sizes.transfers))
+        bare.append(_bare(store.copy("bare"), fleet, sizes.transfers))
+        by_hand.append(_by_hand(store.copy("ours"), fleet, sizes.transfers // 5))
     facts = {
         "database": store.kind,
         "threads": THREADS,
-        "rounds": ROUNDS,
+        "rounds": sizes.rounds,
         "per_second": round(max(ours)),
         "bare_per_second": round(max(bare)),
         "audited_grants_per_second": round(max(by_hand)),
     }
-    yield Figure(NAME, max(ours) / max(bare), "times", GOAL, 1, facts, at_least=True)
+    yield Figure(NAMES[0], max(ours) / max(bare), "times", GOAL, 1, facts, at_least=True)
 
 
-def _ours(config: Config, fleet: Fleet) -> float:
+def _ours(config: Config, fleet: Fleet, each: int) -> float:
     """As the services move credits: lock, look whether the key is new, post."""
     container = build_container(config, clock=ManualClock(START))
-    service: BaseService = container.get_billing_service()
+    service: BaseService = container.billing
 
     def job(number: int) -> Callable[[int], None]:
         owner = fleet.owner(number)
@@ -64,28 +63,28 @@ def _ours(config: Config, fleet: Fleet) -> float:
 
         return move
 
-    rate = _rate([job(number) for number in range(THREADS)])
-    checks = container.get_billing_service().verify()
+    rate = _rate([job(number) for number in range(THREADS)], each)
+    checks = container.billing.verify()
     wrong = [check for check in checks if not check.ok and check.id != "L14"]  # no holds belong to these moves
     assert not wrong, wrong
     container.close()
     return rate
 
 
-def _by_hand(config: Config, fleet: Fleet) -> float:
+def _by_hand(config: Config, fleet: Fleet, each: int) -> float:
     """Grants with everything around them: the check of the request, the event in the audit log, the answer."""
     container = build_container(config, clock=ManualClock(START))
-    billing = container.get_billing_service()
+    billing = container.billing
 
     def job(number: int) -> Callable[[int], object]:
         return lambda index: billing.add_credits(fleet.owner(number), 1, "Moved", idempotency_key=f"{number}:{index}")
 
-    rate = _rate([job(number) for number in range(THREADS)], each=EACH // 5)
+    rate = _rate([job(number) for number in range(THREADS)], each)
     container.close()
     return rate
 
 
-def _bare(config: Config, fleet: Fleet) -> float:
+def _bare(config: Config, fleet: Fleet, each: int) -> float:
     connections = [Bare(config.business_url, threads=True) for _ in range(THREADS)]
 
     def job(number: int) -> Callable[[int], None]:
@@ -110,13 +109,13 @@ def _bare(config: Config, fleet: Fleet) -> float:
     jobs = [job(number) for number in range(THREADS)]
     for bare in connections:
         bare.finish()
-    rate = _rate(jobs)
+    rate = _rate(jobs, each)
     for bare in connections:
         bare.close()
     return rate
 
 
-def _rate(jobs: list[Callable[[int], object]], each: int = EACH) -> float:
+def _rate(jobs: list[Callable[[int], object]], each: int) -> float:
     """Calls per second of all jobs together, each in a thread of its own, after some that warm up."""
     ready, failed = threading.Barrier(len(jobs) + 1), []
 

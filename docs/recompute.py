@@ -11,7 +11,7 @@ from pathlib import Path
 
 NUMBERS = ("amount_micro", "seconds", "rate_micro_per_hour", "size_micro_per_hour", "surcharge_micro_per_hour")
 sums, wrong = {}, []
-for number, row in enumerate(csv.DictReader(Path(sys.argv[1]).read_text("utf-8").splitlines()), start=2):
+for number, row in enumerate(csv.DictReader(Path(sys.argv[1]).read_text("utf-8-sig").splitlines()), start=2):
     amount, seconds, rate, size, surcharge = (int(row[name] or 0) for name in NUMBERS)
     sums[row["record"]] = sums.get(row["record"], 0) + amount
     if row["record"] != "charge":

@@ -78,3 +78,67 @@ noted_process() {
     [ -n "$began" ] && [ "$(process_start "$id")" = "$began" ] || return 1
     printf '%s\n' "$id"
 }
+
+# ---------------------------------------------------------------- accounts: what root starts does not stay root
+
+# Where root notes the libvirt daemon that it started for this data folder: not in the folder, which is another account's.
+libvirtd_notes() {
+    local before=$DATA/libvirtd # an earlier Zentry's place
+    if [ -O "$before/libvirtd.started" ]; then
+        printf '%s\n' "$before"
+    else
+        printf '/run/zentry/%s\n' "$(printf %s "$DATA" | sha256sum | cut -c 1-12)"
+    fi
+}
+
+# Runs a command as another account, with its groups and the data folder as its home: run_as ACCOUNT COMMAND…
+run_as() {
+    local account=$1
+    shift
+    setpriv --reuid "$account" --regid "$(id -g "$account")" --init-groups -- env HOME="$DATA" USER="$account" LOGNAME="$account" "$@"
+}
+
+# libvirt's QEMU driver gives up without these accounts. Debian makes them in a package that wants systemd.
+make_libvirt_accounts() {
+    getent group libvirt >/dev/null || { say "adding the system group libvirt"; groupadd --system libvirt; }
+    getent group libvirt-qemu >/dev/null || { say "adding the system group libvirt-qemu"; groupadd --system --gid 64055 libvirt-qemu; }
+    getent passwd libvirt-qemu >/dev/null || {
+        say "adding the system account libvirt-qemu, which guests run as"
+        useradd --system --uid 64055 -K SYS_UID_MAX=64055 --gid libvirt-qemu --home-dir /var/lib/libvirt \
+            --no-create-home --shell /usr/sbin/nologin libvirt-qemu
+    }
+    # Where no udev does it. Were KVM for root alone, libvirt would look what QEMU can do at every single call.
+    if [ -c /dev/kvm ] && ! run_as libvirt-qemu test -w /dev/kvm; then
+        say "letting the group kvm use /dev/kvm"
+        getent group kvm >/dev/null || groupadd --system kvm
+        usermod --append --groups kvm libvirt-qemu
+        chgrp kvm /dev/kvm && chmod 660 /dev/kvm
+    fi
+}
+
+# Makes the account zentry where it is missing, and a member of those groups that there are: make_own_account [GROUP…]
+make_own_account() {
+    local group
+    getent passwd zentry >/dev/null || {
+        say "adding the system account zentry, which web and worker run as"
+        useradd --system --user-group --home-dir /var/lib/zentry --no-create-home --shell /usr/sbin/nologin zentry
+    }
+    for group in "$@"; do
+        if getent group "$group" >/dev/null && ! id -nG zentry | tr ' ' '\n' | grep -qx "$group"; then
+            usermod --append --groups "$group" zentry
+        fi
+    done
+}
+
+# Lets an account through the folders above a path, and into it where it is one, by a right for that account alone.
+let_pass() { # ACCOUNT PATH
+    local part place=
+    while IFS= read -r -d / part; do
+        [ -z "$part" ] || place=$place/$part
+        [ -n "$place" ] && [ -d "$place" ] || continue
+        run_as "$1" test -x "$place" && continue
+        say "letting the account $1 pass through $place (setfacl -m u:$1:x)"
+        setfacl -m "u:$1:x" "$place" ||
+            die "the account $1 cannot pass through $place; put Zentry and its data folder elsewhere, such as /opt/zentry and ZENTRY_DATA=/var/lib/zentry"
+    done <<<"$2/"
+}

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.compute_contract import wait_for
-from zentry_web.adapters.compute.libvirt import answers
+from tests.libvirt_fixture import ROOT
+from zentry_web.adapters.compute.libvirt.driver import answers
 
 _FOLDERS = {
     "run": "/run/libvirt",
@@ -24,13 +25,14 @@ _FOLDERS = {
 }
 _LIBVIRTD_CONF = """auth_unix_rw = "none"
 auth_unix_ro = "none"
-unix_sock_group = "root"
-unix_sock_rw_perms = "0700"
+unix_sock_group = "libvirt"
+unix_sock_rw_perms = "0770"
 """
-_QEMU_CONF = """user = "root"
-group = "root"
-stdio_handler = "file"
+_QEMU_CONF = """user = "libvirt-qemu"
+group = "libvirt-qemu"
 """
+MAX_LOG_BYTES = 131_072
+_VIRTLOGD_CONF = f"max_size = {MAX_LOG_BYTES}\nmax_backups = 1\n"
 
 
 class PrivateLibvirtd:
@@ -39,6 +41,8 @@ class PrivateLibvirtd:
     def __init__(self, folder: Path) -> None:
         assert os.geteuid() == 0, "a libvirt daemon of a test's own needs root"
         self._folder = folder
+        accounts = ". scripts/lib.sh; make_libvirt_accounts"
+        subprocess.run(["bash", "-ec", accounts], cwd=ROOT, check=True, capture_output=True, timeout=60)
         for name in _FOLDERS:
             (folder / name).mkdir(parents=True)
         # Probing QEMU's abilities takes 8 s; what another daemon found out holds here too.
@@ -47,6 +51,7 @@ class PrivateLibvirtd:
             shutil.copytree(known, folder / "cache" / "qemu")
         (folder / "etc" / "libvirtd.conf").write_text(_LIBVIRTD_CONF)
         (folder / "etc" / "qemu.conf").write_text(_QEMU_CONF)
+        (folder / "etc" / "virtlogd.conf").write_text(_VIRTLOGD_CONF)
         self.uri = f"qemu+unix:///system?socket={folder / 'run' / 'libvirt-sock'}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -54,10 +59,12 @@ class PrivateLibvirtd:
         binds = "".join(
             f"mkdir -p {path}; mount --bind {self._folder / name} {path}; " for name, path in _FOLDERS.items()
         )
+        # A second virtlogd finds the first and ends.
+        logs = "virtlogd --config /etc/libvirt/virtlogd.conf --pid-file /run/libvirt/virtlogd.pid & "
         daemon = "exec libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirt/test.pid"
         with (self._folder / "out").open("ab") as out:
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private", "--", "sh", "-ec", binds + daemon],
+                ["unshare", "--mount", "--propagation", "private", "--", "sh", "-ec", binds + logs + daemon],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -84,6 +91,10 @@ class PrivateLibvirtd:
                 self._process.wait(timeout=20)
             if self._process.poll() is None:
                 self.kill()
+        note = self._folder / "run" / "virtlogd.pid"
+        if note.exists():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(note.read_text()), signal.SIGTERM)
 
 
 @contextlib.contextmanager

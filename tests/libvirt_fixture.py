@@ -7,19 +7,35 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zentry_web.adapters.compute.libvirt import LibvirtCompute
-from zentry_web.adapters.compute.libvirt_xml import domain_uuid
+from tests.compute_contract import ComputeRig, wait_for
+from zentry_web.adapters.compute.libvirt.backups import BackupPlace
+from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
+from zentry_web.adapters.compute.libvirt.xml import domain_uuid
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def let_the_hypervisor_pass(folder: Path) -> None:
+    """pytest's folders are closed to everybody else; guests run as another user, who has to get to their files."""
+    temporary = Path(tempfile.gettempdir())
+    for place in (folder, *folder.parents):
+        if temporary in place.parents and not place.stat().st_mode & stat.S_IXOTH:
+            place.chmod(place.stat().st_mode | stat.S_IXOTH)
+
+
 def libvirt_uri(folder: Path) -> str:
-    """The daemon to test with; started by scripts/libvirtd-up where none answers (``folder``: where it notes that)."""
+    """The daemon to test with; started by scripts/libvirtd-up where none answers, for this ``folder``.
+
+    Guests get through to what is beside the folder.
+    """
+    let_the_hypervisor_pass(folder.parent)
     given = os.environ.get("ZENTRY_LIBVIRT_URI")
     if given:
         return given
@@ -35,7 +51,9 @@ def image_dir() -> Path:
     given = os.environ.get("ZENTRY_TEST_IMAGES")
     if given and (Path(given) / "tiny" / "manifest.json").is_file():
         return Path(given)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zentry" / "test-images"
+    # Root's home is closed to the user that guests run as.
+    home = Path("/var/cache") if os.geteuid() == 0 else Path.home() / ".cache"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or home) / "zentry" / "test-images"
     cache.mkdir(parents=True, exist_ok=True)
     subprocess.run([ROOT / "scripts" / "build-image", cache / "tiny"], check=True, timeout=300)
     return cache
@@ -44,7 +62,9 @@ def image_dir() -> Path:
 def virsh(uri: str, *words: str) -> str:
     """Run virsh as an operator would, behind Zentry's back."""
     command = ["virsh", "--connect", uri, "--quiet", *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"virsh {' '.join(words)}: {done.stderr}"
+    return done.stdout
 
 
 @dataclass
@@ -56,16 +76,20 @@ class SshKey:
 
     def run(self, address: str, command: str, port: int = 22) -> str:
         """What a command on the guest prints; fails if ssh does."""
+        return self.give(address, command, None, port).decode()
+
+    def give(self, address: str, command: str, data: bytes | None, port: int = 22) -> bytes:
+        """The same, with ``data`` as its standard input."""
         options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "BatchMode=yes"]
         words = [word for option in (*options, "ConnectTimeout=10") for word in ("-o", option)]
         done = subprocess.run(
             ["ssh", "-i", self.private, "-p", str(port), *words, f"root@{address}", command],
+            input=data,
             capture_output=True,
-            text=True,
             check=False,
             timeout=60,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stderr.decode(errors="replace")
         return done.stdout
 
 
@@ -88,6 +112,21 @@ class LibvirtRig:
     def another(self) -> LibvirtCompute:
         return LibvirtCompute(self.uri, self.data_dir, self.namespace, image_dir())
 
+    def compute_rig(self) -> ComputeRig:
+        """As the contract's tests want it."""
+        return ComputeRig(
+            self.driver,
+            self.another,
+            self.pull_plug,
+            self.undefine,
+            self.save,
+            self.snapshot,
+            self.pause,
+            self.sleep,
+            answer_seconds=90,
+            ssh_keys=(self.key.public,),
+        )
+
     def uuid(self, vm_id: str) -> str:
         return domain_uuid(self.namespace, vm_id)
 
@@ -97,6 +136,33 @@ class LibvirtRig:
     def undefine(self, vm_id: str) -> None:
         virsh(self.uri, "undefine", self.uuid(vm_id))
 
+    def save(self, vm_id: str) -> None:
+        virsh(self.uri, "managedsave", self.uuid(vm_id))
+
+    def snapshot(self, vm_id: str) -> None:
+        """What virt-manager makes by default: the guest goes on writing to a file beside its disk."""
+        virsh(self.uri, "snapshot-create-as", self.uuid(vm_id), "s1", "--disk-only", "--atomic")
+
+    def pause(self, vm_id: str) -> None:
+        virsh(self.uri, "suspend", self.uuid(vm_id))
+
+    def on_guest(self, vm_id: str, command: str) -> str:
+        """What a command prints in the guest, once it listens."""
+
+        def run() -> tuple[str, ...]:
+            machine = self.driver.machine(vm_id)
+            assert machine is not None
+            try:
+                return (self.key.run(machine.addresses[0], command),)
+            except (AssertionError, IndexError):
+                return ()
+
+        return wait_for(run, 60, f"the guest to do: {command}", pause=0.5)[0].strip()
+
+    def sleep(self, vm_id: str) -> None:
+        """The guest does it itself, once it listens."""
+        self.on_guest(vm_id, "(sleep 1; echo mem > /sys/power/state) >/dev/null 2>&1 & true")
+
 
 @contextlib.contextmanager
 def libvirt_rig(folder: Path, uri: str | None = None) -> Iterator[LibvirtRig]:
@@ -104,14 +170,14 @@ def libvirt_rig(folder: Path, uri: str | None = None) -> Iterator[LibvirtRig]:
     uri = uri or libvirt_uri(folder / "libvirtd-notes")
     namespace = secrets.token_hex(4)
     data_dir = folder / "data"
-    driver = LibvirtCompute(uri, data_dir, namespace, image_dir())
+    data_dir.mkdir(exist_ok=True)
+    let_the_hypervisor_pass(data_dir)
+    driver = LibvirtCompute(uri, data_dir, namespace, image_dir(), backup_place=BackupPlace(folder / "backups", True))
     try:
         yield LibvirtRig(driver, uri, namespace, data_dir, make_ssh_key(folder))
     finally:
         driver.remove_everything()
         driver.close()
         shutil.rmtree(data_dir, ignore_errors=True)
-        notes = folder / "libvirtd-notes"
-        if notes.exists():
-            env = os.environ | {"ZENTRY_DATA": str(notes)}
-            subprocess.run([ROOT / "scripts" / "libvirtd-down"], env=env, check=True, timeout=60)
+        env = os.environ | {"ZENTRY_DATA": str(folder / "libvirtd-notes")}
+        subprocess.run([ROOT / "scripts" / "libvirtd-down"], env=env, check=True, timeout=60)

@@ -34,6 +34,7 @@ class Issuer:
         self.userinfo = {}
         self.asks = False  # show a page first, as for a person's browser
         self.auth_age = 0
+        self.says_when = True  # in ``auth_time``, where it was asked for
         self.key = RSAKey.generate_key(2048, {"kid": "first", "use": "sig"})
         self.other_key = RSAKey.generate_key(2048, {"kid": "first"})
         self.codes = {}
@@ -87,7 +88,8 @@ class Issuer:
     def id_token(self, begun):
         now = int(self.clock.now().timestamp())
         claims = {"iss": self.url, "aud": CLIENT_ID, "iat": now, "exp": now + 300, "nonce": begun["nonce"]}
-        claims |= self.person | ({"auth_time": now - self.auth_age} if "max_age" in begun else {})
+        when = {"auth_time": now - self.auth_age} if "max_age" in begun and self.says_when else {}
+        claims |= self.person | when
         changes = {
             "nonce": {"nonce": "another"},
             "audience": {"aud": "somebody-else"},

@@ -91,7 +91,11 @@ class Page:
         for element in self.find("//a|//button"):
             words = "".join(element.itertext()).strip() or element.get("aria-label")
             assert words, f"a link or button says something: {etree.tostring(element)[:200]!r}"
-        for link in self.find("//a"):
+        for off in self.find("//a[@aria-disabled='true']"):
+            assert (off.get("role"), bool(off.get("title"))) == ("link", True), (
+                f"a link that is off says why: {off.text}"
+            )
+        for link in self.find("//a[not(@aria-disabled='true')]"):
             assert link.get("href") not in (None, "", "#"), f"a link leads somewhere: {link.text}"
 
 

@@ -7,7 +7,7 @@ Stripe is tried on localstripe, which has intents, methods and refunds, but neit
 import pytest
 
 from zentry_web.adapters.payments.base import PaymentError
-from zentry_web.domain.payments import Order, PaymentState
+from zentry_web.domain.credits.payments import Order, PaymentState
 
 
 def order(payment_id="pay_1", minor=1000, **more):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from zentry_web import wiring
+
 if TYPE_CHECKING:
     from flask import Flask
 
     from zentry_web.config import Config
-    from zentry_web.services.service_container import ServiceContainer
+    from zentry_web.services.service_container import Parts, ServiceContainer
 
 
 def create_app(config: Config | None = None, container: ServiceContainer | None = None) -> Flask:
@@ -16,3 +18,13 @@ def create_app(config: Config | None = None, container: ServiceContainer | None 
     from zentry_web.app import make_app  # the command line and the worker import this package too, and need no Flask
 
     return make_app(config, container)
+
+
+def _parts_from_environment() -> Parts:
+    from zentry_web.composition import make_parts
+    from zentry_web.config import Config
+
+    return make_parts(Config())
+
+
+wiring.default_parts = _parts_from_environment

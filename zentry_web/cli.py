@@ -5,13 +5,20 @@ import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
+from zentry_web.backup_commands import backup, restore
+from zentry_web.command_config import read_config
+from zentry_web.figures import prepare_figures
+from zentry_web.image_commands import images
+from zentry_web.simulator_commands import simulator
+
+ANSWERS_SECONDS = 90
+ROOM_SECONDS = 2
+
 if TYPE_CHECKING:
-    from zentry_web.adapters.compute.simulator_control import SimulatorControl
     from zentry_web.config import Config
     from zentry_web.services.service_container import ServiceContainer
 
@@ -22,16 +29,8 @@ def main() -> None:
     """Zentry, a self-hosted cloud console. Settings come from environment variables (docs/operating.md)."""
 
 
-def _config() -> "Config":
-    from pydantic import ValidationError
-
-    from zentry_web.config import Config
-
-    try:
-        return Config()
-    except ValidationError as error:
-        lines = [f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
-        raise click.ClickException("A setting is not right:\n" + "\n".join(lines)) from None
+for command in (backup, images, restore, simulator):
+    main.add_command(command)
 
 
 def _container(config: "Config") -> "ServiceContainer":
@@ -45,7 +44,7 @@ def migrate() -> None:
     """Create or bring up to date both databases."""
     from zentry_web.migrate import migrate as run
 
-    config = _config()
+    config = read_config()
     run(config)
     click.echo(f"The databases in {config.data} are up to date.")
 
@@ -53,29 +52,31 @@ def migrate() -> None:
 @main.command()
 def worker() -> None:
     """Run the background process: operations, reconciling, sampling, billing."""
-    config = _config()
-    _prepare_prometheus(config)  # before anything imports prometheus_client
+    config = _prepared(read_config())  # before anything imports prometheus_client
 
-    from zentry_web.adapters.mailer import make_mailer
+    from zentry_web.adapters.mailer import SmtpServer, make_mailer
+    from zentry_web.backup_commands import daily_backup
     from zentry_web.composition import build_container, make_compute
     from zentry_web.logs import configure_logs
     from zentry_web.memory import keep_for_good
     from zentry_web.worker.checkpoints import pausing_checkpoint
-    from zentry_web.worker.worker import Pace, Worker
+    from zentry_web.worker.worker import Pace, Worker, WorkerSettings
 
-    configure_logs()
+    configure_logs(target=config.log)
     checkpoint = pausing_checkpoint(config.data, config.pause_at)
     container = build_container(config, checkpoint=checkpoint)
-    pace = Pace(reconcile=config.reconcile_seconds, sample=config.sample_seconds)
     running = Worker(
         container,
         make_compute(config),
-        pace=pace,
-        stop_timeout_seconds=config.stop_timeout_seconds,
-        checkpoint=checkpoint,
-        folder=config.data,
-        mailer=make_mailer(config.smtp_url, config.mail_sender),
-        port=config.worker_port,
+        WorkerSettings(
+            config.data,
+            config.stop_timeout_seconds,
+            Pace(reconcile=config.reconcile_seconds, sample=config.sample_seconds),
+            port=config.worker_port,
+            logs_events=bool(config.log),
+        ),
+        mailer=make_mailer(SmtpServer(config.smtp_url, config.mail_sender, config.host, config.smtp_ca_file)),
+        backup=daily_backup(config, container.clock) if config.backup_folder else None,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.stop.set())
@@ -84,14 +85,36 @@ def worker() -> None:
     container.close()
 
 
+@main.command()
+def console() -> None:
+    """Run the process that holds open consoles of machines."""
+    config = _prepared(read_config())
+
+    from threading import Event
+
+    from zentry_web.adapters.console_door import UnixConsoleDoor
+    from zentry_web.composition import build_container, make_compute
+    from zentry_web.consoles.hub import ConsoleHub
+    from zentry_web.logs import configure_logs
+    from zentry_web.memory import keep_for_good
+
+    configure_logs(target=config.log)
+    container, driver, stop = build_container(config), make_compute(config), Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    keep_for_good()
+    ConsoleHub(driver, container.vms, UnixConsoleDoor(config.data), stop).run()
+    driver.close()
+    container.close()
+
+
 def _web_command(config: "Config") -> list[str]:
     return [
         sys.executable, "-m", "gunicorn", "zentry_web.wsgi:app",
-        "--bind", f"{config.bind}:{config.port}",
-        "--worker-class", "gthread",
+        "--bind", config.listen,
+        "--worker-class", "zentry_web.front_door.FrontDoorWorker",
         "--workers", str(config.web_workers),
         "--threads", str(config.web_threads),
-        "--worker-connections", str(config.web_threads + 20),
         "--config", "python:zentry_web.gunicorn_settings",
     ]  # fmt: skip
 
@@ -99,47 +122,68 @@ def _web_command(config: "Config") -> list[str]:
 @main.command()
 def web() -> None:
     """Run the web server (gunicorn) in the foreground."""
-    config = _config()
-    _prepare_prometheus(config)
-    command = _web_command(config)
+    from zentry_web.listening import require_free_port
+
+    config = read_config()
+    require_free_port(config)
+    command = _web_command(_prepared(config))
     os.execv(command[0], command)  # noqa: S606 (our own command line)
 
 
-def _prepare_prometheus(config: "Config") -> None:
-    """All processes write their metrics into one folder, which /metrics reads."""
-    folder = config.data / "prometheus"
+def _prepared(config: "Config") -> "Config":
+    """The data folder is there, and a place for the figures of all processes, which /metrics reads."""
+    if os.geteuid() == 0:
+        click.echo("zentry: runs as root; give the data folder to an account of its own (docs/operating.md)", err=True)
     config.prepare_data()
-    folder.mkdir(exist_ok=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    prepare_figures(config.data, config.get_namespace())
+    return config
 
 
 @main.command()
 def up() -> None:
-    """Run web and worker together; stop both with Ctrl-C or SIGTERM. Guests keep running."""
-    from zentry_web.migrate import migrate as run_migrations
+    """Run web, worker and console together; stop them with Ctrl-C or SIGTERM. Guests keep running."""
+    from zentry_web.listening import require_free_port
     from zentry_web.supervisor import Supervisor
 
-    config = _config()
-    run_migrations(config)
-    _prepare_prometheus(config)
-    for stale in (config.data / "prometheus").glob("*.db"):
-        stale.unlink(missing_ok=True)
-    commands = {"web": _web_command(config), "worker": [sys.executable, "-m", "zentry_web", "worker"]}
+    config = read_config()
+    require_free_port(config)
+    _migrate_with_room(config)
+    commands = {"web": _web_command(_prepared(config))}
+    commands |= {name: [sys.executable, "-m", "zentry_web", name] for name in ("worker", "console")}
     sys.exit(Supervisor(commands).run(lambda: _announce(config)))
+
+
+def _migrate_with_room(config: "Config") -> None:
+    """Bring the databases up to date; on a full disk, where SQLite cannot even be opened, as soon as there is room."""
+    from zentry_web.migrate import migrate as run_migrations
+    from zentry_web.services.shared.storage import is_disk, outage
+
+    told = False
+    while True:
+        try:
+            return run_migrations(config)
+        except Exception as error:
+            trouble = outage(error)
+            if trouble is None or not is_disk(trouble):
+                raise
+            if not told:
+                click.echo(f"zentry: {trouble.message} Zentry waits for room and then starts.", err=True)
+            told = True
+        time.sleep(ROOM_SECONDS)
 
 
 def _announce(config: "Config") -> None:
     """Once the web server answers, say where and how to sign in."""
-    address = f"http://{'127.0.0.1' if config.bind == '0.0.0.0' else config.bind}:{config.port}/healthz"  # noqa: S104
-    request = urllib.request.Request(address, headers={"Host": config.url.partition("://")[2]})
-    for _ in range(240):
-        try:
-            with urllib.request.urlopen(request, timeout=2):  # noqa: S310
-                break
-        except OSError:
-            time.sleep(0.25)
+    from zentry_web.listening import is_alive
+
+    deadline = time.monotonic() + ANSWERS_SECONDS
+    while not is_alive(config):
+        if time.monotonic() > deadline:
+            click.echo(f"\n  The web server does not answer on {config.listen}; its lines above say why.\n", err=True)
+            return
+        time.sleep(0.25)
     container = _container(config)
-    token = container.get_auth_service().ensure_first_admin_link()
+    token = container.auth.ensure_first_admin_link()
     container.close()
     click.echo(f"\n  Zentry runs at {config.url}")
     if config.compute == "simulator":
@@ -158,10 +202,10 @@ def create_admin(email: str, name: str) -> None:
     """Make EMAIL an admin and print a one-time link to set a password."""
     from zentry_web.services.errors import ServiceError
 
-    config = _config()
+    config = read_config()
     container = _container(config)
     try:
-        token = container.get_auth_service().create_admin(email, name)
+        token = container.auth.create_admin(email, name)
     except ServiceError as error:
         raise click.ClickException(" ".join([error.message, *map(str, error.details.values())])) from None
     finally:
@@ -176,12 +220,12 @@ def set_email(old: str, new: str) -> None:
     """Give the account of OLD the address NEW without asking either mailbox; ends all its sessions."""
     from zentry_web.services.errors import ServiceError
 
-    container = _container(_config())
+    container = _container(read_config())
     try:
-        found = container.get_user_service().find_by_email(old)
+        found = container.users.find_by_email(old)
         if found is None:
             raise click.ClickException("There is no account with this address.")
-        container.get_auth_service().email_change.set_email(found.id, new)
+        container.auth.email_change.set_email(found.id, new)
     except ServiceError as error:
         raise click.ClickException(" ".join([error.message, *map(str, error.details.values())])) from None
     finally:
@@ -193,9 +237,9 @@ def set_email(old: str, new: str) -> None:
 @click.argument("email")
 def reset_factors(email: str) -> None:
     """Remove all second factors of EMAIL, for somebody who lost them and every recovery code; ends all sessions."""
-    container = _container(_config())
-    found = container.get_user_service().find_by_email(email)
-    gone = container.get_auth_service().factors.reset(found.id) if found else 0
+    container = _container(read_config())
+    found = container.users.find_by_email(email)
+    gone = container.auth.factors.reset(found.id) if found else 0
     container.close()
     if not found:
         raise click.ClickException("There is no account with this address.")
@@ -205,8 +249,8 @@ def reset_factors(email: str) -> None:
 @main.command()
 def verify() -> None:
     """Check money's invariants on the live database, a line each; exit 1 on a breach."""
-    container = _container(_config())
-    checks = container.get_billing_service().verify()
+    container = _container(read_config())
+    checks = container.billing.verify()
     container.close()
     for check in checks:
         found = f" ({check.milliseconds} ms) {check.detail}" if check.live else ""
@@ -218,8 +262,8 @@ def verify() -> None:
 @click.argument("user_id")
 def erase_user(user_id: str) -> None:
     """Erase the personal fields of an account from the account and from the event log's side table."""
-    container = _container(_config())
-    container.get_user_service().erase_personal_data(user_id)
+    container = _container(read_config())
+    container.users.erase_personal_data(user_id)
     container.close()
     click.echo("Erased.")
 
@@ -229,7 +273,7 @@ def compute() -> None:
     """Ask the hypervisor how it is; exit 1 when it does not answer."""
     from zentry_web.composition import make_compute
 
-    driver = make_compute(_config())
+    driver = make_compute(read_config())
     health = driver.health()
     click.echo(health.detail)
     for name, value in health.facts.items():
@@ -243,9 +287,9 @@ def compute() -> None:
 @click.option("--caller", default="operator", show_default=True, type=click.Choice(["operator", "agent"]))
 def service_token(audience: str, caller: str) -> None:
     """Print a token with which to call AUDIENCE over HTTP for five minutes (Authorization: Bearer TOKEN)."""
-    from zentry_web.domain.token import Party
+    from zentry_web.domain.people.token import Party
 
-    container = _container(_config())
+    container = _container(read_config())
     click.echo(container.service_tokens.issue(Party(caller), Party(audience)))
     container.close()
 
@@ -254,9 +298,9 @@ def service_token(audience: str, caller: str) -> None:
 @click.option("--seconds", default=3.0, show_default=True, help="How long to wait for an answer.")
 def worker_ready(seconds: float) -> None:
     """Ask the worker on this machine whether its loops go round; exit 1 when not (ZENTRY_WORKER_PORT)."""
-    from zentry_web.domain.token import Party
+    from zentry_web.domain.people.token import Party
 
-    config = _config()
+    config = read_config()
     if not config.worker_port:
         raise click.ClickException("The worker has no port: set ZENTRY_WORKER_PORT.")
     container = _container(config)
@@ -286,90 +330,10 @@ def seed_demo(users: int, vms: int, days: int, seed: int) -> None:
 
     configure_logs(logging.ERROR)  # thousands of ordinary operations are of no interest
     try:
-        summary = run(_config(), users=users, vms=vms, days=days, seed=seed)
+        summary = run(read_config(), users=users, vms=vms, days=days, seed=seed)
     except DemoRefused as error:
         raise click.ClickException(str(error)) from None
     click.echo(summary)
-
-
-@main.group()
-def simulator() -> None:
-    """Do things to simulated machines behind Zentry's back."""
-
-
-def _simulator_control() -> "SimulatorControl":
-    from zentry_web.adapters.compute.simulator_control import SimulatorControl
-
-    config = _config()
-    if config.compute != "simulator":
-        raise click.ClickException("The compute driver is not the simulator (ZENTRY_COMPUTE).")
-    return SimulatorControl(config.data / "simulator.sqlite")
-
-
-def _simulate(action: Callable[["SimulatorControl"], object]) -> None:
-    from zentry_web.adapters.compute.base import MachineMissing
-
-    control = _simulator_control()
-    try:
-        action(control)
-    except (MachineMissing, ValueError) as error:
-        raise click.ClickException(str(error)) from None
-    finally:
-        control.close()
-
-
-@simulator.command("list")
-def simulator_list() -> None:
-    """All simulated machines."""
-    _simulate(lambda control: click.echo("\n".join(f"{found.vm_id}  {found.name}" for found in control.machines())))
-
-
-@simulator.command("destroy")
-@click.argument("vm")
-def simulator_destroy(vm: str) -> None:
-    """Remove VM (id or name) as if somebody had destroyed and undefined it."""
-    _simulate(lambda control: control.destroy(vm))
-
-
-@simulator.command("stop")
-@click.argument("vm")
-def simulator_stop(vm: str) -> None:
-    """Power VM off as if from inside the guest."""
-    _simulate(lambda control: control.stop(vm))
-
-
-@simulator.command("lose")
-@click.argument("vm")
-@click.option("--found", is_flag=True, help="Its host answers again.")
-def simulator_lose(vm: str, found: bool) -> None:
-    """Let the host of VM not answer."""
-    _simulate(lambda control: control.lose(vm, lost=not found))
-
-
-@simulator.command("fault")
-@click.argument("action")
-@click.argument("kind")
-@click.option("--vm", default="*", help="Only for this machine.")
-@click.option("--times", default=1, show_default=True, help="0: until cleared.")
-def simulator_fault(action: str, kind: str, vm: str, times: int) -> None:
-    """Let the next calls of ACTION fail with KIND (refuse, unavailable, timeout, timeout-after, ignore)."""
-    _simulate(lambda control: control.fault(action, kind, vm, times=times or None))
-
-
-@simulator.command("delay")
-@click.argument("action")
-@click.argument("seconds", type=float)
-@click.option("--vm", default="*", help="Only for this machine.")
-@click.option("--times", default=1, show_default=True, help="0: until cleared.")
-def simulator_delay(action: str, seconds: float, vm: str, times: int) -> None:
-    """Let the next calls of ACTION (or phases build, power_on, boot, power_off) take SECONDS."""
-    _simulate(lambda control: control.delay(action, seconds, vm, times=times or None))
-
-
-@simulator.command("clear")
-def simulator_clear() -> None:
-    """Take back all faults and delays."""
-    _simulate(lambda control: control.clear())
 
 
 if __name__ == "__main__":

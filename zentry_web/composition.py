@@ -2,18 +2,25 @@
 
 from collections.abc import Callable
 
+from zentry_web.adapters.bell import PostgresBell, SocketBell
 from zentry_web.adapters.captcha.base import Captcha
-from zentry_web.adapters.clock import Clock, SystemClock
+from zentry_web.adapters.clock import Clock, SteadyClock
 from zentry_web.adapters.compute.base import ComputeDriver
+from zentry_web.adapters.compute.images import ImageLimits
+from zentry_web.adapters.console_door import UnixConsoleDoor
 from zentry_web.adapters.database import Database, make_engine
+from zentry_web.adapters.letters import Letters, MailSettings
 from zentry_web.adapters.oidc.base import IdentityProvider
 from zentry_web.adapters.payments.base import PaymentProvider
 from zentry_web.config import Config
+from zentry_web.domain.package_settings import AuthSettings, BillingSettings, MonitoringSettings
+from zentry_web.domain.target import Place, Target
 from zentry_web.migrate import METRICS_SCHEMA
 from zentry_web.services.base_service import Core
-from zentry_web.services.notices import MailSettings
-from zentry_web.services.secret_box import FactorSettings
-from zentry_web.services.service_container import Parts, ServiceContainer, ServiceSettings
+from zentry_web.services.service_container import Parts, ServiceContainer
+from zentry_web.web.output.targets import path_of
+
+CLOCK = "clock.json"
 
 
 def make_parts(
@@ -21,29 +28,46 @@ def make_parts(
 ) -> Parts:
     """Engines, clock and plain settings from ``config``; opens no connection yet."""
     config.prepare_data()
+    clock = clock or SteadyClock(config.data / CLOCK)
+    database = Database(make_engine(config.business_url))
+    bell = SocketBell(config.data) if database.is_sqlite else PostgresBell(database.engine)
+    mail = MailSettings(bool(config.smtp_url), Letters(config.url, path_of))
     return Parts(
-        core=Core(Database(make_engine(config.business_url)), clock or SystemClock(), checkpoint, config.rate_factor),
+        core=Core(database, clock, checkpoint, bell, config.rate_factor, mail),
         metrics_database=Database(make_engine(config.metrics_database_url, schema=METRICS_SCHEMA, durable=False)),
-        settings=ServiceSettings(
-            hold_window_seconds=config.hold_window_seconds,
-            stop_timeout_seconds=config.stop_timeout_seconds,
+        auth=AuthSettings(
             session_days=config.session_days,
             session_idle_days=config.session_idle_days,
             argon2_memory_kib=config.argon2_memory_kib,
             argon2_time_cost=config.argon2_time_cost,
+            secret_key=config.get_secret_key(),
+            base_url=config.url,
+            admins_need_factor=config.admins_need_factor,
+        ),
+        billing=BillingSettings(
+            hold_window_seconds=config.hold_window_seconds,
+            stop_timeout_seconds=config.stop_timeout_seconds,
+            price_notice_days=config.price_notice_days,
+            credit_price=config.price_of_credits,
+            defaults=config.setting_defaults,
+            pinned=config.pinned_settings,
+        ),
+        monitoring=MonitoringSettings(
             metrics_hours=config.metrics_hours,
             compute_driver=config.compute,
             compute_simulated=config.compute == "simulator",
-            mail=MailSettings(bool(config.smtp_url), config.url),
-            defaults=config.setting_defaults,
-            pinned=config.pinned_settings,
-            price_notice_days=config.price_notice_days,
-            credit_price=config.price_of_credits,
-            factors=FactorSettings(config.get_secret_key(), config.url, config.admins_need_factor),
+            data=config.data,
         ),
-        provider=make_provider(config, clock or SystemClock()),
-        identity_provider=make_identity_provider(config, clock or SystemClock()),
+        provider=make_provider(config, clock),
+        identity_provider=make_identity_provider(config, clock),
         captcha=make_captcha(config),
+        console_door=UnixConsoleDoor(config.data),
+        image_limits=ImageLimits(
+            networks=tuple(config.image_networks.split()),
+            ca_file=config.image_ca_file,
+            most_bytes=config.image_gib * 1024**3,
+            fetch_seconds=config.image_minutes * 60,
+        ),
     )
 
 
@@ -73,6 +97,7 @@ def make_identity_provider(config: Config, clock: Clock) -> IdentityProvider | N
         client_secret=config.oidc_client_secret.get_secret_value(),
         name=config.oidc_name,
         scopes=config.oidc_scopes,
+        redirect_uri=config.url + path_of(Target(Place.OIDC_RETURN)),
         clock=clock,
     )
 
@@ -95,11 +120,6 @@ def make_provider(config: Config, clock: Clock) -> PaymentProvider | None:
     return None
 
 
-def parts_from_environment() -> Parts:
-    """What ``service_container.initialize()`` uses when it is given nothing."""
-    return make_parts(Config())
-
-
 def build_container(
     config: Config,
     *,
@@ -116,21 +136,26 @@ def build_container(
 def make_compute(config: Config, *, clock: Clock | None = None) -> ComputeDriver:
     """The compute driver that ``config`` names. Only the worker and the command line talk to it."""
     if config.compute == "simulator":
-        from zentry_web.adapters.compute.simulator import SimulatorCompute
+        from zentry_web.adapters.compute.simulator.driver import SimulatorCompute
 
         return SimulatorCompute(
             config.data / "simulator.sqlite",
-            clock or SystemClock(),
+            clock or SteadyClock(config.data / CLOCK),
             seed=config.simulator_seed,
             boot_seconds=config.simulator_boot_seconds,
+            image_seconds=5 * config.simulator_boot_seconds,
         )
-    from zentry_web.adapters.compute.libvirt import LibvirtCompute
+    from zentry_web.adapters.compute.libvirt.backups import BackupPlace
+    from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 
+    # A folder of its own in it: two installations may be given the same place.
+    backups = config.backups / config.get_namespace() if config.backups else None
     return LibvirtCompute(
         config.libvirt_uri or default_libvirt_uri(),
         config.data,
         namespace=config.get_namespace(),
         image_dir=config.image_dir,
+        backup_place=BackupPlace(backups, config.backups_same_disk),
     )
 
 
@@ -138,6 +163,6 @@ def default_libvirt_uri() -> str:
     """qemu:///system where it answers (or as root); otherwise the session's own daemon."""
     import os
 
-    from zentry_web.adapters.compute.libvirt import answers
+    from zentry_web.adapters.compute.libvirt.driver import answers
 
     return "qemu:///system" if os.geteuid() == 0 or answers("qemu:///system") else "qemu:///session"

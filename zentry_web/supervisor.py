@@ -1,5 +1,6 @@
 """``zentry up``: runs web and worker as child processes, starts again what dies, stops both on SIGTERM or Ctrl-C."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -14,6 +15,15 @@ STOP_SECONDS = 25
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 LOOK_SECONDS = 0.5
+_PR_SET_PDEATHSIG = 1  # of prctl(2): which signal a process gets when the one that began it is gone
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
+def _end_with_supervisor() -> None:
+    """In a child before it begins: when the supervisor is killed, nothing of Zentry goes on without it, so that it can
+    be started again at once."""
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass
@@ -57,13 +67,19 @@ class Supervisor:
         if child.process is None:
             if now >= child.start_after:
                 # A session of its own: Ctrl-C reaches only the supervisor, which then stops the children in order.
-                child.process = subprocess.Popen(child.command, start_new_session=True, env=os.environ)
+                child.process = subprocess.Popen(
+                    child.command, start_new_session=True, env=os.environ, preexec_fn=_end_with_supervisor
+                )
                 child.started = now
             return
         code = child.process.poll()
         if code is None:
             return
-        child.pause = FIRST_PAUSE if now - child.started > 60 else min(child.pause * 2, LONGEST_PAUSE)
+        # Killed from outside, however often, is no fault of its own; one that ends by itself would only end again.
+        if code == -signal.SIGKILL or now - child.started > 60:
+            child.pause = FIRST_PAUSE
+        else:
+            child.pause = min(child.pause * 2, LONGEST_PAUSE)
         sys.stderr.write(f"zentry: {child.name} ended with {code}; starting it again in {child.pause:.0f} s\n")
         child.process, child.start_after = None, now + child.pause
 

@@ -6,6 +6,6 @@ from zentry_web.config import Config
 from zentry_web.logs import configure_logs
 from zentry_web.services.service_container import service_container
 
-configure_logs()
 config = Config()
+configure_logs(target=config.log)
 app = make_app(config, build_container(config, container=service_container))

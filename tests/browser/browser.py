@@ -121,7 +121,8 @@ class Person:
         page.goto("/vms/new" + (f"?project={project}" if project else ""))
         page.get_by_label("Name", exact=True).fill(name)
         self.size_card(size).check(force=True)
-        page.get_by_role("button", name=re.compile("^Launch")).click()
+        price = page.locator(f"#price-size_{size} .z-num").first.inner_text()
+        page.get_by_role("button", name=f"Launch for {price} per hour").click()  # once it says so: else it asks again
         return self.vm_id_shown()
 
     def size_card(self, size: str) -> Locator:
@@ -131,6 +132,12 @@ class Person:
         """The id of the machine whose page is shown, once it is."""
         expect(self.page).to_have_url(re.compile(r"/vms/vm_[0-9A-Za-z]+$"))
         return self.page.url.rpartition("/")[2]
+
+    def open_tab(self, name: str) -> None:
+        """One of the page's tabs, until it is the one shown."""
+        tab = self.page.locator(".z-tabs").get_by_role("link", name=name, exact=True)
+        tab.click()
+        expect(tab).to_have_attribute("aria-current", "page")
 
     @property
     def state(self) -> Locator:

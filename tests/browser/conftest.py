@@ -71,13 +71,6 @@ def poor(tmp_path_factory: pytest.TempPathFactory, inbox: tuple[Inbox, str]) -> 
     running.stop()
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _begin_early(request: pytest.FixtureRequest) -> None:
-    """What takes minutes begins with the first test and is looked at in the last."""
-    if any(_waits_longest(item) for item in request.session.items):
-        request.getfixturevalue("poor")
-
-
 @pytest.fixture
 def visit(chromium: Browser, product: Product) -> Iterator[Callable[..., Person]]:
     """``visit(**context_options)``: somebody who has not signed in, at the shared product."""

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from zentry_web.composition import build_container
 from zentry_web.config import Config
 from zentry_web.domain.user import SYSTEM, User
-from zentry_web.models import DbUsageInterval
+from zentry_web.models import DbCharge, DbUsageInterval
 from zentry_web.services.service_container import ServiceContainer
 
 PASSWORD = "correct horse battery"
@@ -86,9 +86,8 @@ class Product:
         return done.stdout
 
     def start(self) -> "Product":
-        """Migrate, run, and wait until it is ready."""
+        """Run it, which migrates, and wait until it is ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.zentry("migrate")
         self.run()
         return self
 
@@ -125,12 +124,16 @@ class Product:
 
     def worker_pid(self) -> int:
         """The process id of the worker that the supervisor runs now."""
+        return self.child_pid("worker")
+
+    def child_pid(self, name: str) -> int:
+        """The process id of what the supervisor runs under that name now: 'worker', 'console'."""
         assert self._process is not None
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         for child in children:
-            if b"worker" in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
+            if name.encode() in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
                 return int(child)
-        raise AssertionError("no worker runs")
+        raise AssertionError(f"no {name} runs")
 
     def log(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
@@ -186,6 +189,12 @@ class Product:
         query = select(DbUsageInterval).where(DbUsageInterval.vm_id == vm_id).order_by(DbUsageInterval.start_at)
         with self.container.database.reading() as session:
             return list(session.scalars(query))
+
+    def charging_transfers(self, vm_id: str) -> set[str]:
+        """The transactions by which a machine's usage was charged."""
+        query = select(DbCharge.transfer_id).where(DbCharge.vm_id == vm_id)
+        with self.container.database.reading() as session:
+            return set(session.scalars(query))
 
     def make_admin(self, email: str) -> User:
         """An admin with PASSWORD."""

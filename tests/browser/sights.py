@@ -17,20 +17,25 @@ from tests.services.people import acting
 from tests.services.second_factors import set_up_app
 from tests.services.soft_key import SoftKey
 from zentry_web.adapters.clock import ManualClock
+from zentry_web.adapters.compute.base import MachineSpec
+from zentry_web.adapters.compute.simulator.driver import SimulatorCompute
 from zentry_web.config import Config
 from zentry_web.demo import seed
-from zentry_web.domain.announcement import AnnouncementDraft
+from zentry_web.domain.credits.payments import AutoTopUp
+from zentry_web.domain.credits.prices import ItemKind, PriceItem
+from zentry_web.domain.credits.taxes import BuyerKind, TaxRate, TradeParty
+from zentry_web.domain.credits.voucher import VoucherDraft
 from zentry_web.domain.money import MICRO
-from zentry_web.domain.payments import AutoTopUp
-from zentry_web.domain.prices import ItemKind, PriceItem
+from zentry_web.domain.people.announcement import AnnouncementDraft
+from zentry_web.domain.people.saved_view import ListKind
+from zentry_web.domain.secret import new_secret, secret_hash
 from zentry_web.domain.user import SYSTEM, Actor, Role, User
-from zentry_web.domain.vm import VM, VMState
-from zentry_web.domain.voucher import VoucherDraft
-from zentry_web.models import DbAuthSession, DbMailRequest
+from zentry_web.domain.vms.state import VMState
+from zentry_web.domain.vms.vm import VM
+from zentry_web.models import DbAuthSession, DbMailRequest, DbUndo, DbUser
+from zentry_web.services.auth.one_time_links import LinkPurpose, OneTimeLinks
 from zentry_web.services.base_service import BaseService
-from zentry_web.services.one_time_links import LinkPurpose, OneTimeLinks
-from zentry_web.services.sessions import new_secret, secret_hash
-from zentry_web.services.statements import Statements
+from zentry_web.services.billing.bills.statements import Statements
 
 USERS, MACHINES, DAYS = 4, 30, 5
 PEOPLE_ELSEWHERE = ("outsider", "linked", "moving")
@@ -42,12 +47,31 @@ SSH_KEYS = (
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
 SETTLED = """() => document.fonts.status === "loaded" && !document.querySelector("[data-chart].loading, .htmx-request")
+  && !document.querySelector("[data-console]:not([data-state=open], [data-state=closed])")
   && [...document.querySelectorAll("[data-chart]")].every((el) => el.querySelector(".main-svg, .z-chart-note"))"""
 
 
 def _press(name: str, page: Page) -> None:
     page.get_by_role("button", name=re.compile(f"^{name}")).first.click()
     page.wait_for_load_state()
+
+
+def _test_console_path(page: Page) -> None:
+    page.get_by_text("Test my console path").click()
+    page.get_by_role("button", name="Test", exact=True).click()
+    page.get_by_text("Every part works.").wait_for()
+
+
+def _launch_at_another_price(page: Page) -> None:
+    page.get_by_label("Name").fill("race")
+    page.locator("[name=shown_price]").evaluate("field => { field.value = '1-1'; }")
+    _press("Launch for", page)
+    expect(page.get_by_role("alert").filter(has_text="another price")).to_have_count(1)
+
+
+def _launch_nothing(page: Page) -> None:
+    page.get_by_label("Name", exact=True).fill("")
+    _press("Launch", page)
 
 
 def _open_dialog(menu: str, item: str, page: Page) -> None:
@@ -61,6 +85,12 @@ def _open_menu(name: str, page: Page) -> None:
     if not button.is_visible():  # a phone's sidebar is behind the menu
         page.get_by_role("button", name="Menu", exact=True).click()
     button.click()
+    expect(page.locator(".z-menu:popover-open")).to_be_visible()  # what is in some comes only now
+
+
+def _open_notices(page: Page) -> None:
+    page.get_by_role("link", name="Notices").locator("visible=true").click()
+    expect(page.locator("#z-notices")).to_be_visible()
 
 
 def _post(path: str, size: int, page: Page) -> None:
@@ -89,8 +119,7 @@ def _give_password(page: Page) -> None:
 
 def _arrived(page: Page) -> None:
     """What the credits page fetches after itself is there."""
-    expect(page.locator("#what-if form")).to_be_visible()
-    expect(page.locator("#balance-history figure")).to_be_visible()
+    expect(page.locator("#curve svg").first).to_be_visible()
 
 
 def _open_budget(page: Page) -> None:
@@ -116,6 +145,11 @@ def _open_withdrawal(page: Page) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
+def _mistype_vat_number(page: Page) -> None:
+    page.get_by_label("VAT number").fill("DE136695977")
+    _press("Save", page)
+
+
 def _mistype_domains(page: Page) -> None:
     page.get_by_label("E-mail domains").fill("example.com\nnot/one")
     _press("Save", page)
@@ -134,9 +168,21 @@ def _launch_many(page: Page) -> None:
 
 
 def _top_up_nothing(page: Page) -> None:
+    page.get_by_role("radio", name=re.compile("Another amount")).check(force=True)
     page.get_by_label("Credits", exact=True).fill("0.5")
     page.get_by_role("button", name="Continue to payment").click()
     expect(page.locator(".z-error")).to_be_visible()
+
+
+def _search(typed: str, page: Page) -> None:
+    page.keyboard.press("Control+k")
+    page.keyboard.type(typed)
+    expect(page.locator("#z-found").get_by_role("option").first).to_be_visible()
+
+
+def _ask_for_keys(page: Page) -> None:
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
 
 
 def _begin_view(page: Page) -> None:
@@ -161,10 +207,9 @@ def _see_refused(page: Page) -> None:
 
 
 def _choose_all(action: str, page: Page) -> None:
-    page.get_by_label("all that fit the filter").check()
-    page.get_by_label("What to do with the chosen").select_option(action)
-    _press("Go on", page)
-    expect(page.get_by_role("region", name="Chosen accounts")).to_be_visible()
+    page.goto("/admin/users?ticked=1")
+    page.get_by_role("form", name="The selected users").locator(f"button[value={action}]").click()
+    expect(page.get_by_role("region", name="Selected accounts")).to_be_visible()
 
 
 def _enable_all(page: Page) -> None:
@@ -186,6 +231,9 @@ class Sight:
 
 SIGHTS = (
     Sight("landing", "visitor", "/"),
+    Sight("status", "visitor", "/status"),
+    Sight("terms", "visitor", "/terms"),
+    Sight("calculator", "visitor", "/calculator?machines=3&hours=8"),
     Sight("signup", "visitor", "/signup"),
     Sight("signup-mistakes", "visitor", "/signup", partial(_press, "Create account")),
     Sight("login", "visitor", "/login"),
@@ -215,7 +263,7 @@ SIGHTS = (
     Sight("factor-app", "guarded", "/account/factors/app"),
     Sight("factor-app-refused", "guarded", "/account/factors/app", partial(_press, "Set it up")),
     Sight("passkey-add", "guarded", "/account/passkeys"),
-    Sight("recovery-codes", "guarded", "/account/security", partial(_press, "Make new ones")),
+    Sight("recovery-codes", "guarded", "/account/factors/codes", partial(_press, "Make new ones")),
     Sight("confirm", "newcomer", "/account/confirm"),
     Sight("confirm-by-factor", "guarded", "/account/confirm"),
     Sight("leave", "owner", "/account/leave"),
@@ -230,6 +278,8 @@ SIGHTS = (
     Sight("error-404", "visitor", "/nowhere"),
     Sight("error-400", "visitor", "/login", partial(_post, "/login", 1)),
     Sight("error-403", "owner", "/admin"),
+    Sight("error-404-inside", "owner", "/nowhere"),
+    Sight("vm-deleted", "owner", "/vms/{binned}"),
     Sight("error-405", "owner", "/logout"),
     Sight("error-413", "visitor", "/login", partial(_post, "/login", 600_000)),
     Sight("error-500", "owner", "/styleguide/broken"),
@@ -243,9 +293,20 @@ SIGHTS = (
     Sight("empty-landing-plan", "newcomer", "/credits/plan"),
     Sight("empty-notices", "newcomer", "/account/notices"),
     Sight("overview", "owner", "/overview"),
+    Sight("palette", "owner", "/overview", partial(_search, "web")),
+    Sight("palette-recent", "owner", "/vms", partial(_search, "")),
+    Sight("palette-admin", "admin", "/admin", partial(_search, "stop web")),
+    Sight("keys", "owner", "/keys"),
+    Sight("keys-dialog", "owner", "/vms", _ask_for_keys),
+    Sight("search", "owner", "/search?q=web"),
+    Sight("vm-stop", "owner", "/vms/{running}/stop"),
     Sight("account-menu", "owner", "/overview", partial(_open_menu, "Account menu")),
     Sight("projects", "owner", "/projects"),
     Sight("project", "owner", "/projects/{project}"),
+    Sight("project-images", "owner", "/projects/{image_project}/images"),
+    Sight("project-image-delete", "owner", "/projects/{image_project}/images/{own_image}/delete"),
+    Sight("project-spend", "owner", "/projects/{project}/spend"),
+    Sight("project-activity", "owner", "/projects/{project}/activity"),
     Sight("project-empty", "owner", "/projects/{empty_project}"),
     Sight("project-new", "owner", "/projects/new"),
     Sight("project-settings", "owner", "/projects/{project}/settings"),
@@ -256,6 +317,7 @@ SIGHTS = (
     Sight("project-invite", "owner", "/projects/{project}/members/invite"),
     Sight("invitation", "visitor", "/invitations/{invitation}"),
     Sight("invitation-signed-in", "newcomer", "/invitations/{invitation}"),
+    Sight("invitation-mailed", "owner", "/invitations/mailed/{mailed}"),
     Sight("project-budget", "owner", "/projects/{project}/budget"),
     Sight("project-budget-dialog", "owner", "/projects/{project}", _open_budget),
     Sight("project-budget-mistakes", "owner", "/projects/{empty_project}/budget", _mistype_budget),
@@ -282,15 +344,58 @@ SIGHTS = (
     Sight("vms-bulk-delete", "owner", "/vms/bulk?do=delete&id={running}&id={stopped}"),
     Sight("vms-bulk-done", "owner", "/vms/bulk?do=stop&id={failed}&id={stopped}", partial(_press, "Stop")),
     Sight("vms-menu", "owner", "/vms", partial(_open_menu, "Actions for")),
+    Sight("vms-menu-page", "owner", "/vms/{running}/menu"),
     Sight("vms-nothing-found", "owner", "/vms?q=nothing-is-called-this"),
+    Sight("vms-search-problem", "owner", "/vms?q=state:runing"),
+    Sight("vms-all-selected", "owner", "/vms?ticked=1"),
+    Sight("vms-columns", "owner", "/vms?columns=state,cpu,memory,rate,month&density=compact&q=state:running"),
+    Sight("save-view", "owner", "/account/views/new?kind=vms&query=q%3Dstate%253Arunning"),
+    Sight("saved-view", "owner", "/account/views/{view}"),
     Sight("launch", "owner", "/vms/new"),
-    Sight("launch-mistakes", "owner", "/vms/new", partial(_press, "Launch")),
-    Sight("vm-running", "owner", "/vms/{running}?range=6h"),
+    Sight("launch-at-another-price", "owner", "/vms/new", _launch_at_another_price),
+    Sight("launch-like", "owner", "/vms/new?like={running}"),
+    Sight("launch-mistakes", "owner", "/vms/new", _launch_nothing),
+    Sight("vm-running", "owner", "/vms/{running}"),
+    Sight("vm-metrics", "owner", "/vms/{running}/metrics?range=6h"),
+    Sight("vm-settings", "owner", "/vms/{running}/settings"),
     Sight("vm-coming-up", "owner", "/vms/{fresh}"),
     Sight("vm-stopped", "owner", "/vms/{stopped}"),
+    Sight("vm-stopped-menu", "owner", "/vms/{stopped}", partial(_press, "More actions")),
     Sight("vm-failed", "owner", "/vms/{failed}"),
     Sight("vm-activity", "owner", "/vms/{running}/activity"),
     Sight("vm-console", "owner", "/vms/{running}/console"),
+    Sight("vm-console-path", "owner", "/vms/{running}/console", _test_console_path),
+    Sight("vm-console-screen", "owner", "/vms/{running}/console?show=screen"),
+    Sight("vm-console-window", "owner", "/vms/{running}/console/window?show=screen"),
+    Sight("vm-console-off", "owner", "/vms/{stopped}/console"),
+    Sight("vm-force-off", "owner", "/vms/{running}/force_off"),
+    Sight("vm-force-off-dialog", "owner", "/vms/{running}", partial(_open_dialog, "More actions", "Force off")),
+    Sight("vm-reset", "owner", "/vms/{running}/reset"),
+    Sight("operations", "owner", "/operations"),
+    Sight("operations-failed", "newcomer", "/operations?show=failed"),
+    Sight("operation", "owner", "/operations/{operation}"),
+    Sight("operation-failed", "owner", "/operations/{operation_failed}"),
+    Sight("operation-again", "owner", "/operations/{operation_failed}/again"),
+    Sight("undo", "owner", "/undo/{undo}"),
+    Sight("vm-rescue", "owner", "/vms/{running}/rescue"),
+    Sight("vm-rebuild", "owner", "/vms/{running}/rebuild"),
+    Sight("vm-snapshots", "owner", "/vms/{running}/snapshots"),
+    Sight("vm-snapshots-none", "owner", "/vms/{stopped}/snapshots"),
+    Sight("vm-snapshot-new", "owner", "/vms/{running}/snapshots/new"),
+    Sight("vm-snapshot-mistakes", "owner", "/vms/{running}/snapshots/new", partial(_press, "Take a snapshot")),
+    Sight("vm-snapshot-revert", "owner", "/vms/{running}/snapshots/{snapshot}/revert"),
+    Sight("vm-snapshot-delete", "owner", "/vms/{running}/snapshots/{snapshot}/delete"),
+    Sight("launch-from-snapshot", "owner", "/vms/new?snapshot={snapshot}"),
+    Sight("vm-image-new", "owner", "/vms/{running}/image"),
+    Sight("vm-image-mistakes", "owner", "/vms/{running}/image", partial(_press, "Make an image")),
+    Sight("vm-snapshot-schedule", "owner", "/vms/{running}/snapshots/schedule"),
+    Sight("vm-backups", "owner", "/vms/{stopped}/backups"),
+    Sight("vm-backups-none", "owner", "/vms/{running}/backups"),
+    Sight("vm-backup-new", "owner", "/vms/{running}/backups/new"),
+    Sight("vm-backup-restore", "owner", "/vms/{stopped}/backups/{backup}/restore"),
+    Sight("vm-backup-delete", "owner", "/vms/{stopped}/backups/{backup}/delete"),
+    Sight("vm-backup-schedule", "owner", "/vms/{stopped}/backups/schedule"),
+    Sight("vm-rename", "owner", "/vms/{running}/rename"),
     Sight("vm-resize", "owner", "/vms/{running}/resize"),
     Sight("vm-resize-stopped", "owner", "/vms/{stopped}/resize"),
     Sight("vm-delete", "owner", "/vms/{stopped}/delete"),
@@ -302,24 +407,29 @@ SIGHTS = (
     Sight("payment", "owner", "/credits/top-up/{paid}"),
     Sight("payment-waits", "owner", "/credits/top-up/{unpaid}"),
     Sight("pay-test", "owner", "/credits/top-up/{unpaid}/pay"),
+    Sight("billing-details", "owner", "/credits/details"),
+    Sight("billing-details-mistakes", "owner", "/credits/details", _mistype_vat_number),
     Sight("spend", "owner", "/credits/spend"),
     Sight("spend-by-day", "owner", "/credits/spend?by=day"),
     Sight("charges", "owner", "/credits/bill"),
+    Sight("transactions", "owner", "/credits/transactions"),
     Sight("charge-recomputed", "owner", "/credits/bill/{interval}?recompute=1"),
     Sight("payment-recomputed", "owner", "/credits/transactions/{payment}?recompute=1"),
     Sight("balance-history", "owner", "/credits/history"),
     Sight("what-if", "owner", "/credits/what-if", _launch_many),
-    Sight("statements", "newcomer", "/credits/statements"),
-    Sight("statement", "newcomer", "/credits/statements/{statement}"),
+    Sight("statements", "guarded", "/credits/statements"),
+    Sight("statement", "guarded", "/credits/statements/{statement}"),
     Sight("prices", "owner", "/credits/prices"),
     Sight("landing-plan", "owner", "/credits/plan"),
     Sight("redeem", "owner", "/credits/redeem"),
     Sight("redeem-refused", "owner", "/credits/redeem?code=0000-0000-0000", partial(_press, "Redeem")),
     Sight("notices", "owner", "/account/notices"),
+    Sight("notices-drawer", "owner", "/overview", _open_notices),
     Sight("account", "owner", "/account"),
+    Sight("account-data", "owner", "/account/data"),
     Sight("admin-overview", "admin", "/admin"),
     Sight("admin-users", "admin", "/admin/users"),
-    Sight("admin-users-filtered", "admin", "/admin/users?role=user&mark=vms&sort=least"),
+    Sight("admin-users-filtered", "admin", "/admin/users?q=role:user+machines:>0&sort=least"),
     Sight("admin-users-nothing-found", "admin", "/admin/users?q=nobody-is-called-this"),
     Sight("admin-user", "admin", "/admin/users/{user}"),
     Sight("admin-viewing", "admin", "/admin/users/{user}/view", _begin_view),
@@ -333,6 +443,8 @@ SIGHTS = (
     Sight("admin-projects", "admin", "/admin/projects"),
     Sight("admin-invitations", "admin", "/admin/invitations"),
     Sight("admin-vms", "admin", "/admin/vms"),
+    Sight("admin-vms-menu", "admin", "/admin/vms", partial(_open_menu, "Actions for")),
+    Sight("admin-vms-menu-page", "admin", "/admin/vms/{running}/menu"),
     Sight(
         "admin-vms-order", "admin", "/admin/vms/order?order=delete&id={running}&id={stopped}", partial(_press, "Delete")
     ),
@@ -341,8 +453,15 @@ SIGHTS = (
     Sight("vm-labels", "owner", "/vms/{running}/labels"),
     Sight("vm-move", "owner", "/vms/{running}/move"),
     Sight("admin-quota", "admin", "/admin/quotas/{user}"),
+    Sight("admin-size-new", "admin", "/admin/sizes/new"),
+    Sight("admin-size-new-mistakes", "admin", "/admin/sizes/new", partial(_press, "Create size")),
     Sight("admin-price", "admin", "/admin/sizes/size_small/price"),
+    Sight("admin-storage-price", "admin", "/admin/storage/snapshot/price"),
     Sight("admin-images", "admin", "/admin/images"),
+    Sight("admin-image-new", "admin", "/admin/images/new"),
+    Sight("admin-image-new-mistakes", "admin", "/admin/images/new", partial(_press, "Fetch it")),
+    Sight("admin-image", "admin", "/admin/images/img_tiny/versions"),
+    Sight("admin-image-edit", "admin", "/admin/images/img_tiny/edit"),
     Sight("admin-no-vouchers-fit", "admin", "/admin/vouchers?q=nothing"),
     Sight("admin-vouchers", "admin", "/admin/vouchers"),
     Sight("admin-vouchers-new", "admin", "/admin/vouchers/new", partial(_press, "Make")),
@@ -350,7 +469,7 @@ SIGHTS = (
     Sight("admin-prices", "admin", "/admin/prices"),
     Sight("admin-prices-new", "admin", "/admin/prices/new", partial(_press, "Save the draft")),
     Sight("admin-prices-draft", "admin", "/admin/prices/{draft}"),
-    Sight("admin-prices-rehearsal", "admin", "/admin/prices/{draft}/rehearsal?period=30d"),
+    Sight("admin-prices-rehearsal", "admin", "/admin/prices/{draft}/rehearsal"),
     Sight("admin-prices-announced", "admin", "/admin/prices/{announced}"),
     Sight("admin-prices-withdraw", "admin", "/admin/prices/{announced}/withdraw"),
     Sight("admin-prices-withdraw-dialog", "admin", "/admin/prices/{announced}", _open_withdrawal),
@@ -364,7 +483,13 @@ SIGHTS = (
     Sight("admin-setting", "admin", "/admin/settings/login_tries"),
     Sight("admin-setting-mistakes", "admin", "/admin/settings/signup_domains", _mistype_domains),
     Sight("admin-audit", "admin", "/admin/audit"),
+    Sight("admin-audit-filtered", "admin", "/admin/audit?from=2020-01-01&to=2040-01-01&action=vm.&outcome=succeeded"),
+    Sight("admin-audit-columns", "admin", "/admin/audit?q=vm+outcome:accepted&columns=what,who&density=compact"),
+    Sight("admin-audit-check", "admin", "/admin/audit/verify"),
     Sight("admin-system", "admin", "/admin/system"),
+    Sight("admin-strays", "admin", "/admin/system/strays"),
+    Sight("admin-adopt", "admin", "/admin/system/strays/{stray}/adopt"),
+    Sight("admin-adopt-mistakes", "admin", "/admin/system/strays/{stray}/adopt", partial(_press, "Adopt")),
     Sight("admin-ledger", "admin", "/admin/ledger"),
     Sight("admin-ledger-transfer", "admin", "/admin/ledger/{payment}"),
     Sight("admin-interval", "admin", "/admin/intervals/{interval}"),
@@ -372,6 +497,9 @@ SIGHTS = (
     Sight("admin-refund-mistakes", "admin", "/admin/refund/transfer:{payment}", partial(_press, "Refund")),
     Sight("admin-approvals", "admin", "/admin/approvals"),
     Sight("admin-books", "admin", "/admin/books"),
+    Sight("admin-taxes", "admin", "/admin/taxes?range=30d"),
+    Sight("admin-tax-new", "admin", "/admin/taxes/new", partial(_press, "Add")),
+    Sight("admin-tax-remove", "admin", "/admin/taxes/{rate}/remove"),
     Sight("admin-write-offs", "admin", "/admin/write-offs"),
     Sight("styleguide", "visitor", "/styleguide/"),
     Sight("styleguide-console", "admin", "/styleguide/"),
@@ -457,6 +585,7 @@ class Furnished:
         rows = services.get_user_service().list_users(limit=USERS + 2)
         owner = max((row for row in rows if not row.user.is_admin), key=lambda row: row.vm_count).user
         admin = next(row.user for row in rows if row.user.is_admin)
+        services.get_billing_service().settings.change("terms", "Be kind to others.\nNothing is mined here.", 0)
         newcomer = self.product.make_user("Nora New", "nora@example.com")
         guarded = self.product.make_user("Gil Guarded", GUARDED)
         self._codes = self._guard(guarded)
@@ -470,17 +599,22 @@ class Furnished:
             "user": owner.id,
             "project": project,
             "invitation": self._invite(owner, newcomer, project),
+            "mailed": self._mailed(self.product.make_user("Helen Host", "helen@example.com"), owner),
             "empty_project": services.get_project_service().create_project({"name": "winter"}, owner).id,
             "running": min((vm for vm in vms if vm.state == VMState.RUNNING), key=lambda vm: vm.started_at).id,
             "stopped": next(vm.id for vm in vms if vm.state == VMState.STOPPED),
             "signup": self._signup(),
             "reset": OneTimeLinks(services.parts.core).make(owner.id, LinkPurpose.RESET_PASSWORD),
             "link": services.get_auth_service().create_admin("keeper@example.com", "Kit Keeper"),
-            **self._bills(owner.id, newcomer.id),
+            **self._bills(owner.id),
             **self._payments(owner),
+            "statement": self._statement(guarded),
             "voucher": self._vouchers(owner.id),
             "announcement": self._announce(admin),
             "ssh_key": self._ssh_keys(owner),
+            "view": services.get_user_service()
+            .saved_views.save(owner.id, ListKind.VMS, "On the air", "q=state%3Arunning", actor=acting(owner))
+            .id,
             **self._settings(),
             "capped_project": self._budgets(owner, project),
             **self._prices(admin),
@@ -488,9 +622,66 @@ class Furnished:
             "failed": self._launch(owner, project, "unlucky", ("fault", "create", "refuse"), is_failed).id,
             "fresh": self._launch(owner, project, "fresh", ("delay", "boot", "7200"), is_running).id,
         }
+        self.things["stray"] = self._stray()
         self._label(owner)
+        self.things["snapshot"] = self._snapshots(owner)
+        self.things["backup"] = self._backups(owner)
+        self.things["own_image"] = self._own_image(owner)
+        self.things |= self._operations(owner)
         self.product.zentry("simulator", "clear")
         self.things |= self._bin(owner, project)
+
+    def _snapshots(self, owner: User) -> str:
+        """Two of the machine that runs, one on the other, and a schedule; the id of the first."""
+        vms, running, actor = self.product.container.get_vm_service(), self.things["running"], acting(owner)
+
+        def are_ready(count: int) -> bool:
+            found = vms.snapshots.list(running, actor=actor)
+            return len(found) == count and all(each.is_ready for each in found)
+
+        for count, name in enumerate(("before the upgrade", "upgraded, before the new shop"), start=1):
+            vms.snapshots.take(running, {"name": name, "note": "All pages answer." if count == 1 else ""}, actor=actor)
+            wait_until(partial(are_ready, count), 60, "a snapshot is there")
+        vms.snapshot_schedules.set(running, {"every": "day", "hour": "3", "keep": "7"}, actor=actor)
+        return vms.snapshots.list(running, actor=actor)[0].id
+
+    def _backups(self, owner: User) -> str:
+        """One of the stopped machine, and a schedule; its id."""
+        vms, stopped, actor = self.product.container.get_vm_service(), self.things["stopped"], acting(owner)
+        vms.backups.take(stopped, {"name": "before the move", "note": "All orders are in."}, actor=actor)
+
+        def is_ready() -> bool:
+            return all(each.is_ready for each in vms.backups.list(stopped, actor=actor))
+
+        wait_until(is_ready, 60, "a backup is there")
+        vms.backup_schedules.set(stopped, {"every": "week", "hour": "3", "keep": "4"}, actor=actor)
+        return vms.backups.list(stopped, actor=actor)[0].id
+
+    def _own_image(self, owner: User) -> str:
+        """One of the machine that runs; its id."""
+        vms, running, actor = self.product.container.get_vm_service(), self.things["running"], acting(owner)
+        project = self.things["image_project"] = vms.get_vm(running).project_id
+        note = "Our base with nginx and the monitoring agent."
+        vms.machine_images.make(running, {"name": "Web base", "note": note}, actor=actor)
+
+        def found() -> list[str]:
+            return [each.id for each in vms.machine_images.list(project, actor=actor) if each.is_ready]
+
+        wait_until(lambda: bool(found()), 60, "an image is there")
+        return found()[0]
+
+    def _operations(self, owner: User) -> dict[str, str]:
+        """A launch that came up and one that failed; a change that can be undone as long as the pictures take."""
+        vms, actor, running = self.product.container.get_vm_service(), acting(owner), self.things["running"]
+        lines = vms.work.list_of(owner.id, actor=actor, limit=200)
+        undo = vms.undo.find_offer(running, actor=actor)
+        with vms.transaction() as session:
+            session.execute(update(DbUndo).values(until=self.product.container.clock.now() + timedelta(days=1)))
+        return {
+            "operation": next(line.id for line in lines if line.vm_id == running),
+            "operation_failed": next(line.id for line in lines if line.vm_id == self.things["failed"]),
+            "undo": undo,
+        }
 
     def _projects(self, owner: User, taker: User) -> dict[str, str]:
         """One that is archived, one that is offered to somebody."""
@@ -562,20 +753,43 @@ class Furnished:
         invitations.accept(joined.secret, actor=Actor(other.id, other.role))
         return invitations.invite(project_id, {"email": "friend@example.com", "role": "member"}, actor=actor).secret
 
-    def _bills(self, owner_id: str, newcomer_id: str) -> dict[str, str]:
-        """Something charged, and a closed month: of the person without machines, whose month can end any time."""
-        core, billing = self.product.container.parts.core, self.product.container.get_billing_service()
-        now = core.clock.now()
+    def _mailed(self, host: User, guest: User) -> str:
+        """An invitation that was mailed to an address which its mailbox has proved."""
+        container = self.product.container
+        with container.database.writing() as session:
+            session.execute(update(DbUser).where(DbUser.id == guest.id).values(email_proven_at=container.clock.now()))
+            session.commit()
+        projects = container.get_project_service()
+        project_id = projects.create_project({"name": "guests"}, host).id
+        data = {"email": guest.email, "role": "viewer"}
+        return projects.invitations.invite(project_id, data, actor=acting(host)).id
+
+    def _bills(self, owner_id: str) -> dict[str, str]:
+        """Something charged, and what paid for it."""
+        billing, now = self.product.container.get_billing_service(), self.product.container.clock.now()
         lines = billing.bills.get_bill(owner_id, now - timedelta(days=DAYS), now).lines
         charged = next(line for line in lines if line.charged_micro)
         payment = billing.bills.get_interval(owner_id, charged.interval.id).charges[0].transfer_id
-        later = replace(core, clock=ManualClock(now + timedelta(days=35)))
-        statement = Statements(later, billing.notices).close_month(newcomer_id)
+        return {"interval": charged.interval.id, "payment": payment}
+
+    def _statement(self, user: User) -> str:
+        """A closed month with taxed payments: of a person without machines, whose month can end any time."""
+        core, billing = self.product.container.parts.core, self.product.container.get_billing_service()
+        payments, actor = billing.payments, acting(user)
+        buyer = TradeParty("Gil Guarded e.K.", "Am Kai 3\n18055 Rostock", "DE", "", is_business=True)
+        billing.parties.set_details(user.id, buyer, actor=actor)
+        for credits in (50, 20):
+            paid = payments.start_top_up(user.id, credits * MICRO, actor=actor).id
+            payments.press_test_button(user.id, paid, "pay", "4242", actor=actor)
+        billing.payment_desk.refund(paid, 500, "A part of it, for the pictures", actor=SYSTEM)
+        later = replace(core, clock=ManualClock(core.clock.now() + timedelta(days=35)))
+        statement = Statements(later, billing.notices, billing.parties).close_month(user.id)
         assert statement is not None
-        return {"interval": charged.interval.id, "payment": payment, "statement": statement.id}
+        return statement.id
 
     def _payments(self, owner: User) -> dict[str, str]:
-        """A payment that came in with a card kept, one that was declined, one that waits."""
+        """A payment that came in with a card kept, one that was declined, one that waits; taxed, by a table."""
+        rate = self._taxes(owner)
         payments, actor = self.product.container.get_billing_service().payments, Actor(owner.id, owner.role)
         made = [
             payments.start_top_up(owner.id, credits * MICRO, save_method=credits == 20, actor=actor)
@@ -588,12 +802,28 @@ class Furnished:
         auto = AutoTopUp(True, 1 * MICRO, 24, 20 * MICRO, 100 * MICRO, card.id)
         billing.auto_top_ups.set_settings(owner.id, auto, actor=actor)
         billing.payment_desk.refund(made[0].id, 500, "A quarter of it, for the pictures", actor=SYSTEM)
-        return {"paid": made[0].id, "unpaid": made[2].id}
+        return {"paid": made[0].id, "unpaid": made[2].id, "rate": rate}
+
+    def _taxes(self, owner: User) -> str:
+        """Who sells and buys, a table of three rows, and promotional credit; returns the row that has not begun."""
+        billing, now = self.product.container.get_billing_service(), self.product.container.clock.now()
+        billing.settings.change("seller_name", "Cloud Example Ltd", 0)
+        billing.settings.change("seller_country", "DE", 0)
+        buyer = TradeParty("Studio Nord", "Hafenstraße 12\n20457 Hamburg", "DE", "", is_business=True)
+        billing.parties.set_details(owner.id, buyer, actor=Actor(owner.id, owner.role))
+        note = "Reverse charge: the recipient owes the tax"
+        rows = [
+            TaxRate("", "DE", BuyerKind.BUSINESS, 1900, "VAT", "", now),
+            TaxRate("", "FR", BuyerKind.REGISTERED, 0, "", note, now),
+            TaxRate("", "DE", BuyerKind.BUSINESS, 2000, "VAT", "", now + timedelta(days=20)),
+        ]
+        billing.promote(owner.id, 3 * MICRO, "Spring fair", expires_at=now + timedelta(days=5))
+        return [billing.payments.taxes.add_rate(row).id for row in rows][-1]
 
     def _budgets(self, owner: User, project_id: str) -> str:
         """One that is half spent on the project with machines, one that refuses everything; returns its project."""
         billing, projects = self.product.container.get_billing_service(), self.product.container.get_project_service()
-        twice = max(1, 2 * billing.project_month_spend(project_id))
+        twice = max(1, 2 * billing.reports.project_month_spend(project_id))
         billing.budgets.set_budget(project_id, twice, (50, 80, 100), hard_cap=False)
         capped = projects.create_project({"name": "trial"}, owner).id
         billing.budgets.set_budget(capped, 1_000, (100,), hard_cap=True)
@@ -627,6 +857,15 @@ class Furnished:
         (revoked,) = vouchers.create(VoucherDraft(2_500_000, note="sent to the wrong list"))
         vouchers.revoke(revoked.id)
         return vouchers.create(VoucherDraft(10_000_000, count=3, uses=25, expires_at=end, note="Course 2026"))[0].id
+
+    def _stray(self) -> str:
+        """A machine that only the hypervisor has."""
+        strays = self.product.container.get_vm_service().strays
+        size = self.product.container.get_vm_service().list_sizes()[0]
+        simulator = SimulatorCompute(self.product.data / "simulator.sqlite")
+        simulator.create(MachineSpec("vm_stray", "left", size.vcpus, size.memory_mib, size.disk_gib, "tiny"))
+        simulator.close()
+        return wait_until(strays.list_strays, 60, "a machine that nobody owns is listed")[0].vm_id
 
     def _launch(
         self, owner: User, project_id: str, name: str, trouble: tuple[str, ...], done: Callable[[VM], bool]
@@ -665,4 +904,7 @@ def look_at(page: Page, furnished: Furnished, sight: Sight) -> None:
         page.goto(furnished.path(sight))
     if sight.act:
         sight.act(page)
+    for chart in page.locator("[data-chart]:visible").all():
+        chart.scroll_into_view_if_needed()  # they are drawn when they come into view
     page.wait_for_function(SETTLED)
+    page.evaluate("scrollTo(0, 0)")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -21,6 +22,30 @@ def error_of(page: Page, label: str) -> str:
     message = page.locator(f"#{next(found for found in ids if found.endswith('-error'))}")
     expect(message).to_be_visible()
     return message.inner_text().strip()
+
+
+def test_a_password_can_be_looked_at_and_who_is_very_quick_only_waits(
+    visit: Callable[..., Person], tmp_path: Path
+) -> None:
+    product = Product(tmp_path / "patient", signup_seconds=6).start()
+    try:
+        nora = visit(product)
+        nora.problems.expect("htmx:error")  # the product ends before her page does
+        page = nora.page
+        page.goto("/signup")
+        page.get_by_label("Your name").fill("Nora Newcomer")
+        page.get_by_label("E-mail").fill("nora@example.com")
+        password = page.get_by_label("Password", exact=True)
+        password.fill(PASSWORD)
+        show = page.get_by_role("button", name="Show password")
+        show.click()
+        expect(password).to_have_attribute("type", "text")
+        expect(show).to_have_attribute("aria-pressed", "true")
+        page.get_by_role("button", name="Create account").click()  # once
+        expect(password).to_have_attribute("type", "password")
+        expect(page).to_have_url(re.compile("/overview$"))
+    finally:
+        product.stop()
 
 
 def test_sign_up_says_what_is_wrong_beside_each_field_and_keeps_what_was_typed(visit: Callable[..., Person]) -> None:

@@ -22,6 +22,7 @@ def test_the_first_admin_comes_by_a_link_that_works_once(product: Product, visit
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name=re.compile("^Set password")).click()
     expect(page).to_have_url(re.compile("/overview$"))
+    page.get_by_role("navigation", name="Main").locator("summary", has_text="System").click()
     expect(page.get_by_role("link", name="Audit trail")).to_be_visible()
 
     stranger = visit().page
@@ -34,7 +35,7 @@ def test_the_first_admin_comes_by_a_link_that_works_once(product: Product, visit
 def test_credits_are_added_and_deducted_with_a_reason(admin: Person, alice: Person) -> None:
     page = admin.page
     page.goto("/admin/users")
-    page.get_by_role("searchbox").fill(alice.email)
+    page.get_by_role("combobox", name="Search").fill(alice.email)
     page.keyboard.press("Enter")
     page.get_by_role("link", name=alice.name).first.click()
     book(page, "Add", "2.5", "")
@@ -63,7 +64,7 @@ def book(page: Page, direction: str, amount: str, reason: str) -> None:
     page.get_by_role("radio", name=re.compile(f"^{direction}")).check(force=True)
     page.get_by_label("Amount").fill(amount)
     page.get_by_label("Reason").fill(reason)
-    page.get_by_role("button", name="Book it").click()
+    page.get_by_role("button", name="Change credits").click()
     page.wait_for_load_state()
 
 
@@ -103,6 +104,7 @@ def test_a_size_withdrawn_while_a_form_is_open_is_refused_clearly(admin: Person,
     expect(page.locator("#quote")).to_contain_text("0.05")
     admin.page.goto("/admin/sizes")
     open_menu(admin.page, "small", "Withdraw")
+    admin.page.get_by_role("dialog").get_by_role("button", name="Withdraw").click()
     row = admin.page.get_by_role("region", name="Sizes").get_by_role("row", name=re.compile("small"))
     expect(row).to_contain_text("Withdrawn")
     try:
@@ -112,7 +114,7 @@ def test_a_size_withdrawn_while_a_form_is_open_is_refused_clearly(admin: Person,
         expect(alice.size_card("small")).to_have_count(0)
         expect(page.locator("#balance-chip")).to_contain_text("5.0000")
         alice.size_card("nano").check(force=True)
-        page.get_by_role("button", name=re.compile("^Launch")).click()
+        page.get_by_role("button", name="Launch for 0.005 per hour").click()
         alice.vm_id_shown()
     finally:
         open_menu(admin.page, "small", "Offer again")
@@ -125,7 +127,7 @@ def test_machines_of_all_and_health(admin: Person, alice: Person) -> None:
     alice.wait_state("Running")
     page = admin.page
     page.goto("/admin/vms?q=watched-vm")
-    expect(page.get_by_role("region", name="Virtual machines").locator("tbody tr")).to_contain_text(alice.email)
+    expect(page.get_by_role("region", name="Machines").locator("tbody tr")).to_contain_text(alice.email)
     page.get_by_role("link", name="watched-vm").click()
     expect(admin.state).to_have_text("Running")
     page.goto("/admin/system")
@@ -139,10 +141,13 @@ def test_a_disabled_account_is_out_at_once(admin: Person, alice: Person, product
     user = product.find_user(alice.email)
     page = admin.page
     page.goto(f"/admin/users/{user.id}")
-    page.get_by_role("button", name="Disable").click()
+    page.get_by_role("link", name="Disable").click()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("Every session and token ends at once")
+    asked.get_by_role("button", name="Disable").click()
     expect(page.get_by_role("button", name="Enable")).to_be_visible()
     alice.page.get_by_role("link", name="Projects").first.click()  # whatever they click next
     expect(alice.page).to_have_url(re.compile("/login"))
     page.get_by_role("button", name="Enable").click()
-    expect(page.get_by_role("button", name="Disable")).to_be_visible()
+    expect(page.get_by_role("link", name="Disable")).to_be_visible()
     alice.log_in()

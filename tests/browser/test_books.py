@@ -50,14 +50,16 @@ def ask(page: Page, user_id: str, amount: str, reason: str) -> None:
     page.get_by_role("radio", name=re.compile("^Add")).check(force=True)
     page.get_by_label("Amount").fill(amount)
     page.get_by_label("Reason").fill(reason)
-    page.get_by_role("button", name="Book it").click()
+    page.get_by_role("button", name="Change credits").click()
     page.wait_for_url("**/admin/approvals")
 
 
 def approve(page: Page, email: str) -> None:
     """Go there by the badge in the sidebar, and agree."""
     page.goto("/admin")
-    page.get_by_role("navigation", name="Main").get_by_role("link", name=re.compile("Approvals.*waiting")).click()
+    navigation = page.get_by_role("navigation", name="Main")
+    navigation.get_by_text(re.compile("Money.*waiting")).click()
+    navigation.get_by_role("link", name=re.compile("Approvals.*waiting")).click()
     page.get_by_role("button", name=re.compile(f"^Approve .*{re.escape(email)}")).click()
     expect(page.get_by_role("region", name="Decided").locator("tbody tr").first).to_contain_text("Approved")
 

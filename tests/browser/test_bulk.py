@@ -14,12 +14,11 @@ PHONE = {"width": 390, "height": 844}
 
 def choose(page: Page, *names: str) -> None:
     for name in names:
-        page.get_by_label(f"Choose {name}", exact=True).check()
+        page.get_by_label(f"Select {name}", exact=True).check()
 
 
 def go_on(page: Page, what: str) -> None:
-    page.get_by_label("What to do with the chosen machines").select_option(label=what)
-    page.get_by_role("button", name="Go on with the chosen").click()
+    page.get_by_role("form", name="The selected machines").get_by_role("button", name=what).click()
 
 
 def all_are(page: Page, state: str, count: int) -> None:
@@ -59,7 +58,7 @@ def test_on_a_phone_without_script(visit: Callable[..., Person], alice: Person) 
     page.get_by_role("button", name="More actions").click()
     page.get_by_role("button", name="Protect from deletion").click()
     page.goto("/vms")
-    page.get_by_role("link", name="Choose all shown").click()
+    page.get_by_role("link", name="Select all shown").click()
     go_on(page, "Delete")
     page.get_by_label("Type 2 machines to confirm").fill("2 machines")
     page.get_by_role("button", name="Delete them").click()
@@ -73,7 +72,7 @@ def test_ticks_by_keyboard_stay_when_the_list_moves(alice: Person) -> None:
     alice.launch("first")
     page = alice.page
     page.goto("/vms")
-    box = page.get_by_label("Choose first", exact=True)
+    box = page.get_by_label("Select first", exact=True)
     tab_to(page, box)
     page.keyboard.press("Space")
     expect(box).to_be_checked()
@@ -82,11 +81,9 @@ def test_ticks_by_keyboard_stay_when_the_list_moves(alice: Person) -> None:
     expect(page.locator("#vm-table.htmx-request")).to_have_count(0)
     expect(box).to_be_checked()
     expect(box).to_be_focused()
-    select = page.get_by_label("What to do with the chosen machines")
-    tab_to(page, select)
-    page.keyboard.press("ArrowDown")
-    expect(select).to_have_value("stop")
-    tab_to(page, page.get_by_role("button", name="Go on with the chosen"))
+    bar = page.get_by_role("form", name="The selected machines")
+    expect(bar).to_contain_text("1 selected, 0.005 per hour together")
+    tab_to(page, bar.get_by_role("button", name="Stop"))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Stop a machine")
     tab_to(page, page.get_by_role("button", name="Stop it"))

@@ -18,7 +18,7 @@ HOLD_SECONDS = 120
 def test_a_machine_is_stopped_when_its_credits_end_and_starts_again_with_new_ones(
     poor: tuple[Product, str, str], inbox: tuple[Inbox, str], chromium: Browser
 ) -> None:
-    """``poor`` launched a machine, when the first browser test began, with credits for its first hold and no more."""
+    """``poor`` launched a machine, before the first page was looked at, with credits for its first hold and no more."""
     product, email, vm_id = poor
     billing = product.container.get_billing_service()
     user_id = product.find_user(email).id
@@ -29,16 +29,21 @@ def test_a_machine_is_stopped_when_its_credits_end_and_starts_again_with_new_one
         page.goto(f"/vms/{vm_id}")
         person.wait_state("Stopped", HOLD_SECONDS + 60)
         expect(page.locator("#vm-status .z-alert")).to_contain_text(re.compile("credit", re.IGNORECASE))
+        start = page.get_by_role("button", name=re.compile("^Start"))
+        expect(start).to_have_attribute("aria-disabled", "true")
+        expect(start).to_have_accessible_description("There are not enough credits to start it.")
+        page.goto(f"/vms/{vm_id}/start")
         page.get_by_role("button", name=re.compile("^Start")).click()
-        expect(page.locator("#toasts")).to_contain_text("more are needed")
+        expect(page.locator("body")).to_contain_text("more are needed")
+        page.goto(f"/vms/{vm_id}")
         expect(person.state).to_have_text("Stopped")
         subjects = " ".join(text.partition("\r\n\r\n")[0] for _, text in inbox[0].mails)
-        assert "Your credits last for less than an hour" in subjects
+        assert "Your credits run out in less than an hour" in subjects
         assert "Machines are about to stop" in subjects
         page.goto("/account/notices")
         expect(page.locator("#main")).to_contain_text("brief stops at")
         page.goto("/credits/plan")
-        expect(page.locator("#main")).to_contain_text("its disk is deleted")
+        expect(page.locator("#main")).to_contain_text("Its disk is deleted")
         page.goto(f"/vms/{vm_id}")
         billing.add_credits(user_id, 1_000_000, "back again")
         person.wait_state("Running", 60)

@@ -1,6 +1,7 @@
 """The launch form under careless hands: double clicks, the back button, mistakes, a size withdrawn meanwhile."""
 
 import re
+from collections.abc import Callable
 
 from playwright.sync_api import expect
 
@@ -49,15 +50,15 @@ def test_mistakes_are_named_beside_the_field_and_nothing_is_made(alice: Person) 
     page.goto("/vms/new")
     page.get_by_label("Name", exact=True).fill("Not A Name!")
     page.get_by_label("SSH public key").fill("-----BEGIN OPENSSH PRIVATE KEY-----")
-    page.get_by_label("User data").fill("echo no shebang")
+    page.get_by_role("textbox", name="User data").fill("echo no shebang")
     page.get_by_role("button", name=re.compile("^Launch")).click()
     for label in ("Name", "SSH public key optional", "User data optional"):
         expect(page.get_by_label(label, exact=True)).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_text("That is a private key")).to_be_visible()
-    expect(page.get_by_label("User data")).to_have_value("echo no shebang")
+    expect(page.get_by_role("textbox", name="User data")).to_have_value("echo no shebang")
     page.goto("/vms")
     expect(page.get_by_text("No machines yet")).to_be_visible()
-    expect(page.locator("#balance-chip")).to_contain_text("nothing is running")
+    expect(page.locator("#balance-chip")).to_contain_text("nothing costs credits now")
 
 
 def test_too_few_credits_is_said_before_and_after(alice: Person, product: Product) -> None:
@@ -77,3 +78,16 @@ def test_too_few_credits_is_said_before_and_after(alice: Person, product: Produc
     page.get_by_role("button", name=re.compile("^Launch")).click()
     alice.vm_id_shown()
     alice.wait_state("Running")
+
+
+def test_on_a_phone_price_and_button_stay_in_sight(sign_in: Callable[..., Person]) -> None:
+    alice = sign_in("alice", viewport={"width": 390, "height": 844})
+    alice.make_project("small screen")
+    page = alice.page
+    page.goto("/vms/new")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("web-1")
+    button = page.get_by_role("button", name=re.compile("^Launch for"))
+    expect(button).to_be_in_viewport(ratio=1)
+    alice.size_card("micro").check(force=True)
+    expect(button).to_have_text(re.compile("0.015"))
+    expect(button).to_be_in_viewport(ratio=1)

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
 from tests.browser.browser import Problems, browser_context
 from tests.browser.sights import DESKTOP, PHONE, SIGHTS, Furnished, Sight, look_at
 from tests.conftest import make_config
+from tests.functional.test_no_single_click import ASKS
 from zentry_web import create_app
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
@@ -24,15 +26,80 @@ FIND_VIOLATIONS = """async () => {
 OVERFLOW = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
   [...document.querySelectorAll("body *")].filter((el) => el.getBoundingClientRect().right > innerWidth + 1)
     .slice(0, 5).map((el) => el.outerHTML.slice(0, 150))"""
+# axe looks at text only. A field's border must be seen against what is around it and against its inside (WCAG 1.4.11).
+FAINT_BORDERS = """() => {
+  const pencil = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+  const channels = (colour) => {
+    pencil.clearRect(0, 0, 1, 1);
+    pencil.fillStyle = colour;
+    pencil.fillRect(0, 0, 1, 1);
+    return pencil.getImageData(0, 0, 1, 1).data;
+  };
+  const light = (data) => [0.2126, 0.7152, 0.0722].reduce((sum, share, i) => {
+    const part = data[i] / 255;
+    return sum + share * (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  }, 0);
+  const contrast = (one, other) => {
+    const [dark, bright] = [light(one), light(other)].sort((a, b) => a - b);
+    return (bright + 0.05) / (dark + 0.05);
+  };
+  const ground = (el) => {
+    for (let node = el; node; node = node.parentElement) {
+      const data = channels(getComputedStyle(node).backgroundColor);
+      if (data[3] === 255) return data;
+    }
+    return [255, 255, 255];
+  };
+  const fields = ".form-control, .form-select, .form-check-input, .z-choice-body";
+  return [...document.querySelectorAll(fields)]
+    .filter((el) => el.checkVisibility() && !el.matches(":disabled, :disabled + *"))
+    .map((el) => {
+      const border = channels(getComputedStyle(el).borderTopColor);
+      const grounds = [el.parentElement, ...(el.matches(".form-check-input:checked") ? [] : [el])];
+      const worst = Math.min(...grounds.map((each) => contrast(border, ground(each))));
+      return worst < 3 ? `${worst.toFixed(2)}:1 ${el.outerHTML.slice(0, 120)}` : "";
+    }).filter(Boolean);
+}"""
+# What has the focus must not lie behind something that stays in sight (WCAG 2.4.11).
+COVERED_FOCUS = """() => {
+  const able = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
+  const above = document.querySelector("dialog[open], [popover]:popover-open");
+  const covered = [...document.querySelectorAll(able)].filter((el) => {
+    if (!el.checkVisibility({visibilityProperty: true}) || el.disabled || el.tabIndex < 0) return false;
+    if (above && !above.contains(el)) return false;
+    el.focus();
+    const box = el.getBoundingClientRect(), [left, top] = [Math.max(0, box.left), Math.max(0, box.top)];
+    const width = Math.min(innerWidth, box.right) - left, height = Math.min(innerHeight, box.bottom) - top;
+    if (document.activeElement !== el || box.width < 2 || box.height < 2) return false;
+    return ![[0.5, 0.5], [0.1, 0.2], [0.9, 0.2], [0.1, 0.8], [0.9, 0.8]].some(([x, y]) => {
+      const hit = document.elementFromPoint(left + width * x, top + height * y);
+      return hit && (el.contains(hit) || [...el.labels ?? []].some((label) => label.contains(hit)));
+    });
+  });
+  document.activeElement?.blur();
+  scrollTo(0, 0);
+  return covered.slice(0, 5).map((el) => el.outerHTML.slice(0, 150));
+}"""
+ZOOMED = {"width": 320, "height": 640}  # 1280 pixels at 400 % (WCAG 1.4.10)
 # What is fetched into pages, or is for machines; everything else with GET must be among the sights.
 NO_PAGES = {
     "static", "live.events", "health.alive", "health.ready", "health.metrics", "billing.balance_chip", "vms.metrics",
-    "vms.status", "vms.quote", "billing.bill_file", "billing.spend_series", "billing.history_series",
+    "vms.status", "vms.quote", "billing.bill_file", "billing.transactions_file", "billing.spend_series",
+    "billing.history_series",
     "billing.statement_pdf", "billing.statement_csv", "styleguide.fragment", "styleguide.metrics", "styleguide.spend",
-    "vms.resize_quote", "admin.rehearsal_file", "api.openapi", "api.me", "api.vms",
-    "admin.audit_file", "admin.projects_file", "admin.users_file", "admin.vms_file", "admin.voucher_file",
-    "admin.ledger_file", "admin.books_file", "admin.books_series", "admin.write_offs_file",
+    "vms.resize_quote", "vms.rebuild_plan", "admin.rehearsal_file", "api.openapi", "api.me", "api.vms",
+    "vms.row", "vms.complete", "vms.file", "admin.audit_file", "admin.projects_file", "admin.users_file",
+    "admin.vms_file", "admin.complete_vms", "search.complete", "projects.file", "vms.figures",
+    "admin.voucher_file", "vms.console_socket", "admin.tax_file", "billing.receipt_pdf",
+    "admin.ledger_file", "admin.books_file", "admin.books_series", "admin.growth", "admin.write_offs_file",
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _begin_early(request: pytest.FixtureRequest) -> None:
+    """The end of credits takes minutes: it begins before the pages, and is looked at after them."""
+    if any(item.path.stem == "test_credit_end" for item in request.session.items):
+        request.getfixturevalue("poor")
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +145,20 @@ def test_page(sight: Sight, furnished: Furnished, windows: dict[str, tuple[Page,
     expect(page.get_by_role("heading", level=1)).not_to_have_count(0)
     page.evaluate(AXE)
     check_axe(page, "light and wide")
+    assert page.evaluate(FAINT_BORDERS) == [], "borders that are hardly seen, light"
+    assert page.evaluate(COVERED_FOCUS) == [], "the focus is behind something, wide"
     page.emulate_media(color_scheme="dark")
+    assert page.evaluate(FAINT_BORDERS) == [], "borders that are hardly seen, dark"
+    if sight.who == "admin":  # theirs is the longest sidebar
+        check_axe(page, "dark and wide")
     page.set_viewport_size(PHONE)
     check_axe(page, "dark and on a phone")
+    assert page.evaluate(COVERED_FOCUS) == [], "the focus is behind something, on a phone"
     assert page.evaluate(OVERFLOW) == [], "wider than a phone"
+    page.set_viewport_size(ZOOMED)
+    with contextlib.suppress(PlaywrightTimeoutError):  # charts take the window's new width a moment later
+        page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth", timeout=3000)
+    assert page.evaluate(OVERFLOW) == [], "to be scrolled sideways at 400 % zoom"
     if sight.name == "error-500":
         problems.found = [text for text in problems.found if not text.startswith("answer 500")]
     problems.check()
@@ -92,7 +169,10 @@ def test_every_page_is_looked_at(tmp_path: Path) -> None:
     urls: MapAdapter = app.url_map.bind("localhost")
     seen = {_endpoint(urls, sight.path) for sight in SIGHTS}
     pages = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
-    assert pages - NO_PAGES - seen == set()
+    # One template, seen with "vm-force-off"; what can be aborted is over before it is pictured.
+    # Nor is any pictured rebuilt or in rescue: these two are asked for then.
+    questions = {*ASKS, "operations.abort", "vms.bring_back", "vms.unrevert", "vms.leave_rescue"}
+    assert pages - NO_PAGES - questions - seen == set()
 
 
 def _endpoint(urls: MapAdapter, path: str) -> str:
@@ -111,7 +191,7 @@ def test_the_navigation_works_on_a_phone(
         page.goto("/overview")
         for name, heading in (
             ("Projects", "Projects"),
-            ("Virtual machines", "Virtual machines"),
+            ("Machines", "Machines"),
             ("Credits", "Credits"),
         ):
             expect(page.locator("#z-side")).to_be_hidden()

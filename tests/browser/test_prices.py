@@ -15,6 +15,7 @@ def test_new_prices_are_drafted_rehearsed_published_and_told(product: Product, a
 
     page = admin.page
     page.goto("/admin")
+    page.get_by_role("navigation", name="Main").get_by_text("Money").click()
     page.get_by_role("link", name="Prices", exact=True).click()
     page.get_by_role("link", name="New prices").click()
     page.get_by_label("large, running, per hour").fill("0.25")
@@ -24,17 +25,17 @@ def test_new_prices_are_drafted_rehearsed_published_and_told(product: Product, a
     page.get_by_label(re.compile("^Name")).fill("Prices of the journey")
     save(page)
     expect(page).to_have_url(re.compile(r"/admin/prices/chg_"))
-    page.get_by_role("link", name="Rehearse").click()
-    page.get_by_role("link", name="Last 30 days").click()
-    expect(page).to_have_url(re.compile("period=30d"))
+    expect(page.get_by_role("button", name=re.compile("^Publish"))).to_have_count(0)
+    page.get_by_role("button", name="Save and rehearse").click()
+    expect(page.get_by_role("link", name="Last 30 days")).to_have_attribute("aria-current", "page")
     row = page.get_by_role("region", name="Owners").get_by_role("row", name=re.compile(alice.email))
     expect(row).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
     assert download.value.suggested_filename.startswith("zentry-rehearsal-")
-    page.get_by_role("link", name="Prices of the journey").click()
+    expect(page.get_by_role("region", name="Prices to publish")).to_contain_text("0.20 → 0.25")
     with page.expect_navigation():
-        page.get_by_role("button", name="Publish it").click()
+        page.get_by_role("button", name=re.compile("^Publish from")).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Announced")
 
     told(product, alice, "prices")

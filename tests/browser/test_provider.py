@@ -49,7 +49,7 @@ def test_in_through_the_provider_and_linked_from_within(
     page.goto("/account/security")
     page.get_by_role("button", name="Link Acme ID").click()
     page.get_by_role("link", name="Yes, it is me").click()
-    expect(page.get_by_role("button", name="Unlink Acme ID")).to_be_visible()
+    expect(page.get_by_role("link", name="Unlink Acme ID")).to_be_visible()
 
     page = visit(product).page
     page.goto("/login")

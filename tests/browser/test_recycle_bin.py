@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from tests.browser.browser import Person
 from tests.browser.product import Product
-from zentry_web.domain.vm import VMState
+from zentry_web.domain.vms.state import VMState
 
 
 def test_deleted_watched_restored_and_started(alice: Person, product: Product) -> None:

@@ -50,8 +50,9 @@ def test_a_restricted_member_joins_works_is_refused_and_put_out(alice: Person, b
     assert "Your role in this project is “restricted”" in answer.text()
     alice.page.goto(f"/projects/{project_id}/members")
     alice.page.get_by_role("button", name=re.compile("^Actions for")).click()
+    alice.page.locator("[popover]:popover-open").get_by_role("link", name="Remove").click()
     with alice.page.expect_navigation():
-        alice.page.locator("[popover]:popover-open").get_by_role("button", name="Remove").click()
+        alice.page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     gone = page.goto(f"/projects/{project_id}")
     assert gone is not None
     assert gone.status == 404

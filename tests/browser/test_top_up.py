@@ -15,6 +15,7 @@ def begin(page: Page, credits: str, *, keep: bool = False) -> None:
     """From the credits page to where it is paid."""
     page.goto("/credits")
     page.get_by_role("link", name="Top up").click()
+    page.get_by_role("radio", name=re.compile("Another amount")).check(force=True)
     page.get_by_label("Credits", exact=True).fill(credits)
     if keep:
         page.get_by_label(re.compile("^Keep this card")).check()
@@ -37,9 +38,9 @@ def test_a_declined_card_then_one_that_works(alice: Person) -> None:
     page.get_by_role("button", name="Try again").click()
     expect(page).to_have_url(re.compile("/pay$"))
     press(page, "Pay")
-    expect(page.locator("#payment")).to_contain_text("12.50 EUR came in")
+    expect(page.locator("#payment")).to_contain_text("12.50 credits added")
     expect(page.locator(".z-side")).to_contain_text("17.5000")
-    page.get_by_role("link", name="Notices").click()
+    page.goto("/account/notices")
     expect(page.locator("#main")).to_contain_text("Payment received: 12.50 EUR for 12.50 credits")
 
 
@@ -48,7 +49,7 @@ def test_a_payment_that_comes_later_shows_by_itself(alice: Person) -> None:
     begin(page, "3")
     press(page, "Pay later")
     expect(page.locator("#payment")).to_contain_text("Waiting for the payment")
-    expect(page.locator("#payment")).to_contain_text("3.00 EUR came in", timeout=60_000)
+    expect(page.locator("#payment")).to_contain_text("3.00 credits added", timeout=60_000)
     expect(page.locator("#payment")).not_to_have_attribute("hx-trigger", "every 3s")
 
 
@@ -69,7 +70,8 @@ def test_automatic_top_up(alice: Person) -> None:
     expect(page.locator(".z-side")).to_contain_text("26.0000", timeout=30_000)
     page.goto("/credits/top-up")
     expect(page.locator("#main")).to_contain_text("automatic")
-    page.get_by_role("button", name=re.compile("^Remove Test card")).click()
+    page.get_by_role("link", name=re.compile("^Remove Test card")).click()
+    page.get_by_role("dialog").get_by_role("button", name=re.compile("^Remove")).click()
     expect(form.locator(".z-empty")).to_be_visible()
 
 

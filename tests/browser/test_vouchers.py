@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.browser import Person
 from tests.browser.product import Product
-from zentry_web.domain.voucher import VoucherDraft
+from zentry_web.domain.credits.voucher import VoucherDraft
 
 CODE = re.compile(r"^[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}$")
 
@@ -47,7 +47,7 @@ def test_a_voucher_tops_up_once(admin: Person, alice: Person, bob: Person) -> No
     expect(page.locator("#redeem .z-error")).to_contain_text("no voucher with this code")
     expect(page.get_by_label("Voucher code")).to_have_value("0000-0000-0000")
     redeem(page, code.lower().replace("-", " "))
-    expect(page.locator("main")).to_contain_text("2.50 credits are added")
+    expect(page.locator("#toasts")).to_contain_text("2.50 credits added")
     expect(page.locator("#balance-chip")).to_contain_text("7.5000")
     rows = page.get_by_role("region", name="Transactions").locator("tbody tr")
     expect(rows).to_have_count(2)

@@ -24,14 +24,16 @@ def test_the_main_job_with_plain_forms(visit: Callable[..., Person]) -> None:
     page.get_by_role("button", name="Rename").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("plainer")
 
-    page.get_by_role("link", name="Launch VM").first.click()
+    page.get_by_role("link", name="Launch machine").first.click()
     page.get_by_label("Name", exact=True).fill("old-school")
     person.size_card("nano").check(force=True)
     page.get_by_role("button", name=re.compile("^Launch")).click()
     person.vm_id_shown()
     reload_until(person, "Running")
 
-    expect(page.locator("table:visible", has_text="Time").first).to_be_visible()  # charts are tables
+    person.open_tab("Metrics")
+    expect(page.locator("table:visible", has_text="Time").first).to_be_visible()  # charts are tables, too
+    expect(page.locator("[data-chart] svg.z-drawn-lines").first).to_be_visible()
     press(person, "Stop")
     reload_until(person, "Stopped")
     press(person, "Start")
@@ -52,7 +54,10 @@ def test_the_main_job_with_plain_forms(visit: Callable[..., Person]) -> None:
 
     wait_until(gone, 30, "the machine is deleted")
     page.goto("/credits")
-    expect(page.get_by_role("region", name="Usage this month")).to_contain_text("old-school")
+    page.get_by_role("link", name="Spend", exact=True).click()
+    expect(page.get_by_role("region", name="Spent by machine")).to_contain_text("old-school")
+    page.get_by_role("link", name="Charges", exact=True).click()
+    expect(page.get_by_role("region", name=re.compile("^Charges of"))).to_contain_text("old-school")
 
     page.get_by_role("button", name="Account menu").click()
     page.get_by_role("button", name="Dark").click()

@@ -14,6 +14,7 @@ from tests.page import Page
 from tests.services.vm_world import Cloud
 from zentry_web import create_app
 from zentry_web.composition import build_container
+from zentry_web.web import stream_board
 from zentry_web.web.live import EXTENSION as HUB
 from zentry_web.web.live import init_live
 from zentry_web.web.services import EXTENSION
@@ -38,6 +39,7 @@ def one_web(tmp_path_factory, migrated_sqlite):
 def web(one_web, container):
     """The application on this test's services, CSRF protection and all."""
     one_web.extensions[EXTENSION] = container
+    stream_board.share(1, 400)
     init_live(one_web)
     yield one_web
     one_web.extensions[HUB].close()

@@ -14,6 +14,7 @@ from zentry_web.services.errors import (
     ProviderUnavailableError,
     RateLimitedError,
     ServiceError,
+    StorageUnavailableError,
     ValidationError,
 )
 from zentry_web.services.project_service import ProjectService
@@ -28,6 +29,7 @@ TABLE = [
     (ConflictError("Taken."), 409),
     (RateLimitedError("Slower.", details={"retry_after": 61}), 429),
     (ProviderUnavailableError("Away."), 503),
+    (StorageUnavailableError("Full.", details={"retry_after": 30}), 503),
     (ServiceError("Odd.", "NEVER_HEARD_OF"), 500),
     (RuntimeError("a secret inside"), 500),
 ]
@@ -142,3 +144,23 @@ def test_the_access_log_has_no_secrets(visitor, alice, container):
     written = json.dumps(lines, default=str)
     for secret in (token, "my secret password", "private", alice.email):
         assert secret not in written
+
+
+def test_somebody_signed_in_keeps_the_navigation_and_a_visitor_has_none(as_alice, visitor):
+    page = Page(as_alice.get("/nowhere", headers={"Referer": "http://localhost/vms?q=web"}).text)
+    assert page.find("//nav[@aria-label='Main']")
+    ways = {"".join(link.itertext()): link.get("href") for link in page.find("//div[@class='z-oops-actions']/a")}
+    assert ways == {"Go to the overview": "/overview", "Go back": "/vms?q=web"}
+    elsewhere = Page(as_alice.get("/nowhere", headers={"Referer": "https://elsewhere.example/vms"}).text)
+    assert "Go back" not in elsewhere.text()
+    assert not Page(visitor.get("/nowhere").text).find("//nav[@aria-label='Main']")
+
+
+def test_a_form_of_a_tab_that_was_logged_out_leads_to_the_log_in_and_back(as_alice, web, machine):
+    as_alice.client.delete_cookie(web.config["SESSION_COOKIE_NAME"])
+    here = f"http://localhost/vms/{machine.id}?x=1"
+    path = f"/vms/{machine.id}/stop"
+    plain = as_alice.client.post(path, headers={"Referer": here})
+    assert (plain.status_code, plain.headers["Location"]) == (303, f"/login?next=/vms/{machine.id}?x%3D1")
+    moved = as_alice.client.post(path, headers={"HX-Request": "true", "HX-Current-URL": here})
+    assert (moved.status_code, moved.headers["HX-Redirect"]) == (204, f"/login?next=/vms/{machine.id}?x%3D1")

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from flask import request
 from pydantic import ValidationError
 
 from tests.conftest import PASSWORD, make_config, sign_up
@@ -92,6 +93,22 @@ def test_over_https_logging_in_works_and_knows_where_from(https):
     elsewhere = FORWARDED | {"Referer": "https://evil.example/"}
     more["headers"] = elsewhere
     assert https.post("/logout", data={"csrf_token": token}, **more).status_code == 400
+
+
+@pytest.mark.asvs("4.1.3", "15.3.4")
+def test_behind_one_proxy_only_what_that_one_wrote_counts(https):
+    """A visitor sends the headers, too: the proxy writes behind theirs."""
+    forged = {
+        "X-Forwarded-For": "6.6.6.6, 203.0.113.9", "X-Forwarded-Prefix": "/evil", "X-Real-IP": "6.6.6.6",
+        "Forwarded": "for=6.6.6.6;host=evil.example", "X-Forwarded-Port": "666", "True-Client-IP": "6.6.6.6",
+        "X-Original-URL": "/admin", "X-HTTP-Method-Override": "DELETE",
+    }  # fmt: skip
+    seen = []
+    https.application.after_request(lambda answer: seen.append((request.remote_addr, request.script_root)) or answer)
+    answer = https.get("/vms", headers=FORWARDED | forged, base_url="https://cloud.example")
+    assert seen == [("203.0.113.9", "")]
+    assert answer.headers["Location"].startswith("/login")
+    assert "evil" not in answer.text + str(answer.headers)
 
 
 @pytest.mark.asvs("4.1.3", "15.3.4")

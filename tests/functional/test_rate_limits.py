@@ -3,8 +3,8 @@
 import pytest
 
 from zentry_web.domain.user import Actor, Role
-from zentry_web.services.rate_limit import RateLimiter, limit_of
-from zentry_web.services.rate_rules import RULES
+from zentry_web.services.shared.rate_limits import RateLimiter, limit_of
+from zentry_web.services.shared.rate_rules import RULES
 
 pytestmark = pytest.mark.integration
 
@@ -72,7 +72,7 @@ def test_looking_at_what_if_is_no_calculation(as_alice, use_up, alice, container
     "path",
     [
         "/credits/bill.csv", "/admin/ledger.csv", "/admin/audit.csv", "/admin/write-offs.csv", "/admin/users.csv",
-        "/admin/projects.csv", "/admin/vms.csv", "/admin/vouchers.csv",
+        "/admin/projects.csv", "/admin/vms.csv", "/admin/vouchers.csv", "/vms/list.csv",
     ],
 )  # fmt: skip
 def test_files_are_counted_before_anything_is_read(as_admin, admin, use_up, clock, path):

@@ -32,6 +32,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 NOTHING_THERE = 404
 # endpoint: status of a GET and of a POST without any field, for those who may. None: as said above.
 STATUS = {
+    "public.words": (404, None),  # the operator wrote none
+    "account.save_view": (404, 404),  # of no list
     "auth.welcome": (404, 404),
     "auth.finish_signup": (404, 404),
     "auth.forgot": (None, 404),  # without a mail server
@@ -59,9 +61,11 @@ STATUS = {
     "account.read_notices": (None, 303),
     "account.notifications": (None, 303),  # nothing is ticked: no mails but those that always come
     "account.set_theme": (None, 303),
+    "account.set_language": (None, 303),
     "invitations.show": (404, None),
     "vms.quote": (404, None),
     "vms.bulk": (404, 404),
+    "billing.details": (None, 303),  # as they are
     "billing.plan": (None, 303),
     "billing.plan_order": (None, 303),
     "billing.what_if": (None, 200),
@@ -69,28 +73,37 @@ STATUS = {
     "admin.enable_user": (None, 303),
     "admin.password_link": (None, 200),
     "admin.bulk": (None, 303),  # back to the list: nothing was chosen
-    "admin.remove_note": (None, 404),
+    "admin.remove_note": (404, 404),
     "admin.reset_password": (None, 409),  # without a mail server
+    "admin.test_mail": (None, 409),  # the same
     "admin.end_user_sessions": (None, 303),
-    "admin.end_user_session": (None, 404),
+    "admin.end_user_session": (404, 404),
     "admin.quotas": (None, 303),
     "admin.offer_size": (None, 303),
     "admin.offer_image": (None, 303),
+    "admin.build_image": (None, 303),
+    "admin.end_version": (None, 303),
+    "admin.edit_image": (None, 303),  # as it is
+    "admin.renew_version": (None, 303),  # offered again
     "admin.price_change": (404, 404),
     "admin.rehearsal": (404, None),
     "admin.rehearsal_file": (404, None),
-    "admin.price_step": (None, 404),
+    "admin.publish_prices": (None, 404),
+    "admin.discard_prices": (404, 404),
     "admin.withdraw_prices": (404, 404),
     "admin.revoke_voucher": (404, 404),
     "admin.payment": (404, 404),
+    "admin.remove_tax": (404, 404),
     "admin.announcement": (404, 404),
-    "admin.end_announcement": (None, 404),
+    "admin.end_announcement": (404, 404),
     "admin.reset_setting": (None, 303),
     "admin.order_vms": (404, 404),
+    "admin.remove_stray": (404, 404),
+    "admin.adopt_stray": (404, 404),
     "admin.revoke_invitation": (None, 404),
     "admin.ledger_transfer": (404, None),
     "admin.approve": (None, 404),
-    "admin.refuse": (None, 404),
+    "admin.refuse": (404, 404),
     "admin.interval": (404, None),
     "admin.refund": (404, 404),
     "api.me": (401, None),
@@ -115,10 +128,10 @@ def status_of(endpoint, url, who, method):
         return expected(endpoint, who, method)
     if ("GET" if method == "GET" else "POST") not in methods.split():
         return 405
+    if who == "anonymous" and kind not in (ANYONE, *WITHOUT_TOKEN):  # also without a token: to the log-in, and back
+        return 401 if url.endswith(".json") else 303
     if method == "no token" and kind not in WITHOUT_TOKEN:
         return 400
-    if who == "anonymous" and kind not in (ANYONE, *WITHOUT_TOKEN):
-        return 401 if url.endswith(".json") else 303
     if kind == OWNER:
         return NOTHING_THERE
     if kind == ADMIN and who != "admin":

@@ -9,8 +9,9 @@ from sqlalchemy import select
 from tests.conftest import make_config
 from tests.libvirt_fixture import image_dir, libvirt_uri, virsh
 from tests.real.worker_process import Rig, rig_on
-from zentry_web.adapters.compute.libvirt_xml import domain_uuid
-from zentry_web.domain.vm import VMState
+from zentry_web.adapters.compute.libvirt.xml import domain_uuid
+from zentry_web.adapters.compute.words import PAUSED, SAVED
+from zentry_web.domain.vms.state import VMState
 from zentry_web.migrate import migrate
 from zentry_web.models import DbUsageInterval
 
@@ -51,7 +52,9 @@ def test_destroyed_started_and_undefined_by_others(rig: Rig):
     went, seen = datetime.now(UTC), time.monotonic()
     wait_state(VMState.STOPPED, 10)
     assert time.monotonic() - seen < 10
-    (span,) = running_spans(rig, vm)
+    spans = running_spans(rig, vm)
+    assert len(spans) == 1, [(span.start_at, span.end_at, span.closed_by) for span in spans]
+    (span,) = spans
     assert abs((span.end_at - went).total_seconds()) <= 2
 
     virsh(uri, "start", uuid)
@@ -71,3 +74,42 @@ def test_destroyed_started_and_undefined_by_others(rig: Rig):
     rig.vms.delete_vm(vm.id, "web", actor=rig.me)
     rig.settle()
     assert rig.disks() == set()
+
+
+def test_paused_and_saved_by_others(rig: Rig):
+    vm = rig.launch("web")
+    rig.worker.start()
+
+    def wait_for(state, seconds, reason=""):
+        def found():
+            seen = rig.vms.get_vm(vm.id, actor=rig.me)
+            return (seen.state, seen.state_reason) == (state, reason)
+
+        rig.worker.wait_for(found, seconds, f"the VM to be {state}: {reason}")
+
+    def wait_answered(seconds):
+        rig.worker.wait_for(lambda: rig.vms.get_vm(vm.id, actor=rig.me).answered_at, seconds, "an answer")
+
+    wait_answered(180)
+    uuid, uri = domain_uuid(rig.config.get_namespace(), vm.id), rig.config.libvirt_uri
+    virsh(uri, "suspend", uuid)
+    wait_for(VMState.PAUSED, 30, PAUSED)
+    rig.vms.resume_vm(vm.id, actor=rig.me)
+    wait_for(VMState.RUNNING, 60)
+    spans = running_spans(rig, vm)
+    assert len(spans) == 1, [(span.start_at, span.end_at, span.closed_by) for span in spans]
+    (span,) = spans
+    assert span.end_at is None, "paid for all the time"
+
+    virsh(uri, "managedsave", uuid)
+    wait_for(VMState.STOPPED, 60, SAVED)
+    rig.vms.resize_vm(vm.id, "size_micro", actor=rig.me)
+    rig.worker.wait_for(rig.is_settled, 60, "the resize to be refused")
+    refused = rig.vms.get_vm(vm.id, actor=rig.me)
+    assert (refused.state, refused.size_id) == (VMState.STOPPED, vm.size_id)
+    assert "memory is saved" in refused.state_reason
+    rig.vms.start_vm(vm.id, actor=rig.me)
+    wait_for(VMState.RUNNING, 60)
+    wait_answered(60)
+    assert rig.vms.get_vm(vm.id, actor=rig.me).address
+    rig.assert_sound()

@@ -106,7 +106,7 @@ def test_billers_side_by_side_with_people_charge_everything_once(world):
     world.pass_time(hours=5, minutes=45)
     bystanders = [lambda name=name: [world.billing.add_credits(name, 1, "gift") for _ in range(10)] for name in names]
     stops = [lambda vm=vm: world.stop(vm) for vm in vms[::4]]
-    together(*[world.settle] * 3, *[world.billing.renew_holds] * 3, *bystanders, *stops)
+    together(*[world.settle] * 3, *[world.billing.runs.renew_holds] * 3, *bystanders, *stops)
     world.settle()
     assert world.breaches() == []
     for vm in vms[::4]:

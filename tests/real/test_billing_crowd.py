@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, select
 
 from tests.services.billing_world import World
 from zentry_web.adapters.database import Database
-from zentry_web.domain.billing import AccountKind
+from zentry_web.domain.credits.billing import AccountKind
 from zentry_web.models import DbEntry
 from zentry_web.services.base_service import Core
 from zentry_web.services.errors import ConflictError, InsufficientCreditsError
@@ -62,7 +62,7 @@ def test_grants_deductions_holds_and_settlement_on_one_wallet(world):
                 lambda: world.billing.add_credits("alice", 7, "gift"),
                 lambda: world.billing.deduct_credits("alice", 60_000, "taken"),
                 world.settle,
-                world.billing.renew_holds,
+                world.billing.runs.renew_holds,
                 lambda vm=vm: world.accept(vm),
             ][number % 5]
         )

@@ -1,15 +1,16 @@
-"""A project's hard cap under launches at once, on PostgreSQL: never more than fit."""
+"""A project's budget under launches, changes and a handover at once, on PostgreSQL."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
 from tests.conftest import sign_up
-from tests.services.people import acting
+from tests.services.people import acting, join
 from zentry_web.composition import build_container
-from zentry_web.models import DbUsageMonth
-from zentry_web.services.errors import BudgetExceededError
+from zentry_web.models import DbProjectMonth
+from zentry_web.services.errors import BudgetExceededError, HandedOverError
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -58,13 +59,8 @@ def test_workers_and_changes_at_once_tell_each_project_once(container, clock):
     for project_id in made:
         billing.budgets.set_budget(project_id, 1_000, (50, 80), hard_cap=False, actor=acting(alice))
     with billing.transaction() as session:
-        for number, project_id in enumerate(made):
-            session.add(
-                DbUsageMonth(
-                    vm_id=f"vm_{number}", month="2026-11", state="running", owner_id=alice.id, project_id=project_id,
-                    seconds=1, amount=900,
-                )
-            )  # fmt: skip
+        for project_id in made:
+            session.add(DbProjectMonth(owner_id=alice.id, month="2026-11", project_id=project_id, amount=900))
     barrier = threading.Barrier(6)
 
     def tell():
@@ -86,3 +82,35 @@ def test_workers_and_changes_at_once_tell_each_project_once(container, clock):
     assert kinds.count("budget") == len(made)
     clock.advance(7200)
     assert billing.budgets.tell() == 0
+
+
+def test_a_budget_is_not_set_on_the_wallet_of_who_paid_before(postgres_config, clock):
+    answers, begun = [], threading.Event()
+
+    def change():
+        begun.set()
+        try:
+            billing.budgets.set_budget(project.id, 1_000, (), hard_cap=True, actor=acting(alice))
+            answers.append("set")
+        except HandedOverError:
+            answers.append("refused")
+
+    late = threading.Thread(target=change)
+
+    def checkpoint(name):
+        if name == "ownership.moved":  # it reads who pays, and waits for the lock that the handover holds
+            late.start()
+            begun.wait()
+            late.join(1)
+            assert late.is_alive()
+
+    with closing(build_container(postgres_config, clock=clock, checkpoint=checkpoint)) as built:
+        alice, bob = sign_up(built, "alice"), sign_up(built, "bob")
+        billing, projects = built.get_billing_service(), built.get_project_service()
+        project = projects.create_project({"name": "main"}, alice, actor=acting(alice))
+        join(built, project, bob, "member")
+        projects.ownership.offer(project.id, bob.id, actor=acting(alice))
+        projects.ownership.accept(project.id, actor=acting(bob))
+        late.join(30)
+        assert answers == ["refused"]
+        assert billing.budgets.get_status(project.id) is None

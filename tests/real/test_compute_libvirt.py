@@ -2,50 +2,44 @@
 
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.compute_contract import ComputeContract, ComputeRig, wait_for
-from tests.libvirt_fixture import LibvirtRig, image_dir, libvirt_rig, virsh
-from zentry_web.adapters.compute.accelerator import Accelerator, boots_under, choose_accelerator, find_emulator
+from tests.compute_contract import (
+    ComputeContract,
+    ComputeRig,
+    ConsoleContract,
+    IdentityContract,
+    RebuildContract,
+    RescueContract,
+    SnapshotContract,
+    wait_for,
+)
+from tests.libvirt_fixture import LibvirtRig, image_dir, virsh
 from zentry_web.adapters.compute.base import PowerState
-from zentry_web.adapters.compute.images import get_image
-from zentry_web.adapters.compute.libvirt import LibvirtCompute, answers
-from zentry_web.adapters.compute.libvirt_definitions import free_port
+from zentry_web.adapters.compute.libvirt.accelerator import Accelerator, boots_under, choose_accelerator, find_emulator
+from zentry_web.adapters.compute.libvirt.definitions import free_port
+from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute, answers
+from zentry_web.adapters.compute.libvirt.guest_images import get_image
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(scope="module")
-def libvirt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LibvirtRig]:
-    with libvirt_rig(tmp_path_factory.mktemp("libvirt")) as rig:
-        yield rig
-
-
-@pytest.fixture(scope="module")
-def rig(libvirt: LibvirtRig) -> ComputeRig:
-    return ComputeRig(
-        libvirt.driver,
-        libvirt.another,
-        libvirt.pull_plug,
-        libvirt.undefine,
-        answer_seconds=90,
-        ssh_keys=(libvirt.key.public,),
-    )
-
-
-class TestLibvirt(ComputeContract):
+class TestLibvirt(ComputeContract, IdentityContract, RebuildContract, RescueContract, SnapshotContract):
     """The contract on real guests."""
+
+
+class TestLibvirtConsoles(ConsoleContract):
+    """The same of their consoles."""
 
 
 def test_a_file_on_data_survives_stop_and_start(rig: ComputeRig, libvirt: LibvirtRig) -> None:
     script = "#!/bin/sh\necho user data sees $(hostname); cat /data/note 2>/dev/null; true\r\n"
     vm_id = rig.booted(name="keeper", user_data=script)
     address = rig.get(vm_id).addresses[0]
-    log = wait_for_line(libvirt, address, "/data/user-data.log", "user data sees keeper")
-    assert "ended with code 0" in log
+    log = wait_for_line(libvirt, address, "/data/user-data.log", "ended with code 0")
+    assert "user data sees keeper" in log
     assert libvirt.key.run(address, "hostname").strip() == "keeper"
     assert "ext4" in libvirt.key.run(address, "mount | grep ' /data '")
     fingerprint = libvirt.key.run(address, "dropbearkey -y -f /data/.zentry/ssh_host_ed25519_key")

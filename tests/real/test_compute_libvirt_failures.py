@@ -1,5 +1,6 @@
 """What the libvirt driver does when libvirtd dies, hangs, restarts, and when QEMU is killed. Guests are real."""
 
+import contextlib
 import os
 import signal
 import time
@@ -11,8 +12,8 @@ from tests.compute_contract import ComputeRig, wait_for
 from tests.libvirt_daemon import PrivateLibvirtd, private_libvirtd, seconds_of
 from tests.libvirt_fixture import LibvirtRig, libvirt_rig
 from zentry_web.adapters.compute import host
-from zentry_web.adapters.compute.base import ComputeError, ComputeUnavailable, PowerState
-from zentry_web.adapters.compute.libvirt import LibvirtCompute
+from zentry_web.adapters.compute.base import ComputeError, ComputeTimeout, ComputeUnavailable, PowerState
+from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 
 pytestmark = [pytest.mark.real, pytest.mark.error, pytest.mark.timeout(300)]
 
@@ -27,13 +28,6 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateLibvirtd
 def libvirt(daemon: PrivateLibvirtd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LibvirtRig]:
     with libvirt_rig(tmp_path_factory.mktemp("libvirt"), daemon.uri) as rig:
         yield rig
-
-
-@pytest.fixture(scope="module")
-def rig(libvirt: LibvirtRig) -> ComputeRig:
-    return ComputeRig(
-        libvirt.driver, libvirt.another, libvirt.pull_plug, libvirt.undefine, 90, ssh_keys=(libvirt.key.public,)
-    )
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +99,27 @@ def test_a_killed_guest_process_shows(rig: ComputeRig, libvirt: LibvirtRig, runn
     rig.driver.force_off(running)
 
 
+def test_a_guest_process_that_hangs_is_refused_more_calls_and_can_be_ended(
+    rig: ComputeRig, libvirt: LibvirtRig, running: str
+) -> None:
+    """libvirt waits for its monitor without end; the calls for it take no room from those for others."""
+    rig.driver.start(running)
+    process = host.find_guest_process(libvirt.uuid(running))
+    assert process is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(ComputeTimeout):
+            rig.driver.shutdown(running)
+        with pytest.raises(ComputeUnavailable):
+            rig.driver.shutdown(running)
+        assert rig.get(running).power is PowerState.RUNNING, "what is asked of the host goes through"
+        rig.driver.force_off(running)
+        rig.wait_power(running, PowerState.OFF, 60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGCONT)
+
+
 def test_nothing_answers_at_all(libvirt: LibvirtRig) -> None:
     uri = "qemu+unix:///system?socket=/nonexistent/libvirt-sock"
     driver = LibvirtCompute(uri, libvirt.data_dir, libvirt.namespace, libvirt.data_dir / "images")
@@ -112,6 +127,6 @@ def test_nothing_answers_at_all(libvirt: LibvirtRig) -> None:
         with pytest.raises(ComputeUnavailable, match="libvirt does not answer"):
             driver.machines()
         assert not driver.health().ok
-        assert driver.images() == ()
+        assert driver.images.names() == ()
     finally:
         driver.close()

@@ -2,10 +2,9 @@
 
 Each step in order: the worker is held at the step, killed there, and the next one goes on from what it finds. The
 steps of one action are killed one after the other, so that every kill also meets the traces of the one before.
+On the simulator; the same on real guests is in test_kill_guests.py.
 """
 
-import random
-import threading
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -13,14 +12,13 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.conftest import make_config
-from tests.libvirt_fixture import image_dir, libvirt_uri
 from tests.real.worker_process import Rig, rig_on
 from tests.services.vm_world import Cloud
 from zentry_web.adapters.clock import ManualClock
-from zentry_web.adapters.compute.libvirt import LibvirtCompute
-from zentry_web.adapters.compute.simulator_store import SimulatorStore
+from zentry_web.adapters.compute.simulator.control import SimulatorControl
+from zentry_web.adapters.compute.simulator.store import SimulatorStore
 from zentry_web.composition import build_container, make_compute
-from zentry_web.domain.vm import VMState
+from zentry_web.domain.vms.state import VMState
 from zentry_web.migrate import migrate
 from zentry_web.models import DbCharge, DbHold, DbTransfer, DbUsageInterval, DbVM
 
@@ -39,52 +37,19 @@ def simulated(tmp_path):
         yield rig
 
 
-@pytest.fixture
-def real(tmp_path):
-    """On real guests; all of them are gone afterwards."""
-    config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=libvirt_uri(tmp_path / "libvirtd-notes"))
-    migrate(config)
-    config.image_dir.symlink_to(image_dir())
-    with rig_on(config) as rig:
-        assert isinstance(rig.driver, LibvirtCompute)
-        try:
-            yield rig
-        finally:
-            rig.worker.kill()
-            rig.driver.remove_everything()
-
-
-class Moments:
-    """Moments of a seeded chance at which the worker is killed."""
-
-    def __init__(self, seed, count):
-        chance = random.Random(seed)
-        self._seconds = [chance.uniform(0.5, 4.0) for _ in range(count)]
-        self._never = threading.Event()
-
-    def __iter__(self):
-        return iter(self._seconds)
-
-    def wait(self, seconds):
-        """Any moment is as good as another: here time itself is what is waited for."""
-        self._never.wait(seconds)
-
-
-@pytest.fixture(params=[20261123])
-def random_moments(request):
-    return Moments(request.param, 8)
+def pause(rig, vm):
+    """Somebody on the host pauses it, and the worker sees that."""
+    control = SimulatorControl(rig.config.data / "simulator.sqlite")
+    control.pause(vm.id)
+    control.close()
+    rig.worker.start()
+    rig.worker.wait_for(lambda: rig.state(vm) == VMState.PAUSED, 60, "the pause to be seen")
+    rig.worker.end()
 
 
 def kill_at_each(rig, action, steps):
     for step in steps:
         rig.worker.kill_at(f"{action}.{step}")
-
-
-def answered(rig, vm):
-    return lambda: rig.vms.get_vm(vm.id).answered_at
-
-
-# -- the simulator: every step ------------------------------------------------------------------
 
 
 def test_every_step_of_coming_up(simulated: Rig):
@@ -109,6 +74,19 @@ def test_every_step_of_going_down(simulated: Rig):
     simulated.settle()
     simulated.vms.reboot_vm(vm.id, actor=simulated.me)
     kill_at_each(simulated, "reboot", ("claimed", "asked"))
+    simulated.settle()
+    assert simulated.state(vm) == VMState.RUNNING
+    simulated.vms.reset_vm(vm.id, actor=simulated.me)
+    kill_at_each(simulated, "reset", ("claimed", "asked"))
+    simulated.settle()
+    assert simulated.state(vm) == VMState.RUNNING
+    simulated.vms.suspend_vm(vm.id, actor=simulated.me)
+    kill_at_each(simulated, "suspend", ("claimed", "asked"))
+    simulated.worker.start()
+    simulated.worker.wait_for(lambda: simulated.state(vm) == VMState.PAUSED, 60, "it to stand still")
+    simulated.worker.end()
+    simulated.vms.resume_vm(vm.id, actor=simulated.me)
+    kill_at_each(simulated, "resume", ("claimed", "asked"))
     simulated.settle()
     assert simulated.state(vm) == VMState.RUNNING
     simulated.vms.stop_vm(vm.id, actor=simulated.me)
@@ -193,63 +171,3 @@ def test_every_step_of_settling_and_renewing(tmp_path):
 
 def hold_of(rig, vm):
     return rig.rows(select(DbHold).where(DbHold.vm_id == vm.id, DbHold.closed_at.is_(None)))[0]
-
-
-# -- libvirt: real guests -----------------------------------------------------------------------
-
-
-def test_every_step_on_a_real_guest(real: Rig):
-    vm = real.launch("web")
-    kill_at_each(real, "create", UP)
-    real.worker.start()
-    real.worker.wait_for(answered(real, vm), 180, "the guest's answer")
-    real.settle()
-    run_id = real.driver.machine(vm.id).run_id
-    real.vms.stop_vm(vm.id, actor=real.me)
-    kill_at_each(real, "stop", DOWN)
-    real.settle()
-    assert real.state(vm) == VMState.STOPPED
-    real.vms.start_vm(vm.id, actor=real.me)
-    kill_at_each(real, "start", UP)
-    real.settle()
-    assert real.driver.machine(vm.id).run_id != run_id
-    real.vms.resize_vm(vm.id, "size_micro", actor=real.me)
-    kill_at_each(real, "resize", RESIZE)
-    real.settle()
-    real.worker.start()
-    real.worker.wait_for(answered(real, vm), 180, "the answer of the resized guest")
-    real.worker.end()
-    (row,) = [one for one in real.driver.statistics() if one.vm_id == vm.id]
-    assert (row.vcpus, row.memory_total_bytes) == (1, 512 * 1024 * 1024)
-    real.vms.force_off_vm(vm.id, actor=real.me)
-    kill_at_each(real, "force_off", DOWN)
-    real.settle()
-    real.vms.delete_vm(vm.id, vm.name, actor=real.me)
-    kill_at_each(real, "delete", ("claimed", "gone"))
-    real.settle()
-    assert real.state(vm) == VMState.DELETED
-    assert real.driver.machines() == []
-
-
-def test_five_vms_and_kills_at_random(real: Rig, random_moments):
-    vms = [real.launch(f"web-{number}") for number in range(5)]
-    for number, moment in enumerate(random_moments):
-        real.worker.start()
-        random_moments.wait(moment)
-        if number == 3:
-            act(real, vms)
-        real.worker.kill()
-    real.settle(180)
-    states = sorted(str(real.state(vm)) for vm in vms)
-    assert states == ["deleted", "running", "running", "running", "stopped"]
-    assert len(real.driver.machines()) == 4
-    created = real.rows(select(DbUsageInterval).where(DbUsageInterval.state == "running"))
-    assert len({row.vm_id for row in created}) == len(created), "no VM was started twice"
-
-
-def act(rig, vms):
-    """What the owner does meanwhile: one VM off, one away."""
-    first, second = vms[0], vms[1]
-    rig.worker.wait_for(lambda: rig.state(first) == VMState.RUNNING, 60, "the first VM to run")
-    rig.vms.force_off_vm(first.id, actor=rig.me)
-    rig.vms.delete_vm(second.id, second.name, actor=rig.me)

@@ -12,7 +12,8 @@ from tests.real.worker_process import rig_on
 from tests.services.vm_world import Cloud
 from zentry_web.adapters.clock import ManualClock
 from zentry_web.composition import build_container, make_compute
-from zentry_web.domain.vm import OperationKind, VMState
+from zentry_web.domain.vms.operation import OperationKind
+from zentry_web.domain.vms.state import VMState
 from zentry_web.migrate import migrate
 from zentry_web.models import DbHold, DbNotice, DbOperation, DbUsageInterval, DbVM
 

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import make_config
 from tests.real.worker_process import Rig
 from tests.services.payment_world import CREDIT, Till
-from zentry_web.domain.payments import AutoTopUp, PaymentState
+from zentry_web.domain.credits.payments import AutoTopUp, PaymentState
 from zentry_web.domain.user import SYSTEM
 from zentry_web.migrate import migrate
 from zentry_web.services.errors import ProviderUnavailableError

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from tests.conftest import make_config
 from tests.real.worker_process import rig_on
-from zentry_web.domain.prices import ItemKind, PriceItem
+from zentry_web.domain.credits.prices import ItemKind, PriceItem
 from zentry_web.domain.user import Actor, Role
 from zentry_web.migrate import migrate
 from zentry_web.models import DbNotice, DbPriceChange, DbPriceTold, DbUsageInterval

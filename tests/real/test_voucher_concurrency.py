@@ -8,16 +8,17 @@ import pytest
 from sqlalchemy import create_engine
 
 from tests.services.billing_world import World
+from tests.services.people import ALWAYS
 from zentry_web.adapters.database import Database, make_engine
-from zentry_web.domain.billing import AccountKind
+from zentry_web.domain.credits.billing import AccountKind
+from zentry_web.domain.credits.voucher import Redemption, VoucherDraft
 from zentry_web.domain.user import Actor, Role
-from zentry_web.domain.voucher import Redemption, VoucherDraft
 from zentry_web.services.base_service import Core
 from zentry_web.services.errors import ConflictError, ValidationError
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
-ADMIN = Actor("root", Role.ADMIN)
+ADMIN = Actor("root", Role.ADMIN, proved_at=ALWAYS)
 CONNECTIONS = 50
 VALUE = 1_000
 

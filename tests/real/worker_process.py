@@ -13,7 +13,8 @@ from tests.conftest import ROOT, sign_up
 from tests.services.people import acting
 from zentry_web.adapters.compute.base import PowerState
 from zentry_web.composition import build_container, make_compute
-from zentry_web.domain.vm import OPEN_OPERATION_STATES, VMState
+from zentry_web.domain.vms.operation import OPEN_OPERATION_STATES
+from zentry_web.domain.vms.state import VMState
 from zentry_web.models import DbCharge, DbEvent, DbOperation, DbUsageInterval, DbVM
 
 OPEN = list(OPEN_OPERATION_STATES)
@@ -160,9 +161,8 @@ class Rig:
         vms = self.rows(select(DbVM))
         alive = {vm.id for vm in vms if vm.state != VMState.DELETED}
         assert self.disks() == alive
-        open_spans = {
-            (row.vm_id, row.state) for row in self.rows(select(DbUsageInterval).where(DbUsageInterval.end_at.is_(None)))
-        }
+        of_machines = DbUsageInterval.end_at.is_(None), DbUsageInterval.stored_id.is_(None)
+        open_spans = {(row.vm_id, row.state) for row in self.rows(select(DbUsageInterval).where(*of_machines))}
         assert open_spans == {(vm.id, str(vm.state)) for vm in vms if vm.id in alive}
         ends = self.rows(select(DbEvent.operation_id).where(DbEvent.outcome == "succeeded", DbEvent.operation_id != ""))
         assert len(ends) == len(set(ends)), "an operation ended twice"
@@ -170,11 +170,12 @@ class Rig:
         assert len(charges) == len(set(charges))
 
     def disks(self):
-        """vm_ids whose disk is on the host."""
+        """vm_ids whose disk is on the host; not those that were put aside."""
         if self.config.compute == "simulator":
             return {machine.vm_id for machine in self.driver.machines()}
         folder = self.config.data / "machines"
-        return {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+        found = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+        return {name for name in found if not name.startswith(".aside-")}
 
 
 @contextmanager

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 from sqlalchemy import select, text, update
 
 from zentry_web.adapters.database import Database, make_engine
-from zentry_web.domain.billing import AccountKind, BilledVM, UsageState
-from zentry_web.domain.payments import ProviderEvent
+from zentry_web.domain.credits.billing import AccountKind, BilledVM, UsageState
+from zentry_web.domain.credits.payments import CreditPrice, ProviderEvent
+from zentry_web.domain.credits.usage import EPOCH
+from zentry_web.domain.package_settings import BillingSettings
 from zentry_web.domain.setting import SettingKey
-from zentry_web.domain.usage import EPOCH
 from zentry_web.domain.user import SYSTEM
 from zentry_web.models import DbAccount, DbCharge, DbHold, DbPriceVersion, DbProject, DbUsageInterval, DbUser, DbVM
 from zentry_web.services.billing_service import BillingService
-from zentry_web.services.settings import Settings
 
 HOUR = 3600
 DISK = 100  # micro-credits per GiB and hour that the sizes begin with
@@ -29,9 +29,14 @@ class World:
 
     def __init__(self, core, *, starting=5_000_000, window=HOUR):
         self.core, self.clock, self.database = core, core.clock, core.database
-        self.billing = BillingService(
-            core, settings=Settings(core, {SettingKey.STARTING_CREDITS: starting}), hold_window_seconds=window
+        settings = BillingSettings(
+            hold_window_seconds=window,
+            stop_timeout_seconds=60,
+            price_notice_days=14,
+            credit_price=CreditPrice("eur", 100),
+            defaults={SettingKey.STARTING_CREDITS: starting},
         )
+        self.billing = BillingService(core, settings)
         self._numbers = count(1)
         self.prices = {size: (f"price_{size}_1", *rates) for size, rates in SIZES.items()}
 
@@ -92,7 +97,7 @@ class World:
 
     def publish(self, size, running, disk):
         """A price for what is launched or resized from now on; what there is keeps its own."""
-        self.billing.publish_price(f"size_{size}", running, disk, actor=SYSTEM)
+        self.billing.price_list.publish(f"size_{size}", running, disk, actor=SYSTEM)
         newest = select(DbPriceVersion.id).where(DbPriceVersion.size_id == f"size_{size}")
         (version,) = self.rows(newest.order_by(DbPriceVersion.number.desc()).limit(1))[0]
         self.prices[size] = (version, running, disk * (SIZES[size][1] // DISK))
@@ -118,7 +123,7 @@ class World:
     def changing(self, vm, state):
         """A transaction as VMService makes them: wallet first, then the VM."""
         with self.billing.transaction() as session:
-            self.billing.lock_wallet(vm.owner_id)
+            self.billing.wallets.lock(vm.owner_id)
             yield session
             session.execute(update(DbVM).where(DbVM.id == vm.vm_id).values(state=state))
 
@@ -153,7 +158,7 @@ class World:
         bigger = replace(vm, price_version_id=version, running_micro_per_hour=running, stopped_micro_per_hour=stopped)
         at = at or self.clock.now()
         with self.billing.transaction() as session:
-            self.billing.lock_wallet(vm.owner_id)
+            self.billing.wallets.lock(vm.owner_id)
             session.execute(
                 update(DbVM)
                 .where(DbVM.id == vm.vm_id)
@@ -166,7 +171,7 @@ class World:
                 )
             )
             query = select(DbUsageInterval.state).where(
-                DbUsageInterval.vm_id == vm.vm_id, DbUsageInterval.end_at.is_(None)
+                DbUsageInterval.vm_id == vm.vm_id, DbUsageInterval.end_at.is_(None), DbUsageInterval.stored_id.is_(None)
             )
             state = session.scalars(query).one_or_none()
             if state:
@@ -177,7 +182,7 @@ class World:
         """Into another project. Returns what billing needs to know of the VM now."""
         moved = replace(vm, project_id=project)
         with self.billing.transaction() as session:
-            self.billing.lock_wallet(vm.owner_id)
+            self.billing.wallets.lock(vm.owner_id)
             session.execute(update(DbVM).where(DbVM.id == vm.vm_id).values(project_id=project))
             self.billing.move_interval(moved, at or self.clock.now(), event_id=self.event())
         return moved
@@ -187,7 +192,9 @@ class World:
             self.billing.close_interval(vm.vm_id, at or self.clock.now(), event_id=self.event())
 
     def settle(self, confirmed=None):
-        return self.billing.settle(confirmed or self.clock.now())
+        """As the worker does: what ended pays nothing that was used after its end."""
+        self.billing.promotions.expire(confirmed or self.clock.now())
+        return self.billing.runs.settle(confirmed or self.clock.now())
 
     def pass_time(self, **parts):
         return self.clock.advance(**parts)
@@ -244,7 +251,8 @@ class World:
             else:
                 tables = (
                     "entry", "transfer", "charge", "price_version", "image_price_version", "event",
-                    "voucher", "voucher_redemption", "statement", "refund", "approval",
+                    "voucher", "voucher_redemption", "statement", "refund", "approval", "promotion", "promotion_use",
+                    "receipt", "storage_price",
                 )  # fmt: skip
                 for table in tables:
                     connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from tests.services.people import acting
-from zentry_web.domain.billing import AccountKind
+from zentry_web.domain.credits.billing import AccountKind
 from zentry_web.models import DbAccount, DbEntry, DbNotice, DbPaymentEvent, DbTransfer
 
 STARTING = 5_000_000

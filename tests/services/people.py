@@ -23,6 +23,12 @@ def acting(user, address=HOME, proved_at=ALWAYS):
     return Actor(user.id, user.role, address=address, user_agent="Firefox", proved_at=proved_at)
 
 
+def session_user(auth, token):
+    """Whose session it is; None once it was ended, has expired, or the account is disabled."""
+    found = auth.get_session(token)
+    return found.user if found else None
+
+
 def events_of(core, action):
     """All events of one action, oldest first."""
     with core.database.reading() as session:

@@ -4,7 +4,7 @@ import pyotp
 
 from tests.conftest import PASSWORD
 from tests.services.people import acting, visitor
-from zentry_web.domain.factor import STEP_SECONDS, FactorNeeded
+from zentry_web.domain.people.factor import STEP_SECONDS, FactorNeeded
 
 
 class App:

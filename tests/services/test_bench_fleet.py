@@ -17,9 +17,9 @@ def test_a_fleet_with_a_past_passes_verify_and_is_settled(config, clock):
     container = build_container(config, clock=clock)
     billing = container.get_billing_service()
     assert [check for check in billing.verify() if not check.ok] == []
-    assert billing.settle(clock.now()) == 0
+    assert billing.runs.settle(clock.now()) == 0
     clock.advance(hours=2)
-    assert billing.settle(clock.now()) == 2 * (3 + 3 * 2)
-    assert billing.renew_holds() == []
+    assert billing.runs.settle(clock.now()) == 2 * (3 + 3 * 2)
+    assert billing.runs.renew_holds() == []
     assert [check for check in billing.verify() if not check.ok] == []
     container.close()

@@ -4,12 +4,35 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compute_contract import ComputeContract, ComputeRig
-from zentry_web.adapters.compute.simulator import SimulatorCompute
-from zentry_web.adapters.compute.simulator_control import SimulatorControl
+from tests.compute_contract import (
+    BackupContract,
+    ComputeContract,
+    ComputeRig,
+    ConsoleContract,
+    IdentityContract,
+    RebuildContract,
+    RescueContract,
+    SnapshotContract,
+)
+from tests.compute_contract.copies import CopiesContract
+from tests.compute_contract.images import ImagesContract, disk
+from zentry_web.adapters.compute.simulator.control import SimulatorControl
+from zentry_web.adapters.compute.simulator.driver import SimulatorCompute
+
+__all__ = ["disk"]  # a fixture
 
 
-class TestSimulator(ComputeContract):
+class TestSimulator(
+    ComputeContract,
+    ConsoleContract,
+    IdentityContract,
+    RebuildContract,
+    RescueContract,
+    SnapshotContract,
+    BackupContract,
+    ImagesContract,
+    CopiesContract,
+):
     @pytest.fixture(scope="class")
     @classmethod
     def rig(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComputeRig]:
@@ -19,7 +42,8 @@ class TestSimulator(ComputeContract):
             return SimulatorCompute(path, boot_seconds=0.3, shutdown_seconds=0.1)
 
         control = SimulatorControl(path)
-        rig = ComputeRig(driver(), driver, control.stop, control.destroy, answer_seconds=5)
+        hands = (control.stop, control.destroy, control.save, control.snapshot, control.pause)
+        rig = ComputeRig(driver(), driver, *hands, lambda vm_id: control.pause(vm_id, "sleeping"), answer_seconds=5)
         yield rig
         rig.driver.close()
         control.close()

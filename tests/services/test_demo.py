@@ -13,9 +13,10 @@ from zentry_web.adapters.compute.base import PowerState
 from zentry_web.composition import build_container, make_compute
 from zentry_web.config import Config
 from zentry_web.demo import DemoRefused, seed
-from zentry_web.demo.plan import Change, make_plan
+from zentry_web.demo.plan import Turn, make_plan
 from zentry_web.domain.event import Outcome
-from zentry_web.domain.vm import VMState
+from zentry_web.domain.vms.fleet import VMFilter
+from zentry_web.domain.vms.state import VMState
 from zentry_web.services.service_container import ServiceContainer
 from zentry_web.worker.machine_events import MachineEvents
 from zentry_web.worker.reconcile import Reconciler
@@ -135,7 +136,7 @@ def _attention(demo: ServiceContainer, user_id: str) -> list:
 def test_the_ledger_is_right_and_everybody_can_pay_for_days(demo: ServiceContainer) -> None:
     billing = demo.get_billing_service()
     assert [check.id for check in billing.verify() if not check.ok] == []
-    assert sum(billing.get_system_balances().values()) == 0
+    assert sum(billing.books.ledger.get_system_balances().values()) == 0
     for row in demo.get_user_service().list_users():
         balance = billing.get_balance(row.user.id)
         assert balance.runs_out_at is None or balance.runs_out_at > NOW + timedelta(days=10)
@@ -148,7 +149,7 @@ def test_the_worker_that_starts_afterwards_finds_nothing_to_put_right(
     driver = make_compute(demo_config, clock=demo.clock)
     vms = demo.get_vm_service()
     machines = {machine.vm_id: machine for machine in driver.machines()}
-    for vm in vms.records.list_known():
+    for vm in vms.sightings.list_known():
         machine = machines.pop(vm.vm_id)
         assert machine.run_id == vm.run_id
         assert (machine.power == PowerState.RUNNING) == (vm.state == VMState.RUNNING)
@@ -157,13 +158,13 @@ def test_the_worker_that_starts_afterwards_finds_nothing_to_put_right(
     Reconciler(vms, demo.get_monitoring_service(), driver, MachineEvents(), demo.clock).run()
     driver.close()
     assert demo.get_user_service().latest_seq() == before
-    assert demo.get_billing_service().settle(NOW) == 0  # all that was due is charged
-    assert demo.get_billing_service().renew_holds() == []
+    assert demo.get_billing_service().runs.settle(NOW) == 0  # all that was due is charged
+    assert demo.get_billing_service().runs.renew_holds() == []
 
 
 def test_metrics_reach_back_as_far_as_they_are_kept_and_up_to_now(demo: ServiceContainer) -> None:
     monitoring = demo.get_monitoring_service()
-    running = demo.get_vm_service().list_vms(state=VMState.RUNNING)
+    running = demo.get_vm_service().list_vms(wanted=VMFilter(state=VMState.RUNNING))
     oldest = running.vms[-1]
     series = monitoring.get_vm_metrics(oldest.id, start=NOW - timedelta(hours=HOURS), end=NOW)
     begun = max(NOW - timedelta(hours=HOURS), oldest.started_at or NOW)
@@ -203,4 +204,4 @@ def test_a_plan_fits_its_numbers_and_its_time(users: int, vms: int) -> None:
         moments = [life.launched, *(at for at, _ in life.changes), NOW]
         assert moments == sorted(moments)
         assert plan.start < life.launched
-        assert [change for _, change in life.changes][:1] != [Change.START]
+        assert [change for _, change in life.changes][:1] != [Turn.START]

@@ -9,6 +9,7 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
@@ -18,9 +19,11 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from tests.conftest import ROOT, make_config
 from tests.services.people import acting, events_of
 from zentry_web.adapters.database import Database, make_engine
-from zentry_web.migrate import METADATA, METRICS_SCHEMA, migrate
+from zentry_web.domain.target import Place, Target
+from zentry_web.migrate import METADATA, METRICS_SCHEMA, alembic_config, migrate, upgrade
 from zentry_web.models import DbAccount, DbOperation, DbProject, DbProjectMember
 from zentry_web.models.types import UTCDateTime, UTCSecond
+from zentry_web.web.output.targets import PATHS, path_of
 
 pytestmark = pytest.mark.integration
 
@@ -282,13 +285,19 @@ def test_sqlite_files_are_for_their_owner_only(tmp_path):
     assert modes == dict.fromkeys(("zentry.sqlite", "zentry.sqlite-wal", "zentry.sqlite-shm"), 0o600)
 
 
+def step_of(name):
+    """A business migration, to be called by itself."""
+    found = importlib.util.spec_from_file_location(name, ROOT / "migrations" / "business" / f"{name}.py")
+    step = importlib.util.module_from_spec(found)
+    found.loader.exec_module(step)
+    return step
+
+
 def test_projects_made_before_there_were_teams_get_their_owner_as_a_member(config, container, alice):
     project = container.get_project_service().create_project({"name": "Old"}, alice)
     with container.database.writing() as session, session.begin():
         session.execute(delete(DbProjectMember))
-    step = importlib.util.spec_from_file_location("teams", ROOT / "migrations" / "business" / "0013_teams.py")
-    teams = importlib.util.module_from_spec(step)
-    step.loader.exec_module(teams)
+    teams = step_of("0013_teams")
     with container.database.engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
         teams.downgrade()
         teams.upgrade()
@@ -296,3 +305,46 @@ def test_projects_made_before_there_were_teams_get_their_owner_as_a_member(confi
         (member,) = session.scalars(select(DbProjectMember))
     assert (member.project_id, member.user_id, member.role) == (project.id, alice.id, "owner")
     assert member.since == project.created_at
+
+
+def test_notices_that_held_an_address_lead_to_the_same_page(config, container, alice):
+    """Down and up again: what each notice led to before, it leads to afterwards."""
+    kinds = [place for place in Place if not place.endswith("_link")]
+    sent = [Target(place, "id_1") if "{id}" in PATHS[place] else Target(place) for place in kinds]
+    notices = container.get_billing_service().notices
+    for target in [*sent, None]:
+        notices.tell(alice.id, "test", str(target), "Title", "Body", target=target)
+    step = step_of("0039_targets")
+    engine = container.database.engine
+    with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
+        step.downgrade()
+        before = dict([tuple(row) for row in connection.execute(text("SELECT key, url FROM notice"))])
+        connection.execute(text("UPDATE notice SET url = '/no/page' WHERE key = 'None'"))
+        step.upgrade()
+    never = {"notifications", "login", "forgotten", "oidc_return", "operation:id_1"}  # no notice led there
+    assert before == {str(each): "" if str(each) in never else path_of(each) for each in sent} | {"None": ""}
+    found = {notice.target for notice in notices.list_notices(alice.id, actor=acting(alice), limit=100)}
+    assert found == {each for each in sent if str(each) not in never} | {None}
+
+
+def test_what_refers_to_an_image_still_does_when_images_get_versions(tmp_path):
+    """SQLite makes the table anew below its rows' references (0048)."""
+    config = make_config(tmp_path)
+    config.prepare_data()
+    engine = make_engine(config.business_url)
+    with engine.begin() as connection:
+        command.upgrade(alembic_config("business", connection), "0047")
+        connection.execute(
+            text(
+                "INSERT INTO image_price_version (id, image_id, number, micro_per_hour, starts_at, created_by,"
+                " created_at) VALUES ('ip_1', 'img_tiny', 1, 5, 0, 'system', 0)"
+            )
+        )
+    upgrade(engine, "business")
+    with engine.begin() as connection:
+        found = connection.execute(text("SELECT number, driver_name, state FROM image_version")).all()
+        assert found == [(1, "tiny", "ready")]
+        assert connection.execute(text("SELECT user_data, min_disk_gib FROM image")).all() == [("script", 1)]
+        with pytest.raises(IntegrityError):
+            connection.execute(text("DELETE FROM image"))
+    engine.dispose()

@@ -64,8 +64,11 @@ def test_the_captcha(server):
 @pytest.mark.asvs("15.3.2")
 def test_the_openid_provider(server, clock):
     api, asked = server
-    provider = AuthlibProvider(issuer=api, client_id="zentry", client_secret="", name="x", scopes="openid", clock=clock)
-    request = OidcRequest(state="s", nonce="n", verifier="v" * 43, redirect_uri="http://localhost/", fresh=False)
+    provider = AuthlibProvider(
+        issuer=api, client_id="zentry", client_secret="", name="x", scopes="openid", redirect_uri="http://localhost/",
+        clock=clock,
+    )  # fmt: skip
+    request = OidcRequest(state="s", nonce="n", verifier="v" * 43, fresh=False)
     with pytest.raises(OidcError):
         provider.authorization_url(request)
     assert asked == ["/.well-known/openid-configuration"]

@@ -22,8 +22,8 @@ from zentry_web.adapters.compute.base import (
     MachineSpec,
     PowerState,
 )
-from zentry_web.adapters.compute.simulator import SimulatorCompute
-from zentry_web.adapters.compute.simulator_control import SimulatorControl
+from zentry_web.adapters.compute.simulator.control import SimulatorControl
+from zentry_web.adapters.compute.simulator.driver import SimulatorCompute
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 SPEC = MachineSpec("vm_1", "alpha", 2, 512, 5, "tiny")
@@ -190,7 +190,7 @@ def test_it_survives_sigkill_and_is_shared_by_processes(tmp_path: Path) -> None:
     path = tmp_path / "simulator.sqlite"
     script = (
         "import sys\n"
-        "from zentry_web.adapters.compute.simulator import SimulatorCompute\n"
+        "from zentry_web.adapters.compute.simulator.driver import SimulatorCompute\n"
         "from zentry_web.adapters.compute.base import MachineSpec\n"
         "driver = SimulatorCompute(sys.argv[1])\n"
         "for n in range(100000):\n"

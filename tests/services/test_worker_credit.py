@@ -6,8 +6,9 @@ import pytest
 
 from tests.services.people import acting, events_of
 from zentry_web.adapters.compute.base import PowerState
-from zentry_web.domain.billing import CreditStop
-from zentry_web.domain.vm import OperationKind, OperationState, VMState
+from zentry_web.domain.credits.billing import CreditStop
+from zentry_web.domain.vms.operation import OperationKind, OperationState
+from zentry_web.domain.vms.state import VMState
 from zentry_web.services.errors import ConflictError
 
 pytestmark = pytest.mark.integration
@@ -204,18 +205,18 @@ def test_a_credit_stop_is_asked_for_once_and_not_too_early(cloud, core, alice, p
     ends_at = cloud.hold(vm).paid_until
     stop = CreditStop(vm.id, ends_at)
     clock.set(ends_at - timedelta(seconds=61))
-    cloud.vms.stop_for_credit(stop)
+    cloud.vms.landing.stop_for_credit(stop)
     assert cloud.vm(vm).state == VMState.RUNNING
     clock.set(ends_at - timedelta(seconds=60))
-    cloud.vms.stop_for_credit(stop)
-    cloud.vms.stop_for_credit(stop)
+    cloud.vms.landing.stop_for_credit(stop)
+    cloud.vms.landing.stop_for_credit(stop)
     assert len(events_of(core, "vm.stop")) == 1
-    cloud.vms.stop_for_credit(CreditStop("vm_none", ends_at))
+    cloud.vms.landing.stop_for_credit(CreditStop("vm_none", ends_at))
     cloud.worker.work()
-    cloud.vms.stop_for_credit(stop)
+    cloud.vms.landing.stop_for_credit(stop)
     cloud.vms.delete_vm(vm.id, vm.name, actor=acting(alice))
     cloud.worker.work()
-    cloud.vms.stop_for_credit(stop)
+    cloud.vms.landing.stop_for_credit(stop)
     assert len(cloud.operations(vm)) == 3
 
 
@@ -223,14 +224,14 @@ def test_a_credit_stop_is_asked_for_once_and_not_too_early(cloud, core, alice, p
 def test_one_stop_that_fails_does_not_hold_up_the_others(cloud, alice, project, monkeypatch):
     cloud.set_wallet(alice, 410_000)
     vms = [cloud.launch(alice, project, name, "size_large") for name in ("one", "two")]
-    stop_for_credit = cloud.vms.stop_for_credit
+    stop_for_credit = cloud.vms.landing.stop_for_credit
 
     def stumble(stop):
         if stop.vm_id == vms[0].id:
             raise ConflictError("just changed")
         stop_for_credit(stop)
 
-    monkeypatch.setattr(cloud.vms, "stop_for_credit", stumble)
+    monkeypatch.setattr(cloud.vms.landing, "stop_for_credit", stumble)
     cloud.live(3700, step=50)
     assert cloud.vm(vms[1]).state == VMState.STOPPED
 
@@ -242,7 +243,7 @@ def test_a_settlement_that_fails_does_not_keep_unpaid_machines_running(cloud, al
     def broken(_confirmed):
         raise OSError("disk I/O error")
 
-    monkeypatch.setattr(cloud.billing, "settle", broken)
+    monkeypatch.setattr(cloud.billing.runs, "settle", broken)
     while cloud.vm(vm).state == VMState.RUNNING:
         cloud.clock.advance(20)
         cloud.pump()

@@ -48,7 +48,7 @@ def fleet(sqlite_config, clock):
 
 
 def test_rounds_are_short_whatever_happens(fleet, clock, transactions):
-    ids = [vm.vm_id for vm in fleet.vms.records.list_known()]
+    ids = [vm.vm_id for vm in fleet.vms.sightings.list_known()]
     assert len(ids) == VMS
     with Statements(fleet.container.database) as counted:
         clock.advance(3)

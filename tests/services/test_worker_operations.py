@@ -7,8 +7,9 @@ import pytest
 from tests.services.people import acting, events_of
 from tests.services.vm_world import Killed
 from zentry_web.domain.event import Outcome
-from zentry_web.domain.vm import OperationKind, OperationState, VMState
-from zentry_web.services.vm_operations import LEASE
+from zentry_web.domain.vms.operation import OperationKind, OperationState
+from zentry_web.domain.vms.state import VMState
+from zentry_web.services.vms.operations import LEASE
 
 pytestmark = pytest.mark.integration
 
@@ -326,12 +327,12 @@ def test_an_old_claim_can_record_nothing(cloud, core, alice, project):
     assert not operations.is_held(old)
     assert not records.operation_running(old, machine)
     assert not records.operation_off(old, now)
-    assert not records.operation_rebooted(old)
+    assert not records.operation_went_on(old)
     assert not records.operation_deleted(old)
     assert not records.operation_failed(old, "no", machine, known=True, at=now)
     operations.retry_later(old, "no")
     operations.let_go(old)
-    operations.keep(old)
+    operations.keep([old])
     (row,) = cloud.operations(vm)
     assert (row.state, row.worker, row.error, row.step) == (OperationState.RUNNING, "two", "", "queued")
     assert cloud.vm(vm).state == VMState.CREATING

@@ -6,7 +6,8 @@ import pytest
 
 from tests.services.people import acting, events_of
 from zentry_web.adapters.compute.base import MachineSpec, PowerState
-from zentry_web.domain.vm import OperationKind, OperationState, VMState
+from zentry_web.domain.vms.operation import OperationKind, OperationState
+from zentry_web.domain.vms.state import VMState
 from zentry_web.worker.reconcile import FACTS_EVERY_SECONDS
 
 pytestmark = pytest.mark.integration
@@ -332,12 +333,42 @@ def test_deleting_one_that_nobody_can_tell_of_bills_it_to_its_last_confirmed_sec
 
 
 @pytest.mark.error
+@pytest.mark.error
+def test_deleting_while_the_host_is_away_bills_to_what_it_confirmed(cloud, alice, vm, clock):
+    """However short the time since: it may have been off in it."""
+    confirmed = cloud.vms.get_compute_status().answered_at
+    cloud.control.fault("*", "unavailable", times=None)
+    cloud.round(20)
+    clock.advance(20)
+    cloud.vms.delete_vm(vm.id, vm.name, actor=acting(alice))
+    assert cloud.run_seconds(vm)[0][1] == confirmed.replace(microsecond=0)
+    cloud.control.clear()
+    cloud.live(90, step=10)
+    cloud.assert_sound()
+
+
+def test_deleting_one_that_is_known_to_be_off_bills_it_to_when_it_last_ran(cloud, alice, vm, clock):
+    """An operation is under way, so the listing that shows it off has changed no record yet."""
+    cloud.round(300)
+    confirmed = cloud.vms.get_compute_status().answered_at
+    cloud.vms.reboot_vm(vm.id, actor=acting(alice))
+    cloud.control.stop(vm.id)
+    for _ in range(6):
+        clock.advance(5)
+        cloud.worker.reconciler.run()
+    assert cloud.vms.get_compute_status().ok
+    cloud.vms.delete_vm(vm.id, vm.name, actor=acting(alice))
+    assert cloud.run_seconds(vm)[0][1] == confirmed.replace(microsecond=0)
+    cloud.worker.work()
+    cloud.assert_sound()
+
+
 def test_a_launch_while_the_host_is_away_waits_for_it(cloud, alice, project):
     cloud.control.fault("*", "unavailable", times=None)
     waiting = cloud.ask(alice, project, "later")
     cloud.live(120, step=10)
     page = cloud.vms.get_vm_page(waiting.id)
-    assert (page.vm.state, page.compute_ok) == (VMState.CREATING, False)
+    assert (page.vm.state, page.compute.ok) == (VMState.CREATING, False)
     assert "does not answer" in page.operation.error
     cloud.control.clear()
     cloud.live(65)
@@ -391,10 +422,10 @@ def test_an_action_accepted_while_the_listing_is_under_way_is_left_to_its_operat
 
 def test_two_reconcilers_record_a_surprise_once(cloud, core, vm):
     cloud.control.stop(vm.id)
-    known = next(one for one in cloud.vms.records.list_known() if one.vm_id == vm.id)
+    known = next(one for one in cloud.vms.sightings.list_known() if one.vm_id == vm.id)
     cloud.round()
-    assert not cloud.vms.records.saw_off(known, cloud.clock.now())
-    assert not cloud.vms.records.saw_gone(known, cloud.clock.now())
+    assert not cloud.vms.sightings.saw_off(known, cloud.clock.now())
+    assert not cloud.vms.sightings.saw_gone(known, cloud.clock.now())
     assert len(events_of(core, "vm.off_seen")) == 1
 
 
@@ -421,6 +452,7 @@ def test_a_machine_that_this_database_never_had_is_left_alone(cloud, vm):
     cloud.driver.start(stranger.vm_id)
     cloud.live(60)
     assert cloud.driver.machine(stranger.vm_id).power is PowerState.RUNNING
+    assert [each.vm_id for each in cloud.vms.strays.list_strays()] == [stranger.vm_id]
 
 
 def test_the_host_s_facts_are_asked_for_now_and_then(cloud, vm, monkeypatch):

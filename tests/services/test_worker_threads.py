@@ -13,10 +13,12 @@ from tests.compute_contract import wait_for
 from tests.conftest import ROOT, sign_up
 from tests.services.people import acting
 from zentry_web.composition import build_container, make_compute
-from zentry_web.domain.vm import OperationState, VMState
+from zentry_web.domain.vms.operation import OperationState
+from zentry_web.domain.vms.state import VMState
 from zentry_web.models import DbLeader, DbOperation
+from zentry_web.worker import dispatch
 from zentry_web.worker.lifeline import Lifeline
-from zentry_web.worker.worker import Pace, Worker
+from zentry_web.worker.worker import Pace, Worker, WorkerSettings
 
 pytestmark = pytest.mark.integration
 
@@ -36,10 +38,7 @@ def running_worker(config, live, *, pace=QUICK):
     worker = Worker(
         live,
         make_compute(config),
-        pace=pace,
-        stop_timeout_seconds=config.stop_timeout_seconds,
-        checkpoint=lambda step: None,
-        folder=config.data,
+        WorkerSettings(config.data, config.stop_timeout_seconds, pace),
     )
     thread = threading.Thread(target=worker.run)
     thread.start()
@@ -62,6 +61,18 @@ def someone(live):
         return live.get_vm_service().create_vm(data, user, actor=acting(user))
 
     return user, acting(user), launch
+
+
+def test_a_click_wakes_it(config, live, someone, monkeypatch):
+    """It never looks by itself here."""
+    monkeypatch.setattr(dispatch, "LOOK_SECONDS", 3600)
+    _user, actor, launch = someone
+    with running_worker(config, live):
+        wait_for(lambda: any(config.data.glob("*.bell")) or not live.database.is_sqlite, 30, "the worker to listen")
+        vm = launch("web")
+        wait_for(lambda: live.vms.get_vm(vm.id).state == VMState.RUNNING, 30, "it runs")
+        live.vms.stop_vm(vm.id, actor=actor)
+        wait_for(lambda: live.vms.get_vm(vm.id).state == VMState.STOPPED, 30, "it is off")
 
 
 def leases(live):
@@ -145,7 +156,7 @@ def test_what_a_killed_worker_held_goes_on_at_once(config, live, someone):
 def test_a_loop_that_fails_is_told_and_goes_on(config, live, someone, monkeypatch):
     monitoring = live.get_monitoring_service()
     billing = live.get_billing_service()
-    renew = billing.renew_holds
+    renew = billing.runs.renew_holds
     calls = []
 
     def stumble():
@@ -154,7 +165,7 @@ def test_a_loop_that_fails_is_told_and_goes_on(config, live, someone, monkeypatc
             raise ZeroDivisionError("by design")
         return renew()
 
-    monkeypatch.setattr(billing, "renew_holds", stumble)
+    monkeypatch.setattr(billing.runs, "renew_holds", stumble)
 
     def bill():
         return next((beat for beat in monitoring.list_heartbeats() if beat.loop == "bill"), None)

@@ -1,22 +1,24 @@
 """A small cloud on the simulator and a manual clock, driven step by step: no threads, no waiting."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import select
 
 from tests.services.people import acting
 from zentry_web.adapters.compute.base import MachineEvent
-from zentry_web.adapters.compute.simulator_control import SimulatorControl
-from zentry_web.adapters.compute.simulator_store import SimulatorStore
-from zentry_web.domain.billing import AccountKind
+from zentry_web.adapters.compute.simulator.control import SimulatorControl
+from zentry_web.adapters.compute.simulator.store import SimulatorStore
+from zentry_web.domain.credits.billing import AccountKind
+from zentry_web.domain.credits.usage import UsageState
 from zentry_web.domain.setting import SettingKey
-from zentry_web.domain.usage import UsageState
 from zentry_web.models import DbAccount, DbCharge, DbHold, DbOperation, DbUsageInterval, DbVM
+from zentry_web.services.shared.rounds import Loop
 from zentry_web.worker.machine_events import MachineEvents
 from zentry_web.worker.operations import OperationRunner
 from zentry_web.worker.reconcile import Reconciler
-from zentry_web.worker.telling import Lander
-from zentry_web.worker.worker import Pace, Worker
+from zentry_web.worker.telling import LandingTeller
+from zentry_web.worker.worker import Worker, WorkerSettings
 
 RUNNING, STOPPED = UsageState.RUNNING, UsageState.STOPPED
 
@@ -51,7 +53,6 @@ class OneWorker:
             cloud.vms,
             cloud.driver,
             self.events,
-            cloud.clock,
             self.stop,
             worker=name,
             stop_timeout_seconds=stop_timeout_seconds,
@@ -94,10 +95,7 @@ class Cloud:
         self._biller = Worker(
             container,
             driver,
-            pace=Pace(),
-            stop_timeout_seconds=self.stop_timeout,
-            checkpoint=lambda step: None,
-            folder=config.data,
+            WorkerSettings(config.data, self.stop_timeout),
         )
 
     def close(self):
@@ -110,6 +108,17 @@ class Cloud:
 
     def another_worker(self, name):
         return OneWorker(self, name, self.stop_timeout)
+
+    def kill_at(self, step):
+        """The worker works until it is killed at this checkpoint. ``restart_worker`` lets another one take over."""
+
+        def kill(reached):
+            if reached == step:
+                raise Killed
+
+        self.worker.checkpoint = kill
+        with pytest.raises(Killed):
+            self.worker.work()
 
     def restart_worker(self, name="two"):
         """The old one was killed: what it had heard is lost, its leases stay."""
@@ -148,11 +157,17 @@ class Cloud:
     # -- the worker's side ----------------------------------------------------------------------
 
     def bill(self):
-        self._biller._bill()
+        with Loop("bill").round():  # as the worker goes round: one machine's trouble is its own
+            self._biller._bill()
+
+    def purge(self):
+        """One round of the loop that tidies up: what was deleted, put aside, left over."""
+        with Loop("purge").round():
+            self._biller._purge()
 
     def land(self):
         """One round of the landing loop, and the operations it asked for."""
-        Lander(self.billing, self.vms).run()
+        LandingTeller(self.billing, self.vms).run()
         self.worker.work()
 
     def round(self, seconds=3):
@@ -168,6 +183,11 @@ class Cloud:
         while self.clock.now().timestamp() < until:
             self.round(step)
             self.worker.work()
+
+    def stride(self, vm, near):
+        """Seconds to the next look at a machine whose credits run out: ``near`` at its hold's end, many before."""
+        hold = self.hold(vm)
+        return 120 if hold and hold.paid_until - self.clock.now() > timedelta(minutes=5) else near
 
     # -- looks ----------------------------------------------------------------------------------
 
@@ -212,7 +232,7 @@ class Cloud:
             return list(session.scalars(query))
 
     def written_off(self):
-        return -self.billing.get_system_balances()[AccountKind.WRITE_OFF]
+        return -self.billing.books.ledger.get_system_balances()[AccountKind.WRITE_OFF]
 
     def assert_sound(self):
         """Every invariant that can be looked at holds."""

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from tests.conftest import ROOT
-from zentry_web.domain.vm import OperationKind
-from zentry_web.web.activity import ACTIONS, FAILED, PENDING
+from tests.source import modules, named, tree
+from zentry_web.domain.vms.operation import OperationKind
+from zentry_web.web.output.activity import ACTIONS, FAILED, PENDING
 
 pytestmark = pytest.mark.unit
 
@@ -16,15 +16,16 @@ ACTION = re.compile(r"[a-z]+\.[a-z_]+")
 
 def names_in(path):
     """Texts that look like an action's name, but for those of checkpoints and of the database's columns."""
-    tree = ast.parse(path.read_text())
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    calls = [
+        node for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
     skipped = {
         id(argument)
         for call in calls
         if call.func.attr in ("checkpoint", "ForeignKey", "get_logger")
         for argument in call.args
     }
-    for node in ast.walk(tree):
+    for node in ast.walk(tree(path)):
         is_text = isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped
         if is_text and ACTION.fullmatch(node.value):
             yield node.value
@@ -33,14 +34,16 @@ def names_in(path):
 def logged():
     """What services may log, and where."""
     found = {f"vm.{kind}": "OperationKind" for kind in OperationKind}
-    for path in sorted((ROOT / "zentry_web" / "services").glob("*.py")):
-        found |= dict.fromkeys(names_in(path), path.name)
+    for path in modules("services"):
+        found |= dict.fromkeys(names_in(path), named(path))
     return found
 
 
 def test_every_event_has_words():
-    silent = {name: where for name, where in logged().items() if name not in ACTIONS}
-    assert not silent, f"web/activity.py has no words for {silent}"
+    found = logged()
+    assert len(found) > 100
+    silent = {name: where for name, where in found.items() if name not in ACTIONS}
+    assert not silent, f"web/output/activity.py has no words for {silent}"
 
 
 def test_words_for_what_is_under_way_or_failed_are_of_events_with_words():

@@ -1,10 +1,12 @@
 """Static files: one address per content, cached for good, compressed ahead of time; vendored ones match their sums."""
 
 import gzip
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import brotli
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -59,8 +61,8 @@ def test_a_wrong_or_missing_digest_is_revalidated(visitor: FlaskClient) -> None:
 
 
 def test_the_best_encoding_the_browser_takes(visitor: FlaskClient) -> None:
-    brotli = visitor.get("/static/vendor/b.js", headers={"Accept-Encoding": "gzip, br"})
-    assert (brotli.headers["Content-Encoding"], brotli.data) == ("br", b"brotli bytes")
+    small = visitor.get("/static/vendor/b.js", headers={"Accept-Encoding": "gzip, br"})
+    assert (small.headers["Content-Encoding"], small.data) == ("br", b"brotli bytes")
     zipped = visitor.get("/static/vendor/b.js", headers={"Accept-Encoding": "gzip, br;q=0"})
     assert (zipped.headers["Content-Encoding"], gzip.decompress(zipped.data)) == ("gzip", b"1;" * 99)
     plain = visitor.get("/static/vendor/b.js")
@@ -69,9 +71,11 @@ def test_the_best_encoding_the_browser_takes(visitor: FlaskClient) -> None:
 
 
 def test_our_own_files_are_compressed_in_memory_and_pictures_are_not(visitor: FlaskClient) -> None:
-    style = visitor.get("/static/css/a.css", headers={"Accept-Encoding": "gzip"})
-    assert gzip.decompress(style.data) == b"body{color:red}" * 50
-    picture = visitor.get("/static/pixel.png", headers={"Accept-Encoding": "gzip"})
+    for takes, encoding, undo in (("gzip", "gzip", gzip.decompress), ("gzip, br", "br", brotli.decompress)):
+        style = visitor.get("/static/css/a.css", headers={"Accept-Encoding": takes})
+        assert style.headers["Content-Encoding"] == encoding
+        assert undo(style.data) == b"body{color:red}" * 50
+    picture = visitor.get("/static/pixel.png", headers={"Accept-Encoding": "gzip, br"})
     assert picture.data == b"\x89PNG"
 
 
@@ -99,3 +103,25 @@ def test_a_changed_file_gets_a_new_address_while_developing(tmp_path: Path) -> N
 def test_vendored_files_match_their_sums() -> None:
     checked = subprocess.run([sys.executable, ROOT / "scripts" / "vendor", "--check"], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
+
+
+CLASS = re.compile(r"\.([a-z][a-z0-9-]*)")
+IN_TEMPLATES = re.compile(r'class="([^"]*)"')
+
+
+def test_no_template_or_script_uses_a_class_of_tabler_that_was_left_out() -> None:
+    """If this fails: scripts/vendor-tabler-css, then scripts/vendor --update."""
+    web = ROOT / "zentry_web"
+    full, kept = ((web / "static/vendor/tabler-1.6.1" / name).read_text() for name in ("tabler.min.css", "tabler.css"))
+    left_out = set(CLASS.findall(full)) - set(CLASS.findall(kept))
+    assert len(left_out) > 1000
+    used = set()
+    for template in (web / "templates").rglob("*.html"):
+        used |= {word for found in IN_TEMPLATES.findall(template.read_text()) for word in re.findall(r"[\w-]+", found)}
+    for script in (
+        *(web / "static/js").glob("*.js"),
+        *(web / "static/css").glob("*.css"),
+        *(web / "web").rglob("*.py"),
+    ):
+        used |= {word for word in re.findall(r"[\w-]+", script.read_text()) if "-" in word}
+    assert used & left_out == set()

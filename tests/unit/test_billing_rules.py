@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zentry_web.domain.billing import Balance, run_out
-from zentry_web.domain.usage import (
+from zentry_web.domain.credits.billing import Balance, run_out
+from zentry_web.domain.credits.usage import (
     EPOCH,
     ChargeKind,
     Interval,
@@ -21,7 +21,6 @@ from zentry_web.domain.usage import (
     last_cut,
     local_month,
     month_start,
-    next_cut,
     next_month_start,
     pay,
     pieces,
@@ -30,6 +29,13 @@ from zentry_web.domain.usage import (
 )
 
 pytestmark = pytest.mark.unit
+
+
+def next_cut(moment, zone="UTC"):
+    """The first fixed cut point after ``moment``: the next whole UTC hour or the account's month boundary."""
+    hour = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    return min(hour, next_month_start(moment, zone))
+
 
 ZONES = [
     "UTC",

@@ -4,8 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from zentry_web.domain.budget import Budget, BudgetStatus, Told, due_alert, has_room, next_look, parse_alerts
-from zentry_web.domain.voucher import ALPHABET, LENGTH, grouped, make_code, parse_code
+from zentry_web.domain.credits.budget import (
+    Budget,
+    BudgetStatus,
+    BudgetTold,
+    due_alert,
+    has_room,
+    next_look,
+    parse_alerts,
+)
+from zentry_web.domain.credits.voucher import ALPHABET, LENGTH, grouped, make_code, parse_code
 
 pytestmark = pytest.mark.unit
 
@@ -36,10 +44,10 @@ def test_percentages_that_make_no_sense(typed):
 @pytest.mark.parametrize(
     ("spent", "told", "due"),
     [
-        (499, Told(), None), (500, Told(), 50), (999, Told(), 80), (5_000, Told(), 100),
-        (500, Told("2026-11", 1_000, 50), None), (800, Told("2026-11", 1_000, 50), 80),
-        (600, Told("2026-11", 1_000, 80), None), (600, Told("2026-10", 1_000, 100), 50),
-        (600, Told("2026-11", 500, 100), 50),
+        (499, BudgetTold(), None), (500, BudgetTold(), 50), (999, BudgetTold(), 80), (5_000, BudgetTold(), 100),
+        (500, BudgetTold("2026-11", 1_000, 50), None), (800, BudgetTold("2026-11", 1_000, 50), 80),
+        (600, BudgetTold("2026-11", 1_000, 80), None), (600, BudgetTold("2026-10", 1_000, 100), 50),
+        (600, BudgetTold("2026-11", 500, 100), 50),
     ],
 )  # fmt: skip
 def test_what_is_told(spent, told, due):

@@ -1,11 +1,12 @@
 """Chart skeletons are valid Plotly, name their columns, and carry no data; payloads are compact."""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from zentry_web.domain.monitoring import MetricSeries
-from zentry_web.web import charts
+from zentry_web.web.output import charts
 
 pytestmark = pytest.mark.unit
 
@@ -40,6 +41,9 @@ def test_a_payload_counts_from_its_start_and_keeps_gaps() -> None:
     start = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
     first = int(start.timestamp())
     series = MetricSeries("vm_1", start, start, 10, (first, first + 10), {"cpu_percent": (1.23456, None)})
+    shown = charts.payload(series, ZoneInfo("Europe/Berlin"))
+    assert shown.pop("clock") == [(first, 3600, "CET")]
+    assert shown == charts.payload(series)
     assert charts.payload(series) == {
         "start": first,
         "end": first,
@@ -47,3 +51,16 @@ def test_a_payload_counts_from_its_start_and_keeps_gaps() -> None:
         "times": [0, 10],
         "columns": {"cpu_percent": [1.23, None]},
     }
+
+
+def test_the_clock_of_a_zone_changes_in_the_second_that_it_does() -> None:
+    start, end = datetime(2026, 10, 1, tzinfo=UTC), datetime(2027, 4, 10, tzinfo=UTC)
+    found = charts.clock(int(start.timestamp()), int(end.timestamp()), ZoneInfo("Europe/Berlin"))
+    assert [(datetime.fromtimestamp(at, UTC), ahead, name) for at, ahead, name in found] == [
+        (start, 7200, "CEST"),
+        (datetime(2026, 10, 25, 1, tzinfo=UTC), 3600, "CET"),
+        (datetime(2027, 3, 28, 1, tzinfo=UTC), 7200, "CEST"),
+    ]
+    assert charts.clock(int(start.timestamp()), int(end.timestamp()), ZoneInfo("UTC")) == [
+        (int(start.timestamp()), 0, "UTC")
+    ]

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from zentry_web.adapters.compute import accelerator
-from zentry_web.adapters.compute.accelerator import Accelerator, boots_under, choose_accelerator, known_accelerator
-from zentry_web.adapters.compute.images import GuestImage
+from zentry_web.adapters.compute.libvirt import accelerator
+from zentry_web.adapters.compute.libvirt.accelerator import (
+    Accelerator,
+    boots_under,
+    choose_accelerator,
+    known_accelerator,
+)
+from zentry_web.adapters.compute.libvirt.guest_images import GuestImage
 
 pytestmark = pytest.mark.unit
 

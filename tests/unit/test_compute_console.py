@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from zentry_web.adapters.compute import libvirt_console
 from zentry_web.adapters.compute.base import ConsoleLog
-from zentry_web.adapters.compute.libvirt_console import has_ready_line, mark_power_on, plain_text, read_log, trim
+from zentry_web.adapters.compute.libvirt import console
+from zentry_web.adapters.compute.libvirt.console import (
+    has_ready_line,
+    mark_power_on,
+    plain_text,
+    read_log,
+    trim,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -63,7 +69,7 @@ def test_trimming_gives_room_back_and_disturbs_no_writer(tmp_path: Path) -> None
         writer.write(b"still here\n")
     after = log.stat()
     assert after.st_size == before.st_size + 11, "the count of bytes ever written is kept"
-    assert after.st_blocks * 512 <= libvirt_console.LIMIT_BYTES
+    assert after.st_blocks * 512 <= console.LIMIT_BYTES
     tail = read_log(log, 65536)
     assert tail.text.endswith("x\nstill here\n")
     assert tail.size == 3_000_011
@@ -76,3 +82,11 @@ def test_a_small_log_and_a_missing_one_are_left_alone(tmp_path: Path) -> None:
     trim(log)
     assert log.read_bytes() == b"small"
     mark_power_on(tmp_path / "missing" / "console.log", 0.0)
+
+
+def test_what_was_put_aside_comes_before(tmp_path: Path) -> None:
+    log = tmp_path / "console.log"
+    (tmp_path / "console.log.0").write_bytes(b"old " * 10)
+    log.write_bytes(b"new")
+    assert read_log(log, 7) == ConsoleLog("old new", 43)
+    assert read_log(log, 2) == ConsoleLog("ew", 43)

@@ -6,7 +6,7 @@ import pytest
 from pycdlib import PyCdlib
 
 from zentry_web.adapters.compute.base import MachineSpec
-from zentry_web.adapters.compute.seed import build_seed, seed_files
+from zentry_web.adapters.compute.libvirt.seed import build_seed, seed_files
 
 pytestmark = pytest.mark.unit
 
@@ -17,7 +17,8 @@ SPEC = MachineSpec(
 
 def test_the_files() -> None:
     assert seed_files(SPEC) == {
-        "meta-data": b"instance-id: vm_1\nlocal-hostname: alpha\n",
+        "meta-data": b"instance-id: vm_1\nlocal-hostname: alpha\n"
+        b'public-keys:\n  - "ssh-ed25519 AAAA one"\n  - "ssh-rsa BBBB two"\n',
         "authorized_keys": b"ssh-ed25519 AAAA one\nssh-rsa BBBB two\n",
         "user-data": "#!/bin/sh\necho hé\n".encode(),
     }

@@ -1,18 +1,23 @@
 """The descriptions given to libvirt."""
 
 import xml.etree.ElementTree as ET
-from ipaddress import IPv4Network
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+import libvirt
 import pytest
 
-from zentry_web.adapters.compute import libvirt_xml
-from zentry_web.adapters.compute.accelerator import Accelerator
-from zentry_web.adapters.compute.base import MachineSpec
-from zentry_web.adapters.compute.libvirt_network import candidate_subnets, routed_subnets
+from zentry_web.adapters.compute.base import ComputeRefused, MachineSpec
+from zentry_web.adapters.compute.libvirt import filter as libvirt_filter
+from zentry_web.adapters.compute.libvirt import xml as libvirt_xml
+from zentry_web.adapters.compute.libvirt.accelerator import Accelerator
+from zentry_web.adapters.compute.libvirt.filter import LibvirtFilters, filter_xml
+from zentry_web.adapters.compute.libvirt.network import candidate_subnets, choose_address, routed_subnets
 
 pytestmark = pytest.mark.unit
 
+CARD = libvirt_xml.Card("z-c0ffee", "z-c0ffee-x", IPv4Address("10.77.5.9"), IPv4Network("10.77.5.0/24"))
 SPEC = MachineSpec("vm_01JABCDEFGHJKMNPQRSTVWXYZ0", 'a"<&name', 2, 512, 5, "tiny")
 
 
@@ -25,7 +30,7 @@ def place(**changes: object) -> libvirt_xml.Placement:
         "disk": Path("/data/<&'\">/disk.qcow2"),
         "seed": Path("/data/seed.iso"),
         "console": Path("/data/console.log"),
-        "network": "z-c0ffee",
+        "card": CARD,
     }
     return libvirt_xml.Placement(**(values | changes))  # type: ignore[arg-type]
 
@@ -62,14 +67,14 @@ def test_kvm_takes_the_host_processor() -> None:
 
 
 def test_without_a_network_a_port_is_forwarded() -> None:
-    root = domain(network="", ssh_port=40022)
+    root = domain(card=None, ssh_port=40022)
     assert root.find("devices/interface") is None
     words = [word.get("value") for word in root.iter(f"{{{libvirt_xml.QEMU_NS}}}arg")]
     assert "user,id=zentry0,hostfwd=tcp:127.0.0.1:40022-:22" in words
 
 
 def test_metadata_comes_back() -> None:
-    element = domain(network="", ssh_port=40022).find(f"metadata/{{{libvirt_xml.ZENTRY_NS}}}machine")
+    element = domain(card=None, ssh_port=40022).find(f"metadata/{{{libvirt_xml.ZENTRY_NS}}}machine")
     facts = libvirt_xml.read_metadata(ET.tostring(element, encoding="unicode"))
     assert facts == libvirt_xml.MachineFacts(SPEC.vm_id, "c0ffee", 2, 512, "tiny", 40022)
 
@@ -98,10 +103,83 @@ def test_the_network_definition() -> None:
     root = ET.fromstring(libvirt_xml.network_xml("c0ffee", IPv4Network("10.77.5.0/24")))
     assert root.find("bridge").attrib == {"name": "zbc0ffee", "stp": "off", "delay": "0"}
     assert root.find("ip").get("address") == "10.77.5.1"
-    assert root.find("ip/dhcp/range").attrib == {"start": "10.77.5.2", "end": "10.77.5.254"}
-    assert root.find("ip/dhcp/range/lease").attrib == {"expiry": "3600", "unit": "seconds"}
+    assert root.find("ip/dhcp/range") is None, "addresses are for known machines only"
     assert [option.get("value") for option in root.iter(f"{{{libvirt_xml.DNSMASQ_NS}}}option")] == ["no-ping"]
     assert libvirt_xml.network_subnets(ET.tostring(root, encoding="unicode")) == [IPv4Network("10.77.5.0/24")]
+
+
+def test_a_card_is_kept_apart_and_told_its_address() -> None:
+    card = domain().find("devices/interface")
+    assert card.find("port").get("isolated") == "yes"
+    assert card.find("filterref").get("filter") == "z-c0ffee-x"
+    told = {parameter.get("name"): parameter.get("value") for parameter in card.iter("parameter")}
+    assert told == {"IP": "10.77.5.9", "GATEWAY": "10.77.5.1", "NETWORK": "10.77.5.0", "NETMASK": "255.255.255.0"}
+
+
+def test_whether_a_definition_has_its_card() -> None:
+    text = ET.tostring(domain(), encoding="unicode")
+    mac = libvirt_xml.mac_address("c0ffee", SPEC.vm_id)
+    assert libvirt_xml.has_card(text, CARD)
+    assert libvirt_xml.card_addresses(text) == {mac: CARD.address}
+    assert not libvirt_xml.has_card(text.replace('isolated="yes"', 'isolated="no"'), CARD)
+    assert not libvirt_xml.has_card(text, replace(CARD, address=IPv4Address("10.77.5.8")))
+    assert not libvirt_xml.has_card(ET.tostring(domain(card=None), encoding="unicode"), CARD)
+    assert libvirt_xml.card_addresses(ET.tostring(domain(card=None), encoding="unicode")) == {}
+
+
+def test_addresses_are_kept_in_the_network() -> None:
+    kept = {"52:00:00:00:00:01": IPv4Address("10.77.5.9"), "52:00:00:00:00:02": IPv4Address("10.77.5.10")}
+    text = libvirt_xml.network_xml("c0ffee", CARD.subnet, kept)
+    assert libvirt_xml.kept_addresses(text) == kept
+    host = ET.fromstring(text).find("ip/dhcp/host")
+    assert host.find("lease").attrib == {"expiry": "3600", "unit": "seconds"}
+    assert host.get("name") is None, "a name would be told to all"
+
+
+def test_an_address_is_nobody_elses() -> None:
+    subnet = IPv4Network("10.77.5.0/29")  # five for machines
+    kept: dict[str, IPv4Address] = {}
+    for number in range(4):
+        chosen = choose_address(subnet, f"52:{number}", kept, {"old": subnet[3]})
+        assert chosen not in (None, subnet[3], *kept.values())
+        kept[f"52:{number}"] = chosen
+    assert choose_address(subnet, "52:9", kept, {"old": subnet[3]}) is None
+    assert choose_address(subnet, "old", kept, {"old": subnet[3]}) == subnet[3], "what it has it may keep"
+    assert choose_address(subnet, "old", {"52:0": subnet[3]}, {"old": subnet[3]}) != subnet[3]
+
+
+def test_the_filter_drops_what_it_does_not_name() -> None:
+    root = ET.fromstring(filter_xml("c0ffee", SPEC.vm_id))
+    assert root.get("name") == "z-c0ffee-npqrstvwxyz0"
+    rules = sorted(root.iter("rule"), key=lambda rule: int(rule.get("priority")))
+    for direction in ("in", "out"):
+        last = [rule for rule in rules if rule.get("direction") == direction][-1]
+        assert (last.get("action"), len(last)) == ("drop", 0)
+
+
+class NoFilters:
+    """A libvirt without its nwfilter driver."""
+
+    def nwfilterDefineXML(self, *_: str) -> None:
+        raise NotSupported("not there")
+
+    numOfNWFilters = nwfilterDefineXML
+
+
+class NotSupported(libvirt.libvirtError):
+    def get_error_code(self) -> int:
+        return libvirt.VIR_ERR_NO_SUPPORT
+
+
+def test_without_filters_a_machine_is_refused_and_told_why() -> None:
+    with pytest.raises(ComputeRefused, match="install ebtables"):
+        LibvirtFilters("c0ffee").ensure(NoFilters(), SPEC.vm_id)
+
+
+def test_without_ebtables_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libvirt_filter.shutil, "which", lambda name, path: None)
+    with pytest.raises(ComputeRefused, match="install ebtables"):
+        LibvirtFilters("c0ffee").ensure(None, SPEC.vm_id)
 
 
 def test_ranges_in_use_are_read_from_networks_and_routes() -> None:

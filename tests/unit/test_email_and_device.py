@@ -2,8 +2,8 @@
 
 import pytest
 
-from zentry_web.domain.device import device_name
 from zentry_web.domain.email import mailbox
+from zentry_web.domain.people.device import device_name
 
 pytestmark = pytest.mark.unit
 

@@ -7,7 +7,7 @@ import pytest
 from wtforms import validators
 from wtforms.fields import choices, datetime, numeric
 
-from zentry_web.web.form_words import OTHERWISE, WORDS, FormWords
+from zentry_web.web.input.form_words import OTHERWISE, WORDS, FormWords
 
 pytestmark = pytest.mark.unit
 

@@ -5,18 +5,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from zentry_web.domain.landing import (
+from zentry_web.domain.credits.landing import (
     Lander,
     LandingStep,
     Policy,
-    Told,
+    RunwayTold,
     disk_notice,
     make_plan,
     may_start_again,
     next_told,
     positions,
 )
-from zentry_web.domain.usage import OpenHold, affordable_until, plan_renewals
+from zentry_web.domain.credits.usage import OpenHold, affordable_until, plan_renewals
 
 pytestmark = pytest.mark.unit
 
@@ -117,23 +117,23 @@ def test_a_disk_that_is_kept_has_its_date_and_nothing_burns():
 
 
 def test_each_threshold_is_told_once_and_only_the_shortest_of_several():
-    told, heard = Told(), []
+    told, heard = RunwayTold(), []
     for seconds in range(9 * 86400, 0, -600):
         told, tell = next_told(told, seconds)
         if tell:
             heard.append(told.seconds)
     assert heard == [7 * 86400, 3 * 86400, 86400, 3600]
-    assert next_told(Told(), 1800) == (Told(1, 3600), True)
+    assert next_told(RunwayTold(), 1800) == (RunwayTold(1, 3600), True)
 
 
 def test_a_small_rise_repeats_nothing_and_a_real_one_begins_anew():
-    told = Told(1, 3600)
+    told = RunwayTold(1, 3600)
     assert next_told(told, 4000) == (told, False)
     told, tell = next_told(told, 2 * 86400)
-    assert (told, tell) == (Told(2, 3 * 86400), False)
-    assert next_told(told, 86400) == (Told(2, 86400), True)
-    assert next_told(Told(2, 86400), None) == (Told(2, None), False)
-    assert next_told(Told(2, None), 3600) == (Told(3, 3600), True)
+    assert (told, tell) == (RunwayTold(2, 3 * 86400), False)
+    assert next_told(told, 86400) == (RunwayTold(2, 86400), True)
+    assert next_told(RunwayTold(2, 86400), None) == (RunwayTold(2, None), False)
+    assert next_told(RunwayTold(2, None), 3600) == (RunwayTold(3, 3600), True)
 
 
 def test_disk_notices():

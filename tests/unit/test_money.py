@@ -14,7 +14,6 @@ from zentry_web.domain.money import (
     format_credits,
     parse_credits,
     per_month,
-    seconds_affordable,
 )
 
 pytestmark = pytest.mark.unit
@@ -94,16 +93,6 @@ def test_division_rounds_half_to_even(numerator, denominator):
 def test_cost_is_decimal_arithmetic_rounded_once(rate, seconds):
     exact = Decimal(rate) * seconds / 3600
     assert cost(rate, seconds) == int(exact.quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
-
-
-@given(st.integers(1, 10**9), st.integers(0, 10**9))
-def test_affordable_seconds_are_paid_for_and_one_more_is_not(rate, micro):
-    seconds = seconds_affordable(rate, micro)
-    assert rate * seconds <= micro * 3600 < rate * (seconds + 1)
-
-
-def test_a_rate_of_nothing_lasts_for_ever():
-    assert seconds_affordable(0, 5) is None
 
 
 def test_a_month_is_730_hours():

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from zentry_web.services.password_strength import strong_password, weakness
+from zentry_web.services.auth.password_strength import strong_password, weakness
 
 pytestmark = pytest.mark.unit
 PERSONAL = ("Alice Miller", "alice@example.com")

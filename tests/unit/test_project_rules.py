@@ -2,7 +2,7 @@
 
 import pytest
 
-from zentry_web.domain.project import ProjectAction, ProjectRole, assignable, may, may_assign
+from zentry_web.domain.projects.project import ProjectAction, ProjectRole, assignable, may, may_assign
 
 pytestmark = pytest.mark.unit
 

@@ -3,12 +3,13 @@
 import pytest
 
 from tests.conftest import make_config
-from zentry_web.domain.quota import (
+from zentry_web.domain.projects.quota import (
     Amounts,
     Limits,
     Resource,
     Scope,
     as_typed,
+    format_memory,
     in_words,
     make_quota,
     make_room,
@@ -93,7 +94,10 @@ def test_nonsense_is_refused(resource, text):
 def test_words():
     assert [in_words(Resource.VMS, number) for number in (0, 1, 1000)] == ["0 machines", "1 machine", "1,000 machines"]
     assert [in_words(Resource.MEMORY, mib) for mib in (0, 512, 1536, 2048)] == [
-        "0 MiB memory", "512 MiB memory", "1,536 MiB memory", "2 GiB memory",
+        "0 MiB memory", "512 MiB memory", "1.5 GiB memory", "2 GiB memory",
+    ]  # fmt: skip
+    assert [format_memory(mib) for mib in (1023, 1024, 1300, 16_416, 1_048_576)] == [
+        "1023 MiB", "1 GiB", "1.27 GiB", "16.03 GiB", "1,024 GiB",
     ]  # fmt: skip
     (gauge,) = quota(Limits(memory_mib=1024), Amounts(memory_mib=896)).gauges
     assert refusal(Scope.PROJECT, gauge, 512).startswith(

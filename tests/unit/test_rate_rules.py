@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zentry_web.services.rate_rules import DAY, RULES
+from zentry_web.services.shared.rate_rules import DAY, RULES
 
 pytestmark = pytest.mark.unit
 

@@ -6,7 +6,7 @@ import pytest
 
 from zentry_web.domain.money import format_credits
 from zentry_web.domain.user import REGIONS
-from zentry_web.web.regions import credits_text, find_region, region_choices
+from zentry_web.web.output.regions import credits_text, find_region, region_choices
 
 pytestmark = pytest.mark.unit
 AFTERNOON = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zentry_web.web.safe_next import safe_next
+from zentry_web.web.session.safe_next import safe_next
 
 pytestmark = pytest.mark.unit
 

@@ -108,6 +108,10 @@ def test_the_containers_module_has_one_instance_that_waits_to_be_initialized():
 def test_services_are_not_handed_out_before_initialize():
     with pytest.raises(RuntimeError):
         ServiceContainer().get_auth_service()
+    with pytest.raises(RuntimeError):
+        _ = ServiceContainer().billing
+    with pytest.raises(AttributeError):
+        _ = ServiceContainer().biling
 
 
 def test_the_documentation_names_them_all():
@@ -124,6 +128,18 @@ def test_initialize_twice_changes_nothing_and_every_service_is_healthy(container
     health = container.health_check_all()
     assert set(health) == {kind.name for kind in SERVICES}
     assert all(isinstance(one, ServiceHealth) and one.ok for one in health.values())
+
+
+@pytest.mark.integration
+def test_initialize_without_arguments_reads_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("ZENTRY_DATA", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("ZENTRY_ENVIRONMENT", "test")
+    container = ServiceContainer()
+    container.initialize()
+    assert str(tmp_path / "elsewhere") in str(container.database.engine.url)
+    assert container.auth is container.get_auth_service()
+    assert container.vms is container.get_vm_service()
+    container.close()
 
 
 @pytest.mark.integration

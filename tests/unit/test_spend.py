@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from zentry_web.domain.spend import charged_runs, epoch, sum_by_day
-from zentry_web.domain.usage import ChargeKind, Interval, UsageState, charge_lines
+from zentry_web.domain.credits.spend import charged_runs, epoch, sum_by_day
+from zentry_web.domain.credits.usage import ChargeKind, Interval, UsageState, charge_lines
 
 pytestmark = pytest.mark.unit
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from zentry_web.services.ssh_key_text import KINDS, parse_public_key
+from zentry_web.domain.people.ssh_key_text import KINDS, parse_public_key
 
 pytestmark = pytest.mark.unit
 
@@ -106,3 +106,51 @@ def test_one_key_has_one_spelling(tmp_path):
     assert base64.b64decode(other) == base64.b64decode(blob)
     with pytest.raises(ValueError, match="not an OpenSSH public key"):
         parse_public_key(f"{kind} {other}")
+
+
+def puttygen(line, *, comment="ana at home"):
+    """What PuTTYgen's "Save public key" writes (RFC 4716)."""
+    blob = line.split()[1]
+    lines = [blob[start : start + 64] for start in range(0, len(blob), 64)]
+    head = ["---- BEGIN SSH2 PUBLIC KEY ----", f'Comment: "{comment}"']
+    return "\n".join([*head, *lines, "---- END SSH2 PUBLIC KEY ----", ""])
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("ed25519", None), ("rsa", 3072), ("ecdsa", 256)])
+def test_a_key_saved_by_puttygen_is_read(tmp_path, kind, bits):
+    line, _ = made(tmp_path, kind, bits)
+    assert parse_public_key(puttygen(line)).line == line.strip()
+    assert parse_public_key(puttygen(line).replace("\n", "\r\n")).line == line.strip()
+
+
+def test_ssh_keygen_writes_the_same_form_and_headers_may_go_on(tmp_path):
+    line, _ = made(tmp_path, "rsa", 2048)
+    command = ["ssh-keygen", "-e", "-m", "RFC4716", "-f", str(tmp_path / "rsa2048.pub")]
+    written = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert parse_public_key(written).blob == line.split()[1]
+    folded = puttygen(line).replace('"ana at home"', '"ana at \\\nhome"').replace("Comment", "x-other: a\ncomment")
+    assert parse_public_key(folded).line == line.strip()
+
+
+@pytest.mark.parametrize("width", [40, 76, 80])
+def test_a_line_that_a_terminal_broke_is_put_together(tmp_path, width):
+    line, _ = made(tmp_path, "rsa", 3072)
+    line = line.strip()
+    broken = "\n".join(line[start : start + width] for start in range(0, len(line), width))
+    assert parse_public_key(broken).line == line
+
+
+@pytest.mark.error
+@pytest.mark.parametrize("between", ["\n", "\r\n", "\n\n"])
+def test_two_keys_are_not_one(between):
+    with pytest.raises(ValueError, match="on one line"):
+        parse_public_key(f"ssh-ed25519 {ED25519} a{between}ssh-ed25519 {ED25519} b")
+    with pytest.raises(ValueError):
+        parse_public_key(f"ssh-ed25519 {ED25519}{between}ssh-ed25519 {ED25519}")
+
+
+@pytest.mark.error
+@pytest.mark.parametrize("body", ["", "AAAA", "Comment: x", "%%%", "AAAAC3NzaC1lZDI1NTE5", "Comment: \\"])
+def test_a_saved_key_that_is_none_is_refused(body):
+    with pytest.raises(ValueError):
+        parse_public_key(f"---- BEGIN SSH2 PUBLIC KEY ----\n{body}\n---- END SSH2 PUBLIC KEY ----")

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, nodes
 from wtforms import Form, StringField, ValidationError
 
-from zentry_web.domain.billing import Balance
-from zentry_web.domain.vm import Step, VMState
-from zentry_web.web import assets, charts, filters
-from zentry_web.web.activity import ACTIONS
+from zentry_web.domain.credits.billing import Balance
+from zentry_web.domain.vms.state import VMState
+from zentry_web.domain.vms.steps import Step
+from zentry_web.web import assets, language
+from zentry_web.web.output import charts, filters
+from zentry_web.web.output.activity import ACTIONS
 
 pytestmark = pytest.mark.unit
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,8 +40,27 @@ def app() -> Flask:
     assets.init_assets(bare)
     filters.init_filters(bare)
     charts.init_charts(bare)
+    language.init_texts(bare)
     bare.jinja_env.globals["csrf_token"] = lambda: "token"
     return bare
+
+
+def test_no_line_of_a_template_is_over_160_characters() -> None:
+    """djlint has no rule for it."""
+    seen, long = 0, []
+    for path in FOLDER.rglob("*.html"):
+        seen += 1
+        lines = enumerate(path.read_text().split("\n"), 1)
+        long += [f"{path.relative_to(FOLDER)}:{number}" for number, line in lines if len(line) > 160]
+    assert long == []
+    assert seen == len(NAMES) > 150
+
+
+def test_no_route_chooses_between_a_page_and_its_part() -> None:
+    """layouts/page_or_part.html does."""
+    modules = list((ROOT / "zentry_web" / "blueprints").rglob("*.py"))
+    assert [path.name for path in modules if re.search(r"html\" if (not )?is_htmx\(\)", path.read_text())] == []
+    assert len(modules) > 60
 
 
 def source(name: str) -> str:
@@ -55,6 +76,27 @@ def draw(app: Flask, text: str, **values: object) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_template_compiles(app: Flask, name: str) -> None:
     app.jinja_env.compile((FOLDER / name).read_text(), name)
+
+
+def test_what_macros_share_is_in_no_language(app: Flask) -> None:
+    """A template that is imported is run once: what it sets outside of its macros has ``lazy`` texts."""
+    trees = {name: app.jinja_env.parse((FOLDER / name).read_text()) for name in NAMES}
+    imported = {
+        each.template.value
+        for tree in trees.values()
+        for each in tree.find_all((nodes.Import, nodes.FromImport))
+        if isinstance(each.template, nodes.Const)
+    }
+    fixed = [
+        f"{name}:{call.lineno}"
+        for name in imported
+        for assigned in trees[name].body
+        if isinstance(assigned, nodes.Assign)
+        for call in assigned.find_all(nodes.Call)
+        if isinstance(call.node, nodes.Name) and call.node.name in ("_", "ngettext", "pgettext")
+    ]
+    assert fixed == []
+    assert len(imported) > 20
 
 
 @pytest.mark.asvs("1.2.2", "3.4.3")
@@ -154,3 +196,16 @@ def test_durations_in_words(seconds: int, words: str) -> None:
 @pytest.mark.parametrize(("mib", "words"), [(128, "128 MiB"), (1024, "1 GiB"), (1536, "1.5 GiB"), (8192, "8 GiB")])
 def test_memory_in_words(mib: int, words: str) -> None:
     assert filters.memory(mib) == words
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (datetime(2026, 11, 29, 21, 27, tzinfo=UTC), "today 21:27"),
+        (datetime(2026, 11, 30, 0, 5, tzinfo=UTC), "tomorrow 00:05"),
+        (datetime(2026, 12, 5, 14, 5, tzinfo=UTC), "Saturday 14:05"),
+        (datetime(2026, 12, 6, 14, 5, tzinfo=UTC), "6 Dec 2026, 14:05 UTC"),
+    ],
+)
+def test_a_moment_within_the_week_has_its_day(at, words):
+    assert filters.near(at, datetime(2026, 11, 29, 18, 30, tzinfo=UTC)) == words

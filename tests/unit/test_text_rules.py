@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zentry_web.domain.text import clean_line, clean_name, folded
+from zentry_web.domain.email import wire_address
+from zentry_web.domain.text import clean_line, clean_name, folded, without_addresses
 from zentry_web.domain.user import parse_time_zone, time_zone_names
+from zentry_web.services.auth.passwords import Passwords, parse_password
 from zentry_web.services.errors import RateLimitedError, ValidationError
-from zentry_web.services.fields import Fields, email_key, parse_email, parse_local_email
-from zentry_web.services.passwords import Passwords, parse_password
+from zentry_web.services.shared.fields import Fields, email_key, parse_email, parse_local_email
 
 pytestmark = pytest.mark.unit
 
@@ -28,6 +29,12 @@ cheap = {"memory_kib": 64, "time_cost": 1}
         ("李雷", "李雷"),
         ("👩\u200d💻 team", "👩\u200d💻 team"),
         ("<b>& 'x'", "<b>& 'x'"),
+        ("\U0001fa77 web", "\U0001fa77 web"),  # an emoji of Unicode 15, which Python 3.11 does not know
+        ("\U0001fa77", "\U0001fa77"),
+        ("👨\U0001f3fd\u200d💻", "👨\U0001f3fd\u200d💻"),
+        ("❤\ufe0f\u200d🔥", "❤\ufe0f\u200d🔥"),
+        ("می\u200cخواهم", "می\u200cخواهم"),  # Persian
+        ("क्\u200dष", "क्\u200dष"),
     ],
 )
 def test_a_name_is_made_uniform(typed, kept):
@@ -38,7 +45,34 @@ def test_a_name_is_made_uniform(typed, kept):
 @pytest.mark.error
 @pytest.mark.parametrize(
     "typed",
-    ["", "   ", None, 7, "a\nb", "a\x00b", "tab\there", "x\u202egnp", "\u200d", "\u2028", "\ud800", "a" * 41, "ﷺ" * 3],
+    [
+        "",
+        "   ",
+        None,
+        7,
+        "a\nb",
+        "a\x00b",
+        "tab\there",
+        "x\u202egnp",
+        "\u200d",
+        "\u2028",
+        "\ud800",
+        "a" * 41,
+        "ﷺ" * 3,
+        "web\u200b1",
+        "\u200bweb",
+        "web\ufeff",
+        "we\u2060b",
+        "we\u00adb",
+        "web\u200d",
+        "we\u200db",
+        "we\u200cb",
+        "\u3164",
+        "web\U000e0041",
+        "\u2800",
+        "a\ufffe",
+        "a\ufdd0",
+    ],
 )
 def test_a_name_that_hides_or_overflows_is_refused(typed):
     with pytest.raises(ValueError):
@@ -54,6 +88,42 @@ def test_a_taken_name_stays_as_it_is_when_taken_again(text):
     assert 1 <= len(name) <= 40
     assert clean_name(name, longest=40) == name
     assert not any(unicodedata.category(c) == "Cc" for c in name)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("ana@faß.de", "ana@fass.de", False),
+        ("ana@bücher.example", "ana@xn--bcher-kva.example", True),
+        ("Ana@BÜCHER.example", "ana@bücher.example", True),
+        ("straße@x.de", "strasse@x.de", False),
+        ("ana+tag@x.de", "ana@x.de", False),
+        (" ana@x.de ", "ANA@X.DE", True),
+        ("no address", "NO ADDRESS", True),
+    ],
+)
+def test_addresses_are_the_same_when_their_domains_are_and_case_is_all_that_differs(first, second, same):
+    assert (email_key(first) == email_key(second)) is same
+
+
+@given(st.text(max_size=300))
+def test_any_text_has_a_key_and_a_form_for_the_wire(text):
+    assert email_key(email_key(text)) == email_key(text)
+    assert wire_address(text).count("@") == text.count("@")
+
+
+@pytest.mark.asvs("1.3.3")
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        ("Ana María", "Ana María"), ("Dr. Ana", "Dr. Ana"), ("web 2", "web 2"), ("J.R.R. Ana", "… Ana"),
+        ("Pay at evil.example/now", "Pay at …"), ("https://evil.example", "…"), ("see www.evil", "see …"),
+        ("mail ana@evil.example please", "mail … please"), ("evil。example", "…"), ("ftp://1.2.3.4/x y", "… y"),
+        ("evil\u2024example", "…"), ("evil\ufe52example", "…"), ("mailto:ana", "…"),
+    ],
+)  # fmt: skip
+def test_nothing_in_somebody_elses_words_becomes_a_link(words, left):
+    assert without_addresses(words) == left
 
 
 def test_folding_ignores_case_and_width():

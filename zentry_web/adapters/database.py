@@ -14,11 +14,16 @@ import time
 from contextvars import ContextVar
 from typing import Any
 
+from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
 
 _SQLITE_PRAGMAS = ("foreign_keys=ON", "journal_mode=WAL", "busy_timeout=10000")
+IDLE_SECONDS = 1.0
 _LOOK_MILLISECONDS = 5  # of a writer that waits for its turn
 
 
@@ -30,7 +35,56 @@ def make_engine(url: str, *, schema: str | None = None, durable: bool = True) ->
     if make_url(url).get_backend_name() == "sqlite":
         return _sqlite_engine(url, durable)
     connect_args = {"options": f"-csearch_path={schema}"} if schema else {}
-    return create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, connect_args=connect_args)
+    engine = create_engine(url, pool_size=10, max_overflow=10, connect_args=connect_args)
+    ask_the_idle(engine)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.adapters.register_dumper(str, _WithoutNul)
+
+    return engine
+
+
+class _WithoutNul(StrDumperUnknown):
+    """PostgreSQL takes no NUL, so nothing stored has one: what is looked up by a text with NULs in it, such as an id
+    from an address, is looked up by the rest, and is an error nowhere."""
+
+    def dump(self, obj: str) -> Any:
+        """As PostgreSQL gets it."""
+        return super().dump(obj.replace("\x00", "") if "\x00" in obj else obj)
+
+
+def upsert(session: Session, table: Any) -> Any:
+    """An INSERT that knows ON CONFLICT, of the database in use; ``table`` may be a mapped class."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    return sqlite_insert(table) if is_sqlite else postgresql_insert(table)
+
+
+def run(session: Session, statement: Any) -> int:
+    """Execute an UPDATE or DELETE, past the objects that the session may hold; returns how many rows it met."""
+    result: Any = session.execute(statement, execution_options={"synchronize_session": False})
+    return int(result.rowcount)
+
+
+def ask_the_idle(engine: Engine) -> None:
+    """Of a pooled connection that lay idle, ask whether it still lives before it is used; all are made anew if not.
+
+    As ``pool_pre_ping``, which asks every time: a round trip more for each transaction of a busy worker.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ask(connection: Any, record: Any, _proxy: Any) -> None:
+        since = record.info.get("idle_since")
+        if since is None or time.monotonic() - since < IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
 
 
 def _sqlite_engine(url: str, durable: bool) -> Engine:
@@ -57,7 +111,7 @@ def _sqlite_engine(url: str, durable: bool) -> Engine:
         mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
         if mode == "IMMEDIATE":
             _wait_for_turn(connection)
-        else:
+        elif mode:
             connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
@@ -90,17 +144,21 @@ def _wait_for_turn(connection: Connection) -> None:
 
 
 class Database:
-    """One engine, sessions for writing and for reading, and the session that is open in this thread of work."""
+    """One engine, sessions for writing, for reading and for a single look, and the session that is open in this thread
+    of work."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         if self.is_sqlite:
             readers = engine.execution_options(sqlite_begin="DEFERRED")
+            lookers = engine.execution_options(sqlite_begin="")
         else:
             readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            lookers = engine.execution_options(isolation_level="AUTOCOMMIT")
         self.writing: sessionmaker[Session] = sessionmaker(engine, expire_on_commit=False)
         self.reading: sessionmaker[Session] = sessionmaker(readers, expire_on_commit=False)
+        self.looking: sessionmaker[Session] = sessionmaker(lookers, expire_on_commit=False)
         self.open_session: ContextVar[Session | None] = ContextVar(f"open_session_{id(self)}", default=None)
 
     def dispose(self) -> None:

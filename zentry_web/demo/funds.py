@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from zentry_web.domain.billing import TransferKind
+from zentry_web.domain.credits.billing import TransferKind
+from zentry_web.domain.credits.books import ByHand
 from zentry_web.domain.money import MICRO
 from zentry_web.domain.user import SYSTEM, Actor, User
 from zentry_web.services.billing_service import BillingService
-from zentry_web.services.by_hand import ByHand
 
 KEPT_HOURS = 24  # what wallets never fall below, so that nothing in the demo stops for lack of credits
 TOP_UP_HOURS = 7 * 24
@@ -15,7 +15,7 @@ WELCOME = 10 * MICRO
 _REASONS = ("Monthly budget", "Top-up by bank transfer", "Extra budget for the new release", "Budget of the team")
 
 
-class Funds:
+class DemoFunds:
     """Adds credits through BillingService as ``admin``."""
 
     def __init__(self, billing: BillingService) -> None:

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from zentry_web.adapters.compute.base import MachineSpec
-from zentry_web.adapters.compute.simulator import SimulatorCompute
-from zentry_web.demo.play import Run
+from zentry_web.adapters.compute.simulator.driver import SimulatorCompute
+from zentry_web.demo.play import PlayedRun
 from zentry_web.domain.metrics_math import Counters, sample_between
 from zentry_web.domain.monitoring import Sample
 from zentry_web.services.service_container import ServiceContainer
@@ -20,14 +20,14 @@ MIB = 1024 * 1024
 
 
 def fill_metrics(
-    container: ServiceContainer, driver: SimulatorCompute, runs: Sequence[Run], end: datetime, *, hours: int
+    container: ServiceContainer, driver: SimulatorCompute, runs: Sequence[PlayedRun], end: datetime, *, hours: int
 ) -> int:
     """Samples of ``runs`` for the ``hours`` that metrics are kept, up to ``end``; returns how many.
 
     The last hour is finer than what lies before, and both are coarser the more machines there are.
     """
-    monitoring = container.get_monitoring_service()
-    records = container.get_vm_service().records
+    monitoring = container.monitoring
+    records = container.vms.records
     begin = end - timedelta(hours=hours)
     shown = [run for run in runs if (run.ended or end) > begin]
     per_run = MOST_SAMPLES // max(1, len(shown))

@@ -9,7 +9,7 @@ EXTRA_DELETED = 12  # one machine in so many more is launched and deleted again
 LONGEST_WAVE = 25  # machines launched together at most
 YOUNGEST = timedelta(minutes=20)  # what is left to every machine to come up and run
 SIZES = {"size_nano": 45, "size_micro": 34, "size_small": 16, "size_medium": 4, "size_large": 1}
-MOST_VISITS = 80
+MOST_LOG_INS = 80
 
 _FIRST = (
     "Alice", "Bruno", "Carmen", "Daniel", "Esra", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Kaja", "Leon",
@@ -23,7 +23,7 @@ _PROJECTS = ("Website", "Shop", "Data platform", "Internal tools", "Research", "
 _ROLES = ("web", "api", "worker", "db", "cache", "queue", "search", "build", "edge", "batch")
 
 
-class Change(StrEnum):
+class Turn(StrEnum):
     """What may happen to a machine after its launch."""
 
     STOP = "stop"
@@ -53,17 +53,17 @@ class Life:
     name: str
     size_id: str
     launched: datetime
-    changes: tuple[tuple[datetime, Change], ...]
+    changes: tuple[tuple[datetime, Turn], ...]
 
     @property
     def is_kept(self) -> bool:
         """Still there at the end."""
-        return all(change != Change.DELETE for _, change in self.changes)
+        return all(change != Turn.DELETE for _, change in self.changes)
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """Somebody signs in, or tries to."""
+class LogIn:
+    """Somebody logs in, or tries to."""
 
     at: datetime
     person: int
@@ -77,7 +77,7 @@ class Plan:
     people: tuple[Person, ...]
     projects: tuple[PlannedProject, ...]
     lives: tuple[Life, ...]
-    visits: tuple[Visit, ...]
+    log_ins: tuple[LogIn, ...]
 
 
 def make_plan(*, users: int, vms: int, start: datetime, end: datetime, seed: int) -> Plan:
@@ -86,7 +86,7 @@ def make_plan(*, users: int, vms: int, start: datetime, end: datetime, seed: int
     people = tuple(_person(number, rng) for number in range(users))
     projects = _projects(users, vms, rng)
     lives = _lives(projects, vms, start, end, rng)
-    return Plan(start, end, people, projects, lives, _visits(users, start, end, rng))
+    return Plan(start, end, people, projects, lives, _log_ins(users, start, end, rng))
 
 
 def _person(number: int, rng: random.Random) -> Person:
@@ -135,20 +135,20 @@ def _launch_moment(start: datetime, end: datetime, rng: random.Random) -> dateti
     return (end - YOUNGEST - age).replace(microsecond=0)
 
 
-def _changes(number: int, launched: datetime, end: datetime, rng: random.Random) -> tuple[tuple[datetime, Change], ...]:
+def _changes(number: int, launched: datetime, end: datetime, rng: random.Random) -> tuple[tuple[datetime, Turn], ...]:
     """Most run on; one in eight is off in the end, one in seven was for a while, and a rare one lost its power."""
     if number % 8 == 3:
-        return ((_between(launched, end, rng), Change.STOP),)
+        return ((_between(launched, end, rng), Turn.STOP),)
     if number % 7 == 4:
         first, second = sorted((_between(launched, end, rng), _between(launched, end, rng)))
-        return (first, Change.STOP), (second + timedelta(minutes=1), Change.START)
+        return (first, Turn.STOP), (second + timedelta(minutes=1), Turn.START)
     if number % 200 == 5:
-        return ((_between(launched, end, rng), Change.POWER_LOST),)
+        return ((_between(launched, end, rng), Turn.POWER_LOST),)
     return ()
 
 
-def _deletion(launched: datetime, end: datetime, rng: random.Random) -> tuple[tuple[datetime, Change], ...]:
-    return ((_between(launched, end, rng), Change.DELETE),)
+def _deletion(launched: datetime, end: datetime, rng: random.Random) -> tuple[tuple[datetime, Turn], ...]:
+    return ((_between(launched, end, rng), Turn.DELETE),)
 
 
 def _between(launched: datetime, end: datetime, rng: random.Random) -> datetime:
@@ -158,11 +158,11 @@ def _between(launched: datetime, end: datetime, rng: random.Random) -> datetime:
     return (launched + margin + span * rng.random()).replace(microsecond=0)
 
 
-def _visits(users: int, start: datetime, end: datetime, rng: random.Random) -> tuple[Visit, ...]:
+def _log_ins(users: int, start: datetime, end: datetime, rng: random.Random) -> tuple[LogIn, ...]:
     """Sign-ins, a few of them with a wrong password; each costs a password hash, so their number is bounded."""
-    count = min(MOST_VISITS, users * 3)
-    visits = []
+    count = min(MOST_LOG_INS, users * 3)
+    log_ins = []
     for _ in range(count):
         moment = start + (end - start) * (0.1 + 0.89 * rng.random())
-        visits.append(Visit(moment.replace(microsecond=0), rng.randrange(users), rng.random() > 0.2))
-    return tuple(sorted(visits, key=lambda visit: visit.at))
+        log_ins.append(LogIn(moment.replace(microsecond=0), rng.randrange(users), rng.random() > 0.2))
+    return tuple(sorted(log_ins, key=lambda log_in: log_in.at))

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from zentry_web.adapters.clock import ManualClock
-from zentry_web.adapters.compute.simulator import SimulatorCompute
-from zentry_web.adapters.compute.simulator_control import SimulatorControl
+from zentry_web.adapters.compute.simulator.control import SimulatorControl
+from zentry_web.adapters.compute.simulator.driver import SimulatorCompute
 from zentry_web.config import Config
-from zentry_web.demo.funds import Funds
-from zentry_web.demo.plan import Change, Life, Plan, Visit
+from zentry_web.demo.funds import DemoFunds
+from zentry_web.demo.plan import Life, LogIn, Plan, Turn
 from zentry_web.domain.user import ANONYMOUS_ID, Actor, Role, User
-from zentry_web.domain.vm import Size
+from zentry_web.domain.vms.catalogue import Size
 from zentry_web.services.errors import AuthenticationRequiredError
 from zentry_web.services.service_container import ServiceContainer
 from zentry_web.worker.machine_events import MachineEvents
@@ -42,7 +42,7 @@ class ClockMoves(threading.Event):
 
 
 @dataclass
-class Run:
+class PlayedRun:
     """One stretch of running, for the metrics."""
 
     vm_id: str
@@ -52,13 +52,13 @@ class Run:
 
 
 @dataclass
-class Machine:
+class PlayedMachine:
     """A machine of the story with what the services made of it."""
 
     life: Life
     vm_id: str
     owner: User
-    runs: list[Run] = field(default_factory=list)
+    runs: list[PlayedRun] = field(default_factory=list)
 
 
 class Player:
@@ -73,11 +73,11 @@ class Player:
         config: Config,
         password: str,
     ) -> None:
-        self._auth = container.get_auth_service()
-        self._projects = container.get_project_service()
-        self._vms = container.get_vm_service()
-        self._billing = container.get_billing_service()
-        self._funds = Funds(self._billing)
+        self._auth = container.auth
+        self._projects = container.projects
+        self._vms = container.vms
+        self._billing = container.billing
+        self._funds = DemoFunds(self._billing)
         self._clock = clock
         self._plan = plan
         self._password = password
@@ -85,14 +85,14 @@ class Player:
         self._boot = timedelta(seconds=config.simulator_boot_seconds + 1)
         events = MachineEvents()
         self._runner = OperationRunner(
-            self._vms, driver, events, clock, ClockMoves(clock),
+            self._vms, driver, events, ClockMoves(clock),
             worker="demo", stop_timeout_seconds=config.stop_timeout_seconds, checkpoint=lambda name: None,
         )  # fmt: skip
-        self._reconciler = Reconciler(self._vms, container.get_monitoring_service(), driver, events, clock)
+        self._reconciler = Reconciler(self._vms, container.monitoring, driver, events, clock)
         self._people: list[User] = []
         self._project_ids: list[str] = []
         self._sizes: dict[str, Size] = {}
-        self._machines: dict[Life, Machine] = {}
+        self._machines: dict[Life, PlayedMachine] = {}
 
     def play(self) -> None:
         """Everything that happens, from the plan's start to its end."""
@@ -107,7 +107,7 @@ class Player:
         self._funds.top_up_all(self._people, days=14)
         self._control.close()
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[PlayedRun]:
         """When which machine ran; of machines that still exist."""
         return [run for machine in self._machines.values() if machine.life.is_kept for run in machine.runs]
 
@@ -123,8 +123,8 @@ class Player:
         for life in plan.lives:
             for at, change in life.changes:
                 yield at, partial(self._change, life, change)
-        for visit in plan.visits:
-            yield visit.at, partial(self._visit, visit)
+        for log_in in plan.log_ins:
+            yield log_in.at, partial(self._log_in, log_in)
         tick = plan.start + TICK
         while tick < plan.end:
             yield tick, self._tick
@@ -164,14 +164,14 @@ class Player:
             made = self._projects.create_project({"name": project.name}, owner, actor=_actor(owner, project.owner))
             self._project_ids.append(made.id)
 
-    def _visit(self, visit: Visit) -> None:
-        credentials = {"email": self._plan.people[visit.person].email, "password": self._password}
+    def _log_in(self, log_in: LogIn) -> None:
+        credentials = {"email": self._plan.people[log_in.person].email, "password": self._password}
         self._step()
-        if visit.right_password:
-            self._auth.login(credentials, actor=_anonymous(visit.person))
+        if log_in.right_password:
+            self._auth.login(credentials, actor=_anonymous(log_in.person))
             return
         try:
-            self._auth.login(credentials | {"password": "not the password"}, actor=_anonymous(visit.person + 100))
+            self._auth.login(credentials | {"password": "not the password"}, actor=_anonymous(log_in.person + 100))
         except AuthenticationRequiredError:
             return  # just what the audit trail should show
 
@@ -192,28 +192,28 @@ class Player:
                 "image_id": image.id,
             }
             vm = self._vms.create_vm(data, owner, actor=_actor(owner, project.owner))
-            self._machines[life] = Machine(life, vm.id, owner)
+            self._machines[life] = PlayedMachine(life, vm.id, owner)
             self._work()
-            self._machines[life].runs.append(Run(vm.id, owner.id, self._clock.now()))
+            self._machines[life].runs.append(PlayedRun(vm.id, owner.id, self._clock.now()))
         self._come_up()
 
-    def _change(self, life: Life, change: Change) -> None:
+    def _change(self, life: Life, change: Turn) -> None:
         machine = self._machines[life]
         actor = _actor(machine.owner, self._plan.projects[life.project].owner)
         self._step()
-        if change == Change.START:
+        if change == Turn.START:
             self._funds.make_sure(machine.owner, self._sizes[life.size_id].running_micro_per_hour)
             self._vms.start_vm(machine.vm_id, actor=actor)
             self._work()
-            machine.runs.append(Run(machine.vm_id, machine.owner.id, self._clock.now()))
+            machine.runs.append(PlayedRun(machine.vm_id, machine.owner.id, self._clock.now()))
             self._come_up()
             return
-        if change == Change.POWER_LOST:
+        if change == Turn.POWER_LOST:
             self._reconciler.run()
             self._control.stop(machine.vm_id)
             self._clock.advance(2)
             self._reconciler.run()
-        elif change == Change.STOP:
+        elif change == Turn.STOP:
             self._vms.stop_vm(machine.vm_id, actor=actor)
         else:
             self._vms.delete_vm(machine.vm_id, life.name, actor=actor)
@@ -235,10 +235,10 @@ class Player:
     def _tick(self) -> None:
         """What the worker does all the time: confirm what runs, charge for it, renew holds; and admins top up."""
         self._reconciler.run()
-        self._billing.settle(self._clock.now())
+        self._billing.runs.settle(self._clock.now())
         for person in self._people:
             self._funds.make_sure(person, 0)
-        self._billing.renew_holds()
+        self._billing.runs.renew_holds()
 
 
 def _anonymous(number: int) -> Actor:

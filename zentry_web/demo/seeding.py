@@ -4,7 +4,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 
 from zentry_web.adapters.clock import ManualClock
-from zentry_web.adapters.compute.simulator import SimulatorCompute
+from zentry_web.adapters.compute.simulator.driver import SimulatorCompute
 from zentry_web.composition import build_container, make_compute
 from zentry_web.config import Config
 from zentry_web.demo.history import fill_metrics
@@ -12,7 +12,7 @@ from zentry_web.demo.plan import Plan, make_plan
 from zentry_web.demo.play import ADMIN_EMAIL, Player
 from zentry_web.domain.money import format_credits
 from zentry_web.domain.user import Role
-from zentry_web.domain.vm import VMState
+from zentry_web.domain.vms.state import VMState
 from zentry_web.migrate import migrate
 from zentry_web.services.service_container import ServiceContainer
 
@@ -65,24 +65,24 @@ def seed(
 
 
 def _refuse_if_used(container: ServiceContainer, driver: SimulatorCompute) -> None:
-    people = container.get_user_service().list_users(limit=2)
+    people = container.users.list_users(limit=2)
     only_placeholder = [row.user.role for row in people] == [Role.ADMIN] and _admin_is_open(container)
     if people and not only_placeholder:
         raise DemoRefused("There are accounts in this database already. Demo data goes into an empty one only.")
     if driver.machines():
         raise DemoRefused("The simulator has machines already. Give ZENTRY_DATA a new folder.")
-    beats = container.get_monitoring_service().list_heartbeats()
+    beats = container.monitoring.list_heartbeats()
     if any(datetime.now(UTC) - beat.at < WORKER_QUIET for beat in beats):
         raise DemoRefused("Zentry is running on this data, or was a minute ago. Stop it first.")
 
 
 def _admin_is_open(container: ServiceContainer) -> bool:
     """Whether the only admin has never set a password."""
-    return container.get_auth_service().ensure_first_admin_link() is not None
+    return container.auth.ensure_first_admin_link() is not None
 
 
 def _refuse_if_too_large(plan: Plan, container: ServiceContainer, driver: SimulatorCompute) -> None:
-    sizes = {size.id: size for size in container.get_vm_service().list_sizes(include_inactive=True)}
+    sizes = {size.id: size for size in container.vms.list_sizes(include_inactive=True)}
     capacity = driver.capacity()
     disk = sum(sizes[life.size_id].disk_gib for life in plan.lives)
     memory = sum(sizes[life.size_id].memory_mib for life in plan.lives)
@@ -91,13 +91,13 @@ def _refuse_if_too_large(plan: Plan, container: ServiceContainer, driver: Simula
 
 
 def _summary(plan: Plan, container: ServiceContainer, password: str, samples: int) -> str:
-    counts = container.get_vm_service().count_by_state(None)
-    transfers = sum(container.get_billing_service().get_system_balances().values())
-    checks = container.get_billing_service().verify()
+    counts = container.vms.count_by_state(None)
+    transfers = sum(container.billing.books.ledger.get_system_balances().values())
+    checks = container.billing.verify()
     failed = [check.id for check in checks if not check.ok]
     if failed or transfers:
         raise RuntimeError(f"the demo's ledger breaks {', '.join(failed) or 'the sum of all accounts'}")
-    spent = container.get_user_service().list_users(limit=len(plan.people) + 1)
+    spent = container.users.list_users(limit=len(plan.people) + 1)
     credits = sum(row.wallet_micro + row.held_micro for row in spent)
     emails = [person.email for person in plan.people]
     more = f" and {len(emails) - NAMES_SHOWN} more" if len(emails) > NAMES_SHOWN else ""

@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from zentry_web.domain.language import _
 from zentry_web.domain.text import clean_name
 
 MAX_LABELS = 20  # of one thing
@@ -41,7 +42,7 @@ class LabelChange:
         kept = [each for each in labels if not {(each.key.casefold(), each.value), (each.key.casefold(), "")} & gone]
         found = (*(each for each in kept if each.key.casefold() not in new), *self.add)
         if len(found) > MAX_LABELS:
-            raise ValueError(f"It would have more than {MAX_LABELS} labels.")
+            raise ValueError(_("It would have more than %(most)s labels.", most=MAX_LABELS))
         return tuple(sorted(found))
 
 
@@ -52,30 +53,30 @@ def parse_labels(value: object) -> tuple[Label, ...]:
     """
     typed = value if isinstance(value, str) else ""
     if len(typed) > _LONGEST_FIELD:
-        raise ValueError(f"Use at most {MAX_LABELS} labels.")
+        raise ValueError(_("Use at most %(most)s labels.", most=MAX_LABELS))
     # First of all: other forms of the comma and of '=' become these.
     text = unicodedata.normalize("NFKC", typed).replace("\r\n", "\n").replace(",", "\n")
     found = [_parse(line) for line in text.split("\n") if line.strip()]
     keys = [label.key.casefold() for label in found]
     twice = next((label.key for label in found if keys.count(label.key.casefold()) > 1), None)
     if twice is not None:
-        raise ValueError(f"“{twice}” stands there twice. Each key may have one value.")
+        raise ValueError(_("“%(twice)s” stands there twice. Each key may have one value.", twice=twice))
     if len(found) > MAX_LABELS:
-        raise ValueError(f"Use at most {MAX_LABELS} labels.")
+        raise ValueError(_("Use at most %(most)s labels.", most=MAX_LABELS))
     return tuple(sorted(found))
 
 
 def _parse(line: str) -> Label:
-    key, _, value = (part.strip() for part in line.partition("="))
+    key, _equals, value = (part.strip() for part in line.partition("="))
     if not key:
-        raise ValueError(f"Write a key before the “=” in “{line.strip()[:MAX_LABEL]}”.")
+        raise ValueError(_("Write a key before the “=” in “%(line)s”.", line=line.strip()[:MAX_LABEL]))
     return Label(_clean(key), _clean(value) if value else "")
 
 
 def _clean(part: str) -> str:
     part = clean_name(part, longest=MAX_LABEL)
     if "=" in part or any(c.isspace() for c in part):
-        raise ValueError("Write key=value or one word, without spaces and without a second “=”.")
+        raise ValueError(_("Write key=value or one word, without spaces and without a second “=”."))
     return part
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from .monitoring import Sample
+from zentry_web.domain.monitoring import Sample
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,16 @@
 import re
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from zentry_web.domain.language import _
+
 MICRO = 1_000_000
 SECONDS_PER_HOUR = 3600
 HOURS_PER_MONTH = 730  # 365 days × 24 h ÷ 12: the figure behind every price "per month"
-MAX_AMOUNT = 10**15  # a thousand million credits: beyond any real amount, far inside 64 bits
+# What is accepted can be computed: databases multiply and add in 64 bits (up to 9.2 × 10^18), so all amounts, prices
+# and spans have a bound, and the largest that can meet stay inside it.
+MAX_AMOUNT = 10**15  # a thousand million credits: one amount, and what a wallet can have; times 3600 inside 64 bits
+MAX_RATE = 10**10  # ten thousand credits an hour: size, image and disk together times nine years of seconds are inside
+MAX_DISK_RATE = 10**7  # ten credits per GiB and hour: a disk of 1000 GiB costs at most MAX_RATE
 _LONGEST = 25  # characters of a typed amount: few enough that Decimal rounds nothing away
 _SIX = 6  # decimals of a credit
 # Decimal itself would also take 1e9, 1_000 and digits of every script: slips of the hand, where money is given out.
@@ -22,17 +28,17 @@ def parse_credits(text: str) -> int:
     """
     text = text.strip()
     if len(text) > _LONGEST:
-        raise ValueError("That amount is out of range.")
+        raise ValueError(_("That amount is out of range."))
     if not _AMOUNT.fullmatch(text):
-        raise ValueError("Enter an amount in credits, such as 2.50.")
+        raise ValueError(_("Enter an amount in credits, such as 2.50."))
     if _THOUSANDS.fullmatch(text):
-        raise ValueError("Write thousands without a comma, and decimals behind a point, such as 1000.50.")
+        raise ValueError(_("Write thousands without a comma, and decimals behind a point, such as 1000.50."))
     amount = Decimal(text.replace(",", "."))
     if abs(amount) > MAX_AMOUNT // MICRO:
-        raise ValueError("That amount is out of range.")
+        raise ValueError(_("That amount is out of range."))
     micro = amount * MICRO
     if micro != micro.to_integral_value():
-        raise ValueError("Credits have at most six decimals.")
+        raise ValueError(_("Credits have at most six decimals."))
     return int(micro)
 
 
@@ -46,6 +52,13 @@ def format_credits(micro: int, *, decimals: int | None = None) -> str:
         return f"{value.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_EVEN):,}"
     whole, _, fraction = f"{value:,.6f}".partition(".")
     return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
+def rounded(micro: int, decimals: int) -> int:
+    """``micro`` as ``format_credits`` shows it with so many decimals, in micro-credits again."""
+    unit: int = 10 ** (_SIX - decimals)
+    whole: int = unit * divide_half_even(abs(micro), unit)
+    return whole if micro >= 0 else -whole
 
 
 def divide_half_even(numerator: int, denominator: int) -> int:
@@ -63,10 +76,3 @@ def cost(rate_micro_per_hour: int, seconds: int) -> int:
 def per_month(rate_micro_per_hour: int) -> int:
     """Micro-credits for a month of 730 hours."""
     return rate_micro_per_hour * HOURS_PER_MONTH
-
-
-def seconds_affordable(rate_micro_per_hour: int, micro: int) -> int | None:
-    """Whole seconds that ``micro`` pays for at a rate; None when the rate is zero (for ever)."""
-    if rate_micro_per_hour <= 0:
-        return None
-    return max(0, micro) * SECONDS_PER_HOUR // rate_micro_per_hour

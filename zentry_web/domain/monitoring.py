@@ -37,6 +37,16 @@ class ConsoleTail:
 
     text: str
     collected_at: datetime | None
+    output_at: datetime | None = None  # when it was last seen to grow; None: not since it was first collected
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRoom:
+    """The place for backups of machines. ``trouble``: why none can be made there, in words; '' when they can."""
+
+    trouble: str
+    size_bytes: int = 0
+    free_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,8 @@ class ComputeStatus:
     checked_at: datetime | None
     images: tuple[str, ...]
     capacity: dict[str, int]
+    backups: BackupRoom | None = None  # None: not known yet
+    worker_ok: bool = True  # False: nobody asks it, so that nothing is known of the hypervisor itself
 
 
 @dataclass(frozen=True, slots=True)

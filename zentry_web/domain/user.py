@@ -6,6 +6,8 @@ from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import available_timezones
 
+from zentry_web.domain.language import _, languages, lazy
+
 
 class Role(StrEnum):
     USER = "user"
@@ -51,7 +53,11 @@ class User:
     created_at: datetime
     disabled_at: datetime | None = None
     region: str = ""  # how dates and numbers are written for them; one of REGIONS
+    language: str = ""  # that pages and mails are written in; '': as the browser says, and English in mails
     theme: str | None = None  # one of THEME_CHOICES; None: never chosen
+    shortcuts: bool = True  # whether keys without Ctrl do something
+    mail_refused: str = ""  # what a mail server said when it refused the last mail for good; '': nothing
+    mail_refused_at: datetime | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -75,6 +81,7 @@ class CurrentSession:
     proved_at: datetime | None
     has_factor: bool
     is_due: bool = False  # for another secret
+    newest_event: int = 0  # its number, before anything else of the request was read
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +172,7 @@ def time_zone_names() -> tuple[str, ...]:
 def parse_time_zone(value: object) -> str:
     """The name of a time zone that exists. Raises ValueError with a sentence for the person."""
     if not isinstance(value, str) or value not in time_zone_names():
-        raise ValueError("Choose a time zone from the list.")
+        raise ValueError(_("Choose a time zone from the list."))
     return value
 
 
@@ -176,18 +183,32 @@ REGIONS = {
     "NL": "Netherlands", "NZ": "New Zealand", "NO": "Norway", "PL": "Poland", "PT": "Portugal", "ZA": "South Africa",
     "ES": "Spain", "SE": "Sweden", "CH": "Switzerland", "GB": "United Kingdom", "US": "United States",
 }  # fmt: skip
-THEME_CHOICES = {"auto": "As the browser has it", "light": "Light", "dark": "Dark"}
+THEME_CHOICES = {"auto": lazy("As the browser has it"), "light": lazy("Light"), "dark": lazy("Dark")}
 
 
 def parse_region(value: object) -> str:
     """A region from the list. Raises ValueError with a sentence for the person."""
     if not isinstance(value, str) or value not in REGIONS:
-        raise ValueError("Choose a region from the list.")
+        raise ValueError(_("Choose a region from the list."))
+    return value
+
+
+def parse_language(value: object) -> str:
+    """A language that there is, '' for the browser's. Raises ValueError with a sentence for the person."""
+    if not isinstance(value, str) or (value and value not in languages()):
+        raise ValueError(_("Choose a language from the list."))
+    return value
+
+
+def parse_shortcuts(value: object) -> bool:
+    """Whether keys without Ctrl do something. Raises ValueError with a sentence for the person."""
+    if not isinstance(value, bool):
+        raise ValueError(_("Switch it on or off."))
     return value
 
 
 def parse_theme(value: object) -> str | None:
     """A theme from the list; None while none was chosen. Raises ValueError with a sentence for the person."""
     if value is not None and (not isinstance(value, str) or value not in THEME_CHOICES):
-        raise ValueError("Choose a theme from the list.")
+        raise ValueError(_("Choose a theme from the list."))
     return value

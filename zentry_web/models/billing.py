@@ -9,7 +9,9 @@ from zentry_web.db import Base
 from zentry_web.models.types import AutoInteger, UTCDateTime, UTCSecond
 
 _UNSETTLED = text("NOT settled")
-_OPEN_INTERVAL = text("end_at IS NULL")
+_SETTLED = text("settled")
+_OPEN_INTERVAL = text("end_at IS NULL AND stored_id IS NULL")
+_OPEN_STORED = text("end_at IS NULL")
 _OPEN_HOLD = text("closed_at IS NULL")
 _BY_HAND = text("kind NOT IN ('hold', 'release', 'usage')")
 _BY_PEOPLE = text("actor_id <> 'system'")
@@ -26,9 +28,12 @@ class DbAccount(Base):
     owner_id: Mapped[str | None] = mapped_column(ForeignKey("user.id"))  # None: a system account
     balance: Mapped[int] = mapped_column(BigInteger, default=0)  # micro-credits
     last_seq: Mapped[int] = mapped_column(BigInteger, default=0)  # number of its newest entry
+    # Of a wallet: how much of it and of what is held is promotional, the sum of what its promotions have left.
+    promo: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
     __table_args__ = (
         CheckConstraint("kind NOT IN ('wallet', 'held') OR balance >= 0", name="not_below_zero"),
+        CheckConstraint("promo >= 0", name="promo_not_below_zero"),
         Index("uq_account_owner_id_kind", "owner_id", "kind", unique=True),
     )
 
@@ -92,7 +97,11 @@ class DbPriceVersion(Base):
 
 
 class DbUsageInterval(Base):
-    """A stretch of time that a VM spent in one billed state, as the compute driver reported it: [start, end)."""
+    """A stretch of time that a VM spent in one billed state, as the compute driver reported it: [start, end).
+
+    With ``stored_id``, one that something made of the VM was stored for (models/storage.py): its state says what kind
+    of thing, its rate is that thing's.
+    """
 
     __tablename__ = "usage_interval"
 
@@ -114,12 +123,20 @@ class DbUsageInterval(Base):
     settled: Mapped[bool] = mapped_column(Boolean, default=False)  # closed and charged to its end
     opened_by: Mapped[str] = mapped_column(String(40))  # event ids
     closed_by: Mapped[str | None] = mapped_column(String(40))
+    stored_id: Mapped[str | None] = mapped_column(String(40))  # None: of the machine itself
 
     __table_args__ = (
         CheckConstraint("end_at IS NULL OR end_at >= start_at", name="ends_after_start"),
         CheckConstraint("settled_until >= start_at", name="settled_after_start"),
         Index(
             "uq_usage_interval_open", "vm_id", unique=True, sqlite_where=_OPEN_INTERVAL, postgresql_where=_OPEN_INTERVAL
+        ),
+        Index(
+            "uq_usage_interval_stored_open",
+            "stored_id",
+            unique=True,
+            sqlite_where=_OPEN_STORED,
+            postgresql_where=_OPEN_STORED,
         ),
         Index("ix_usage_interval_vm_id_start_at", "vm_id", "start_at"),
         Index("ix_usage_interval_owner_id_start_at", "owner_id", "start_at"),
@@ -128,6 +145,21 @@ class DbUsageInterval(Base):
             "ix_usage_interval_due", "settled_until", "owner_id", sqlite_where=_UNSETTLED, postgresql_where=_UNSETTLED
         ),
         Index("ix_usage_interval_unsettled", "owner_id", sqlite_where=_UNSETTLED, postgresql_where=_UNSETTLED),
+        # Sums over what is used now are answered from it alone: therefore `settled`, which its condition says, too.
+        Index(
+            "ix_usage_interval_projects",
+            "owner_id",
+            "project_id",
+            "settled_until",
+            "end_at",
+            "rate_micro_per_hour",
+            "start_at",
+            "settled",
+            sqlite_where=_UNSETTLED,
+            postgresql_where=_UNSETTLED,
+        ),
+        # What ended lately.
+        Index("ix_usage_interval_ended", "owner_id", "settled_until", sqlite_where=_SETTLED, postgresql_where=_SETTLED),
     )
 
 
@@ -165,10 +197,20 @@ class DbUsageMonth(Base):
     seconds: Mapped[int] = mapped_column(BigInteger)  # used; the seconds of minimum lines are not in it
     amount: Mapped[int] = mapped_column(BigInteger)  # micro-credits, minimum lines included
 
-    __table_args__ = (
-        Index("ix_usage_month_owner_id_month", "owner_id", "month"),
-        Index("ix_usage_month_project_id_month", "project_id", "month"),
-    )
+    __table_args__ = (Index("ix_usage_month_owner_id_month", "owner_id", "month", "project_id"),)
+
+
+class DbProjectMonth(Base):
+    """What one project cost one wallet in a month: sums of the months of its VMs, kept for pages and budgets."""
+
+    __tablename__ = "project_month"
+
+    owner_id: Mapped[str] = mapped_column(ForeignKey("user.id"), primary_key=True)  # who paid
+    month: Mapped[str] = mapped_column(String(7), primary_key=True)  # as in usage_month
+    project_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    amount: Mapped[int] = mapped_column(BigInteger)  # micro-credits
+
+    __table_args__ = (Index("ix_project_month_project_id_month", "project_id", "month"),)
 
 
 class DbHold(Base):

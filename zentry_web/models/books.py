@@ -25,16 +25,17 @@ _PENDING = text("outcome = 'pending'")
 
 
 class DbApproval(Base):
-    """Credits that one admin asked to move and another must agree to. Triggers refuse changing a decided one."""
+    """What one admin asked for and another must agree to. Triggers refuse changing a decided one."""
 
     __tablename__ = "approval"
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(12))  # a TransferKind: grant, deduction, refund
-    user_id: Mapped[str] = mapped_column(ForeignKey("user.id"))
-    amount: Mapped[int] = mapped_column(BigInteger)  # micro-credits, above zero
+    kind: Mapped[str] = mapped_column(String(12))  # a MoveKind
+    user_id: Mapped[str] = mapped_column(ForeignKey("user.id"))  # whom it is about; whoever asked where that is nobody
+    amount: Mapped[int] = mapped_column(BigInteger)  # the most it can come to in micro-credits, above zero
     reason: Mapped[str] = mapped_column(Text)
-    target: Mapped[str] = mapped_column(String(60))  # of a refund: the interval or transfer; else ''
+    target: Mapped[str] = mapped_column(String(60))  # the interval or transfer, the payment, the setting; else ''
+    terms: Mapped[dict[str, Any]] = mapped_column(JSON, server_default="{}")  # what else is needed to do it
     request_key: Mapped[str] = mapped_column(String(120))  # the form's idempotency key
     body_hash: Mapped[str] = mapped_column(String(64))
     asked_by: Mapped[str] = mapped_column(String(40))

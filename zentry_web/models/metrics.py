@@ -47,3 +47,4 @@ class DbConsole(MetricsBase):
     text: Mapped[str] = mapped_column(Text)
     size: Mapped[int] = mapped_column(BigInteger)
     collected_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    output_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when it was last seen to grow

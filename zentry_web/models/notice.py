@@ -9,7 +9,7 @@ from zentry_web.db import Base
 from zentry_web.models.types import UTCDateTime
 
 _UNREAD = text("read_at IS NULL")
-_UNSENT = text("sent_at IS NULL")
+_UNSENT = text("sent_at IS NULL AND refused_at IS NULL")
 
 
 class DbNotice(Base):
@@ -24,7 +24,7 @@ class DbNotice(Base):
     at: Mapped[datetime] = mapped_column(UTCDateTime)
     title: Mapped[str] = mapped_column(String(200))
     body: Mapped[str] = mapped_column(Text)
-    url: Mapped[str] = mapped_column(String(200))
+    target: Mapped[str] = mapped_column(String(200))  # as domain/target.py writes it
     read_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     __table_args__ = (
@@ -46,6 +46,7 @@ class DbOutbox(Base):
     body: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    refused_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # for good: not tried again
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     run_at: Mapped[datetime] = mapped_column(UTCDateTime)
     error: Mapped[str] = mapped_column(Text, default="")

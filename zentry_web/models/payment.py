@@ -41,6 +41,8 @@ class DbPayment(Base):
     refund_off_micro: Mapped[int] = mapped_column(BigInteger, default=0)  # the part of it that was written off
     dispute_off_micro: Mapped[int] = mapped_column(BigInteger, default=0)
     postings: Mapped[int] = mapped_column(Integer, default=0)  # numbers the idempotency keys of reversals
+    tax_minor: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # the part of minor that is tax
+    tax: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # a domain Tax, worked out when it began; None: before
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     settled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when it came to an end, good or bad
     look_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when the worker asks the provider again

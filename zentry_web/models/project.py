@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, false, text
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zentry_web.db import Base
@@ -76,10 +76,12 @@ class DbProjectInvitation(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    signed_up_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when it let somebody make an account
     outcome: Mapped[str] = mapped_column(String(10), default="")
     token_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     run_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when its mail is due; None: none to send
     attempts: Mapped[int] = mapped_column(Integer, default=0)
+    error: Mapped[str] = mapped_column(Text, default="", server_default="")
 
     __table_args__ = (
         Index(
@@ -90,5 +92,6 @@ class DbProjectInvitation(Base):
             sqlite_where=_OPEN,
             postgresql_where=_OPEN,
         ),
+        Index("ix_project_invitation_to", "email_key", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_project_invitation_mail", "run_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
     )

@@ -22,6 +22,15 @@ class DbHeartbeat(Base):
     error: Mapped[str] = mapped_column(Text)
 
 
+class DbEventExport(Base):
+    """How far the event log was written to the logs: one row."""
+
+    __tablename__ = "event_export"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(BigInteger)
+
+
 class DbComputeStatus(Base):
     """What the worker last learned of the hypervisor; pages read this instead of asking it."""
 
@@ -35,6 +44,7 @@ class DbComputeStatus(Base):
     checked_at: Mapped[datetime] = mapped_column(UTCDateTime)
     images: Mapped[list[str]] = mapped_column(JSON)
     capacity: Mapped[dict[str, Any]] = mapped_column(JSON)
+    backups: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # BackupRoom; empty: not known yet
 
 
 class DbLeader(Base):
@@ -57,7 +67,44 @@ class DbSetting(Base):
     version: Mapped[int] = mapped_column(Integer)
     changed_by: Mapped[str] = mapped_column(String(40))
     changed_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    bound_to: Mapped[int | None] = mapped_column(BigInteger)  # holds for ``changed_by`` until ``bound_until``
-    bound_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     __mapper_args__ = {"version_id_col": version}
+
+
+class DbPartState(Base):
+    """How one of Zentry's parts was when the worker last looked."""
+
+    __tablename__ = "part_state"
+
+    part: Mapped[str] = mapped_column(String(20), primary_key=True)
+    ok: Mapped[bool] = mapped_column(Boolean)
+    since: Mapped[datetime] = mapped_column(UTCDateTime)
+    checked_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class DbAvailability(Base):
+    """How long a part worked, and did not, on one day in UTC; what nobody watched is in neither."""
+
+    __tablename__ = "availability"
+
+    part: Mapped[str] = mapped_column(String(20), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)  # '2026-11-30'
+    up_seconds: Mapped[int] = mapped_column(Integer)
+    down_seconds: Mapped[int] = mapped_column(Integer)
+
+
+class DbStrayMachine(Base):
+    """A machine that the hypervisor has and the database does not; the row goes when that is over."""
+
+    __tablename__ = "stray_machine"
+
+    vm_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    power: Mapped[str] = mapped_column(String(10))
+    name: Mapped[str | None] = mapped_column(String(63))  # it and the next four: None when nothing tells
+    vcpus: Mapped[int | None] = mapped_column(Integer)
+    memory_mib: Mapped[int | None] = mapped_column(Integer)
+    disk_gib: Mapped[int | None] = mapped_column(Integer)
+    image: Mapped[str | None] = mapped_column(String(63))
+    first_seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    removal_asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    error: Mapped[str] = mapped_column(Text, default="")

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, Text, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zentry_web.db import Base
@@ -18,12 +18,17 @@ class DbUser(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     email: Mapped[str] = mapped_column(String(254))
     email_key: Mapped[str] = mapped_column(String(254), unique=True)  # folded: what sameness is decided on
+    email_proven_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # its mailbox answered; None: nobody knows
     name: Mapped[str] = mapped_column(String(100))
     password_hash: Mapped[str | None] = mapped_column(Text)  # None until the one-time link was used
     role: Mapped[str] = mapped_column(String(10))
     time_zone: Mapped[str] = mapped_column(String(60), default="UTC")
     region: Mapped[str] = mapped_column(String(2), default="", server_default="")
+    language: Mapped[str] = mapped_column(String(10), default="", server_default="")  # '': as the browser says
     theme: Mapped[str | None] = mapped_column(String(5))  # None: never chosen
+    shortcuts: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())  # keys without Ctrl
+    mail_refused: Mapped[str] = mapped_column(Text, default="", server_default="")  # what a server said of its address
+    mail_refused_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     deletion_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # asked for by its owner
@@ -114,6 +119,21 @@ class DbSshKey(Base):
     __table_args__ = (Index("uq_ssh_key_user_id_fingerprint", "user_id", "fingerprint", unique=True),)
 
 
+class DbSavedView(Base):
+    """A list as somebody saved it: what its address asks for, by a name."""
+
+    __tablename__ = "saved_view"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user.id"))
+    kind: Mapped[str] = mapped_column(String(20))  # of ListKind
+    name: Mapped[str] = mapped_column(String(40))
+    query: Mapped[str] = mapped_column(Text)
+    is_default: Mapped[bool] = mapped_column(Boolean)
+
+    __table_args__ = (Index("uq_saved_view_user_id_kind_name", "user_id", "kind", "name", unique=True),)
+
+
 class DbMailRequest(Base):
     """Somebody asked for a mail to an address that may or may not have an account: the worker finds out.
 
@@ -126,9 +146,12 @@ class DbMailRequest(Base):
     purpose: Mapped[str] = mapped_column(String(20))
     email: Mapped[str] = mapped_column(String(254))
     name: Mapped[str] = mapped_column(String(100))
+    language: Mapped[str] = mapped_column(String(10), default="", server_default="")  # of whoever asked
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     run_at: Mapped[datetime] = mapped_column(UTCDateTime)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
+    error: Mapped[str] = mapped_column(Text, default="", server_default="")
+    invitation_id: Mapped[str | None] = mapped_column(String(40))  # which one lets this sign-up in
     done_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     token_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

@@ -14,6 +14,7 @@ _GRACE = text("disk_until IS NOT NULL")
 _BINNED = text("purge_at IS NOT NULL")
 _UNCLEAR = text("confirmed_until IS NOT NULL")
 _WAITING = text("credit_stopped_at IS NOT NULL")
+_SAYING = text("deleted_at IS NULL AND state_reason != ''")
 _LEAVING = text("deleted_at IS NOT NULL AND purge_at IS NULL AND state NOT IN ('deleting', 'deleted')")
 _RETURNING = text("deleted_at IS NULL AND state = 'binned'")
 _OPEN = text("state IN ('queued', 'running')")
@@ -35,18 +36,6 @@ class DbSize(Base):
     active: Mapped[bool] = mapped_column(Boolean)
 
 
-class DbImage(Base):
-    __tablename__ = "image"
-
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    name: Mapped[str] = mapped_column(String(60), unique=True)
-    driver_name: Mapped[str] = mapped_column(String(60))
-    description: Mapped[str] = mapped_column(Text)
-    min_memory_mib: Mapped[int] = mapped_column(Integer)
-    position: Mapped[int] = mapped_column(Integer)
-    active: Mapped[bool] = mapped_column(Boolean)
-
-
 class DbVM(Base):
     """A VM as Zentry wants it and as the hypervisor last reported it."""
 
@@ -59,6 +48,7 @@ class DbVM(Base):
     state: Mapped[str] = mapped_column(String(10))
     size_id: Mapped[str] = mapped_column(ForeignKey("size.id"))
     image_id: Mapped[str] = mapped_column(ForeignKey("image.id"))
+    image_version_id: Mapped[str | None] = mapped_column(String(40))  # which of its versions it was made from
     price_version_id: Mapped[str] = mapped_column(ForeignKey("price_version.id"))
     image_price_version_id: Mapped[str | None] = mapped_column(String(40))  # None: the image adds nothing
     vcpus: Mapped[int] = mapped_column(Integer)
@@ -70,6 +60,7 @@ class DbVM(Base):
     user_data: Mapped[str] = mapped_column(Text)
     idempotency_key: Mapped[str | None] = mapped_column(String(120), unique=True)
     body_hash: Mapped[str | None] = mapped_column(String(64))
+    snapshot_id: Mapped[str | None] = mapped_column(String(40))  # it goes on from this one
     run_id: Mapped[str | None] = mapped_column(String(120))
     address: Mapped[str] = mapped_column(String(64), default="")
     reach: Mapped[str] = mapped_column(String(200), default="")
@@ -87,6 +78,7 @@ class DbVM(Base):
     importance: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # higher: keeps running longer
     credit_stopped_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # to be started again with new credits
     disk_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # the disk is kept so long without a charge
+    rescued_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # since then it boots the rescue system
     confirmed_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # unclear since then; None: clear
     version: Mapped[int] = mapped_column(Integer)
 
@@ -102,6 +94,20 @@ class DbVM(Base):
         ),
         Index("ix_vm_owner_id_id", "owner_id", "id", sqlite_where=_NOT_DELETED, postgresql_where=_NOT_DELETED),
         Index("ix_vm_project_id_id", "project_id", "id"),
+        # For lists and counts of what there is, which SQLite answers from an index alone if all that is asked is in it.
+        Index(
+            "ix_vm_living", "project_id", "id", "deleted_at", sqlite_where=_NOT_DELETED, postgresql_where=_NOT_DELETED
+        ),
+        Index(
+            "ix_vm_states",
+            "project_id",
+            "state",
+            "deleted_at",
+            sqlite_where=_NOT_DELETED,
+            postgresql_where=_NOT_DELETED,
+        ),
+        Index("ix_vm_saying", "project_id", sqlite_where=_SAYING, postgresql_where=_SAYING),
+        Index("ix_vm_binned", "project_id", "purge_at", sqlite_where=_BINNED, postgresql_where=_BINNED),
         Index("ix_vm_purge_at", "purge_at", sqlite_where=_BINNED, postgresql_where=_BINNED),
         Index("ix_vm_disk_until", "disk_until", sqlite_where=_GRACE, postgresql_where=_GRACE),
         Index("ix_vm_unclear", "id", sqlite_where=_UNCLEAR, postgresql_where=_UNCLEAR),
@@ -130,8 +136,11 @@ class DbOperation(Base):
     worker: Mapped[str | None] = mapped_column(String(60))
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     error: Mapped[str] = mapped_column(Text, default="")
+    secret: Mapped[str] = mapped_column(Text, default="", server_default="")  # until it has ended
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    log: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list, server_default="[]")  # steps and words
+    aborted_by: Mapped[str | None] = mapped_column(String(40))  # who wants it to end; the worker does that
 
     __table_args__ = (
         Index("ix_operation_open", "run_at", sqlite_where=_OPEN, postgresql_where=_OPEN),

@@ -26,6 +26,8 @@ class DbVoucher(Base):
     created_by: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # None: it gives ordinary credits. Else promotional ones, that last so many days from redeeming on; 0: they stay.
+    promo_days: Mapped[int | None] = mapped_column(Integer)
 
     __table_args__ = (
         CheckConstraint("value > 0", name="worth_something"),

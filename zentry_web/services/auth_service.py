@@ -7,8 +7,9 @@ from sqlalchemy import select
 
 from zentry_web.adapters.captcha.base import Captcha
 from zentry_web.adapters.oidc.base import IdentityProvider
-from zentry_web.domain.factor import FactorNeeded
-from zentry_web.domain.setting import SettingKey
+from zentry_web.domain.language import _
+from zentry_web.domain.package_settings import AuthSettings
+from zentry_web.domain.people.factor import FactorNeeded
 from zentry_web.domain.user import (
     FIRST_ADMIN_EMAIL,
     SYSTEM,
@@ -18,48 +19,53 @@ from zentry_web.domain.user import (
     Role,
     SignedIn,
     User,
+    parse_language,
     parse_region,
+    parse_shortcuts,
     parse_theme,
     parse_time_zone,
 )
 from zentry_web.models import DbUser
-from zentry_web.services.access import require_admin, require_recent_proof, require_self
-from zentry_web.services.account_rows import require_user_row, to_user
-from zentry_web.services.accounts import EMAIL_TAKEN, Accounts
-from zentry_web.services.api_tokens import ApiTokens
+from zentry_web.services.auth.accounts import EMAIL_TAKEN, Accounts
+from zentry_web.services.auth.api_tokens import ApiTokens
+from zentry_web.services.auth.basis import Basis
+from zentry_web.services.auth.captcha_gate import CaptchaGate
+from zentry_web.services.auth.email_change import EmailChange
+from zentry_web.services.auth.email_verification import EmailVerification
+from zentry_web.services.auth.factors import SecondFactors
+from zentry_web.services.auth.oidc_sign_in import OidcSignIn
+from zentry_web.services.auth.one_time_links import ADMIN_PURPOSES, LinkPurpose, OneTimeLinks
+from zentry_web.services.auth.own_password import OwnPassword
+from zentry_web.services.auth.passkeys import Passkeys
+from zentry_web.services.auth.password_login import PasswordLogin
+from zentry_web.services.auth.password_strength import strong_password
+from zentry_web.services.auth.passwords import Passwords
+from zentry_web.services.auth.pending_logins import PendingLogins
+from zentry_web.services.auth.proofs import Proofs
+from zentry_web.services.auth.sessions import Sessions
+from zentry_web.services.auth.signup_rules import SignupRules
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
-from zentry_web.services.captcha_gate import CaptchaGate
-from zentry_web.services.email_change import EmailChange
-from zentry_web.services.email_verification import EmailVerification
 from zentry_web.services.errors import (
     AuthenticationRequiredError,
     ConflictError,
     NotFoundError,
     PermissionDeniedError,
 )
-from zentry_web.services.event_log import role_changed_lately
-from zentry_web.services.fields import Fields, email_key, invalid, parse_email, parse_local_email, parse_person
-from zentry_web.services.login_waits import login_limits
-from zentry_web.services.notices import MailSettings
-from zentry_web.services.oidc_sign_in import OidcSignIn
-from zentry_web.services.one_time_links import ADMIN_PURPOSES, LinkPurpose, OneTimeLinks
-from zentry_web.services.own_password import OwnPassword
-from zentry_web.services.passkeys import make_factor_parts
-from zentry_web.services.password_strength import strong_password
-from zentry_web.services.passwords import Passwords
-from zentry_web.services.rate_limit import RateLimiter, limit_of, network_of
-from zentry_web.services.secret_box import FactorSettings
-from zentry_web.services.sessions import Sessions
-from zentry_web.services.signup_rules import SignupRules
+from zentry_web.services.shared.access import require_admin, require_recent_proof, require_self
+from zentry_web.services.shared.account_rows import as_user, require_user_row
+from zentry_web.services.shared.event_log import role_changed_lately
+from zentry_web.services.shared.fields import Fields, email_key, invalid, parse_email, parse_local_email, parse_person
+from zentry_web.services.shared.rate_limits import RateLimiter, limit_of, network_of
 
 _PROFILE: dict[str, Callable[[object], Any]] = {
     "name": parse_person,
     "time_zone": parse_time_zone,
     "region": parse_region,
+    "language": parse_language,
     "theme": parse_theme,
+    "shortcuts": parse_shortcuts,
 }
-WRONG_LOGIN = "The e-mail address or the password is wrong."
 
 
 class AuthService(BaseService):
@@ -71,48 +77,34 @@ class AuthService(BaseService):
         self,
         core: Core,
         billing: BillingService,
+        settings: AuthSettings,
         *,
-        session_days: int = 30,
-        idle_days: int = 7,
-        memory_kib: int = 19456,
-        time_cost: int = 2,
-        mail: MailSettings | None = None,
-        factor_settings: FactorSettings | None = None,
         identity_provider: IdentityProvider | None = None,
         captcha: Captcha | None = None,
     ) -> None:
         super().__init__(core)
         self._billing = billing
-        self._passwords = Passwords(memory_kib=memory_kib, time_cost=time_cost)
+        self._passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
         self._limits = RateLimiter(core)
-        self.captcha = CaptchaGate(core, captcha)
-        self._accounts = Accounts(core, billing)
-        self._sessions = Sessions(
-            core,
-            days=session_days,
-            idle_days=min(idle_days, session_days),
-            on_reuse=self._accounts.session_reused,
-        )
-        self._links = OneTimeLinks(core)
+        self._accounts = accounts = Accounts(core, billing)
+        self._sessions = sessions = Sessions(core, settings, accounts)
+        self.find_sessions = sessions.find_all  # of several browsers at once: live streams ask twice a second
+        self.links = OneTimeLinks(core)
         self.rules = SignupRules(core, billing.settings)
-        accounts, sessions = self._accounts, self._sessions
-        self.factors, self.pending, self.proofs, self.passkeys = make_factor_parts(
-            core, factor_settings or FactorSettings(), accounts=accounts, sessions=sessions, passwords=self._passwords
+        basis = Basis(accounts, sessions, self.links, self._passwords, self.rules)
+        self.captcha = CaptchaGate(core, captcha)
+        self.factors = SecondFactors(core, settings, basis)
+        self.pending = PendingLogins(core, basis, self.factors)
+        self.proofs = Proofs(core, basis, self.factors)
+        self.passkeys = Passkeys(core, settings, basis, factors=self.factors, pending=self.pending, proofs=self.proofs)
+        self._password_login = PasswordLogin(
+            core, basis, settings=billing.settings, captcha=self.captcha, pending=self.pending
         )
-        self.tokens = ApiTokens(core, login=self.login, pending=self.pending, sessions=sessions, accounts=accounts)
-        parts: dict[str, Any] = {
-            "accounts": accounts,
-            "links": self._links,
-            "sessions": sessions,
-            "passwords": self._passwords,
-        }
-        self.verification = EmailVerification(core, **parts, mail=mail, rules=self.rules)
-        self.password = OwnPassword(core, **parts)
-        self.email_change = EmailChange(core, accounts=accounts, links=self._links, sessions=sessions, mail=mail)
-        self.oidc = OidcSignIn(
-            core, identity_provider, accounts=accounts, sessions=sessions, pending=self.pending,
-            verification=self.verification, rules=self.rules, base_url=(factor_settings or FactorSettings()).base_url,
-        )  # fmt: skip
+        self.tokens = ApiTokens(core, basis, login=self._password_login, pending=self.pending)
+        self.password = OwnPassword(core, basis)
+        self.verification = EmailVerification(core, basis)
+        self.email_change = EmailChange(core, basis)
+        self.oidc = OidcSignIn(core, basis, identity_provider, pending=self.pending, verification=self.verification)
 
     # -- accounts -------------------------------------------------------------------------------
 
@@ -128,7 +120,7 @@ class AuthService(BaseService):
         name = fields.take("name", parse_person, "")
         password = fields.take("password", strong_password(email, name), "")
         fields.check()
-        self.rules.check(email, invitation=user_data.get("invitation"), actor=actor)
+        invitation_id = self.rules.check(email, invitation=user_data.get("invitation"), actor=actor)
         if actor.address is not None:
             self._limits.check(limit_of("signup", network_of(actor.address), self.rules.most_per_hour()))
         self._accounts.refuse_taken(email)
@@ -136,19 +128,20 @@ class AuthService(BaseService):
         try:
             with self.transaction():
                 self._accounts.refuse_taken(email)
+                self.rules.use(invitation_id)
                 return self._accounts.add(email, name, Role.USER, password_hash, actor=actor)
         except ConflictError:
             self._accounts.refuse_taken(email)  # somebody else was faster by a moment
             raise
 
     def update_profile(self, user_id: str, profile_data: Mapping[str, object], *, actor: Actor = SYSTEM) -> User:
-        """Change ``name``, ``time_zone``, ``region`` and ``theme``; a field left out stays.
+        """Change ``name``, ``time_zone``, ``language``, ``region``, ``theme``, ``shortcuts``; a field left out stays.
 
         Raises ValidationError, NotFoundError.
         """
         require_self(actor, user_id)
         with self.transaction() as session:
-            self._billing.lock_wallet(user_id)  # the time zone decides where months are cut
+            self._billing.wallets.lock(user_id)  # the time zone decides where months are cut
             row = require_user_row(session, user_id, lock=True)
             before = {name: getattr(row, name) for name in _PROFILE}
             fields = Fields({**before, **profile_data})
@@ -160,7 +153,7 @@ class AuthService(BaseService):
             if changed:
                 personal = {"name": row.name} if "name" in changed else {}
                 self._accounts.log("profile.update", user_id, actor, {"changed": changed}, personal=personal)
-            return to_user(row)
+            return as_user(row)
 
     def change_password(
         self, user_id: str, current: str, new: str, *, actor: Actor = SYSTEM, session_token: str | None = None
@@ -181,41 +174,13 @@ class AuthService(BaseService):
 
         An account with a second factor gets a FactorNeeded instead, for ``pending.finish_…``.
         Raises AuthenticationRequiredError, in the same words and time whether the account is unknown, disabled or
-        the password is wrong; RateLimitedError after too many refusals (``login_waits``), of which others cause none.
+        the password is wrong; RateLimitedError after too many refusals (password_login.py), of which others cause none.
         """
-        typed = credentials.get("email")
-        key = email_key(typed) if isinstance(typed, str) else ""
-        network = network_of(actor.address)
-        tries = self._billing.settings.number(SettingKey.LOGIN_TRIES)
-        pair = login_limits(f"{key}|{network}", tries)
-        crowd = limit_of("login_network", network)
-        self._limits.check(*pair, crowd)
-        self.captcha.check_login(typed, credentials.get("captcha"), actor)
-        password = credentials.get("password")
-        with self.reading() as session:
-            row = session.scalar(select(DbUser).where(DbUser.email_key == key))
-        right = self._passwords.verify(
-            row.password_hash if row else None, password if isinstance(password, str) else ""
-        )
-        if row is None or row.password_hash is None or not right or row.disabled_at is not None:
-            self._accounts.log_refused(row, typed, actor)
-            raise AuthenticationRequiredError(WRONG_LOGIN)
-        rehashed = None
-        if self._passwords.needs_rehash(row.password_hash):
-            rehashed = self._passwords.hash(str(password))
-        with self.transaction():
-            self._limits.clear(*pair)
-            self._limits.give_back(crowd)  # an office behind one address may log in all day
-            return self._begin(row, rehashed, replaces, actor)
+        return self._password_login.login(credentials, actor=actor, replaces=replaces)
 
     def get_session(self, session_token: str) -> CurrentSession | None:
         """Whose session it is and what was proved in it; None once it was ended or has expired. One query."""
         return self._sessions.find(session_token)
-
-    def get_session_user(self, session_token: str) -> User | None:
-        """Whose session it is; None once it was ended, has expired, or the account is disabled. One query."""
-        found = self._sessions.find(session_token)
-        return found.user if found else None
 
     def renew_session(self, session_token: str) -> str | None:
         """Another secret for an open session's browser to show from now on, or None; the end date stays."""
@@ -236,7 +201,7 @@ class AuthService(BaseService):
         with self.transaction():
             signed_in = self._sessions.rotate(session_token, actor)
             if signed_in is None:
-                raise AuthenticationRequiredError("Please log in again.")
+                raise AuthenticationRequiredError(_("Please log in again."))
             return signed_in
 
     def end_sessions(self, user_id: str, *, actor: Actor = SYSTEM, keep: str | None = None) -> int:
@@ -263,7 +228,7 @@ class AuthService(BaseService):
         require_self(actor, user_id)
         with self.transaction():
             if not self._sessions.end_one(user_id, session_id):
-                raise NotFoundError("That session has ended already.")
+                raise NotFoundError(_("That session has ended already."))
             self._accounts.log("auth.logout", user_id, actor, {"sessions": 1})
 
     # -- one-time links -------------------------------------------------------------------------
@@ -280,14 +245,14 @@ class AuthService(BaseService):
         with self.transaction() as session:
             row = require_user_row(session, user_id, lock=True)
             if row.role == Role.ADMIN and actor.role != Role.SYSTEM:
-                raise PermissionDeniedError("Links for admins are made on the command line: zentry create-admin.")
+                raise PermissionDeniedError(_("Links for admins are made on the command line: zentry create-admin."))
             if row.disabled_at is not None:
-                raise ConflictError("Enable the account first.")
+                raise ConflictError(_("Enable the account first."))
             if actor.role != Role.SYSTEM and role_changed_lately(session, user_id, self.now()):
-                raise ConflictError("This was an admin's account until a short time ago: wait 24 hours.")
+                raise ConflictError(_("This was an admin's account until a short time ago: wait 24 hours."))
             self._sessions.end_all(user_id)
             self._accounts.log("auth.link_made", user_id, actor)
-            return self._links.make(user_id, LinkPurpose.SET_PASSWORD)
+            return self.links.make(user_id, LinkPurpose.SET_PASSWORD)
 
     def create_admin(self, email: str, name: str, *, actor: Actor = SYSTEM) -> str:
         """Make an admin without a password and return the secret of the link (24 h, once) that sets it.
@@ -312,7 +277,7 @@ class AuthService(BaseService):
             else:
                 raise invalid({"email": EMAIL_TAKEN})
             self._accounts.log("auth.link_made", user_id, actor)
-            return self._links.make(user_id, LinkPurpose.SET_PASSWORD)
+            return self.links.make(user_id, LinkPurpose.SET_PASSWORD)
 
     def ensure_first_admin_link(self, email: str = FIRST_ADMIN_EMAIL) -> str | None:
         """A fresh link for the first admin, made if need be; None once there is an admin with a password."""
@@ -322,12 +287,12 @@ class AuthService(BaseService):
                 return None
             waiting = [row.id for row in admins if row.disabled_at is None]
             user_id = waiting[0] if waiting else self._accounts.add(email, "Admin", Role.ADMIN, None).id
-            return self._links.make(user_id, LinkPurpose.FIRST_ADMIN)
+            return self.links.make(user_id, LinkPurpose.FIRST_ADMIN)
 
     def peek_link(self, token: str) -> User | None:
         """Whom a link is for, without using it; None when it has expired or was used."""
-        found = self._links.find(token, ADMIN_PURPOSES)
-        return to_user(found[0]) if found else None
+        found = self.links.find(token, ADMIN_PURPOSES)
+        return as_user(found[0]) if found else None
 
     def redeem_link(
         self,
@@ -343,7 +308,7 @@ class AuthService(BaseService):
         The link does not stand in for a second factor: an account that has one is asked for it.
         Raises ValidationError (details per field), NotFoundError when the link has expired or was used.
         """
-        found = self._links.require(token, ADMIN_PURPOSES)
+        found = self.links.require(token, ADMIN_PURPOSES)
         fields = Fields({"password": password, "name": name, "email": email})
         new_name = fields.take("name", parse_person, "") if name is not None else None
         new_email = fields.take("email", parse_local_email, "") if email is not None else None
@@ -352,7 +317,7 @@ class AuthService(BaseService):
         fields.check()
         password_hash = self._passwords.hash(password)
         with self.transaction() as session:
-            row, purpose = self._links.use(session, token, ADMIN_PURPOSES)
+            row, purpose = self.links.use(session, token, ADMIN_PURPOSES)
             row = require_user_row(session, row.id, lock=True)
             if new_email is not None and email_key(new_email) != row.email_key:
                 self._change_email(row, new_email, allowed=purpose == LinkPurpose.FIRST_ADMIN)
@@ -362,7 +327,7 @@ class AuthService(BaseService):
             row.password_hash = password_hash
             session.flush()
             self._sessions.end_all(row.id)
-            self._links.void(row.id)
+            self.links.void(row.id)
             self._accounts.log("auth.link_redeemed", row.id, actor, personal={"email": row.email, "name": row.name})
             return self.pending.enter(row, actor, by_link=True)
 
@@ -377,24 +342,13 @@ class AuthService(BaseService):
 
     def prune(self) -> int:
         """Delete counters, sessions and links too old to matter; returns how many. For the worker, once an hour."""
-        parts = (self.tokens, self._limits, self._sessions, self._links, self.verification, self.pending, self.passkeys)
+        parts = (self.tokens, self._limits, self._sessions, self.links, self.verification, self.pending, self.passkeys)
         return sum(part.prune() for part in (*parts, self.oidc, self.email_change))
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _begin(
-        self, found: DbUser, rehashed: str | None, replaces: str | None, actor: Actor
-    ) -> SignedIn | FactorNeeded:
-        with self.transaction() as session:
-            row = require_user_row(session, found.id, lock=True)
-            if row.password_hash != found.password_hash or row.disabled_at is not None:
-                raise AuthenticationRequiredError(WRONG_LOGIN)  # changed or disabled while it was being checked
-            if rehashed is not None:
-                row.password_hash = rehashed
-            return self.pending.enter(row, actor, replaces=replaces)
-
     def _change_email(self, row: DbUser, email: str, *, allowed: bool) -> None:
         if not allowed:
-            raise invalid({"email": "This link does not let you change the e-mail address."})
+            raise invalid({"email": _("This link does not let you change the e-mail address.")})
         self._accounts.refuse_taken(email)
         row.email, row.email_key = email, email_key(email)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,14 +16,17 @@ import structlog
 from prometheus_client import Histogram
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
+from zentry_web.adapters.bell import Bell, NullBell
 from zentry_web.adapters.clock import Clock
 from zentry_web.adapters.database import Database
-from zentry_web.domain.billing import AccountKind
-from zentry_web.domain.event import Outcome
+from zentry_web.adapters.letters import MailSettings
+from zentry_web.domain.credits.billing import AccountKind
+from zentry_web.domain.event import Outcome, Subject
 from zentry_web.domain.ids import new_id
+from zentry_web.domain.language import _, lazy
 from zentry_web.domain.monitoring import ServiceHealth
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.models import DbAccount, DbEvent, DbEventPersonal
@@ -47,7 +50,7 @@ _write_seconds = Histogram(
 )
 
 
-LOOKING = "You are only looking at another person's account: nothing can be changed."
+LOOKING = lazy("You are only looking at another person's account: nothing can be changed.")
 _only_looking: ContextVar[bool] = ContextVar("only_looking", default=False)
 
 
@@ -68,7 +71,9 @@ class Core:
     database: Database
     clock: Clock
     checkpoint: Callable[[str], None] = lambda name: None  # kill tests pause a process here
+    bell: Bell = field(default_factory=NullBell)  # wakes the worker
     rate_factor: int = 1  # how many times what is costly may be done more often than rate_rules.py says
+    mail: MailSettings = field(default_factory=MailSettings)  # whether mails are sent, and what writes them
 
 
 def personal_hash(salt: str, fields: dict[str, str]) -> str:
@@ -126,7 +131,7 @@ class BaseService:
             raise _translated(error) from error
         except StaleDataError as error:
             session.rollback()
-            raise ConflictError("This was changed at the same moment. Please try again.") from error
+            raise ConflictError(_("This was changed at the same moment. Please try again.")) from error
         except BaseException:
             session.rollback()
             raise
@@ -141,11 +146,23 @@ class BaseService:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session for reading one consistent snapshot. Joins the open transaction if there is one."""
+        with self._read_with(self._database.reading) as session:
+            yield session
+
+    @contextmanager
+    def looking(self) -> Iterator[Session]:
+        """As ``reading``, for a single statement: that sees one moment by itself, and needs no transaction around it,
+        which on PostgreSQL would be two more ways to the server and back."""
+        with self._read_with(self._database.looking) as session:
+            yield session
+
+    @contextmanager
+    def _read_with(self, sessions: sessionmaker[Session]) -> Iterator[Session]:
         joined = self._database.open_session.get()
         if joined is not None:
             yield joined
             return
-        with self._database.reading() as session:
+        with sessions() as session:
             session.info["read_only"] = True
             token = self._database.open_session.set(session)
             try:
@@ -161,11 +178,13 @@ class BaseService:
             self._gave_way = time.perf_counter()
 
     def after_commit(self, hook: Callable[[], None]) -> None:
-        """Run ``hook`` once the open transaction is committed. A hook only wakes someone."""
+        """Run ``hook`` once the open transaction is committed, the same one once. A hook only wakes someone."""
         session = self._database.open_session.get()
         if session is None:
             raise RuntimeError("after_commit() needs an open transaction")
-        session.info["after_commit"].append(hook)
+        hooks = session.info["after_commit"]
+        if hook not in hooks:
+            hooks.append(hook)
 
     # -- ids, time, events ----------------------------------------------------------------------
 
@@ -176,6 +195,34 @@ class BaseService:
     def now(self) -> datetime:
         return self.clock.now()
 
+    def audit(
+        self,
+        action: str,
+        subject: Subject,
+        details: dict[str, Any] | None = None,
+        *,
+        actor: Actor = SYSTEM,
+        outcome: Outcome = Outcome.SUCCEEDED,
+        personal: dict[str, str] | None = None,
+    ) -> str:
+        """Append to the event log that ``actor`` did this, in the caller's transaction; returns the event's id.
+
+        ``details`` must hold nothing personal: e-mail, name and the like go into ``personal``, to which the actor's
+        address and user agent are added. Those lie in a side table; the event keeps a salted hash of them.
+        """
+        fields = {key: value for key, value in (personal or {}).items() if value}
+        fields |= _whence(actor)
+        salt = secrets.token_hex(16)
+        row = self._event(action, subject, details, actor, outcome)
+        with self.transaction() as session:
+            session.add(DbEvent(**row, personal_hash=personal_hash(salt, fields) if fields else None))
+            session.flush()
+            if fields:
+                about = subject.id if subject.kind == "user" else actor.id
+                session.add(DbEventPersonal(event_id=row["id"], subject_id=about, salt=salt, fields=fields))
+                session.flush()
+        return str(row["id"])
+
     def log_audit_event(
         self,
         user_id: str,
@@ -185,73 +232,54 @@ class BaseService:
         details: dict[str, Any] | None = None,
         *,
         actor: Actor = SYSTEM,
-        outcome: Outcome = Outcome.SUCCEEDED,
-        owner_id: str | None = None,
-        project_id: str | None = None,
-        vm_id: str | None = None,
-        operation_id: str | None = None,
-        personal: dict[str, str] | None = None,
     ) -> str:
-        """Append to the event log, in the caller's transaction, and return the event's id.
+        """The service contract's way to ``audit``: ``user_id`` did it. Returns the event's id."""
+        return self.audit(action, Subject(resource_type, resource_id), details, actor=replace(actor, id=user_id))
 
-        ``user_id`` is who did it; ``owner_id`` whose activity it is (default: who did it). ``details`` must
-        hold nothing personal: e-mail, name and the like go into ``personal``, to which the actor's address and
-        user agent are added. Those lie in a side table; the event keeps a salted hash of them.
-        """
-        if actor.viewer_id is not None:
-            raise PermissionDeniedError(LOOKING)
-        fields = {key: value for key, value in (personal or {}).items() if value}
-        fields |= _whence(actor)
-        salt = secrets.token_hex(16)
-        event_id = self.new_id("evt")
-        with self.transaction() as session:
-            event = DbEvent(
-                id=event_id,
-                at=self.now(),
-                actor_id=user_id,
-                action=action,
-                outcome=outcome,
-                resource_type=resource_type,
-                resource_id=resource_id,
-                owner_id=owner_id if owner_id is not None else (None if user_id == SYSTEM.id else user_id),
-                project_id=project_id,
-                vm_id=vm_id,
-                operation_id=operation_id,
-                request_id=actor.request_id,
-                details=details or {},
-                personal_hash=personal_hash(salt, fields) if fields else None,
-            )
-            session.add(event)
-            session.flush()
-            if fields:
-                subject = resource_id if resource_type == "user" else user_id
-                session.add(DbEventPersonal(event_id=event_id, subject_id=subject, salt=salt, fields=fields))
-                session.flush()
-        return event_id
-
-    def log_audit_events(self, drafts: Sequence[dict[str, Any]], *, actor: Actor) -> list[str]:
-        """Append many events by one actor, by two statements, and return their ids; in the caller's transaction.
-
-        Each draft has ``action``, ``outcome``, ``resource_type``, ``resource_id``, ``owner_id``, ``project_id``,
-        ``vm_id``, ``operation_id`` and ``details``, as ``log_audit_event`` takes them.
-        """
-        if actor.viewer_id is not None:
-            raise PermissionDeniedError(LOOKING)
+    def audit_all(
+        self,
+        drafts: Sequence[tuple[str, Subject]],
+        details: dict[str, Any] | None = None,
+        *,
+        actor: Actor,
+        outcome: Outcome = Outcome.SUCCEEDED,
+    ) -> list[str]:
+        """``audit`` for many actions with the same details, by two statements; the events' ids in their order."""
         fields = _whence(actor)
-        ids = [self.new_id("evt") for _ in drafts]
         rows, personal = [], []
-        for event_id, draft in zip(ids, drafts, strict=True):
+        for action, subject in drafts:
             salt = secrets.token_hex(16)
-            hashed = personal_hash(salt, fields) if fields else None
-            row = {"id": event_id, "at": self.now(), "actor_id": actor.id, "request_id": actor.request_id}
-            rows.append(row | {"personal_hash": hashed} | draft)
-            personal.append({"event_id": event_id, "subject_id": actor.id, "salt": salt, "fields": fields})
+            row = self._event(action, subject, details, actor, outcome)
+            rows.append(row | {"personal_hash": personal_hash(salt, fields) if fields else None})
+            personal.append({"event_id": row["id"], "subject_id": actor.id, "salt": salt, "fields": fields})
         with self.transaction() as session:
             if rows:
                 session.execute(insert(DbEvent), rows)
             if rows and fields:
                 session.execute(insert(DbEventPersonal), personal)
-        return ids
+        return [row["id"] for row in rows]
+
+    def _event(
+        self, action: str, subject: Subject, details: dict[str, Any] | None, actor: Actor, outcome: Outcome
+    ) -> dict[str, Any]:
+        if actor.viewer_id is not None:
+            raise PermissionDeniedError(LOOKING)
+        doer = None if actor.id == SYSTEM.id else actor.id
+        return {
+            "id": self.new_id("evt"),
+            "at": self.now(),
+            "actor_id": actor.id,
+            "action": action,
+            "outcome": outcome,
+            "resource_type": subject.kind,
+            "resource_id": subject.id,
+            "owner_id": subject.owner_id if subject.owner_id is not None else doer,
+            "project_id": subject.project_id,
+            "vm_id": subject.vm_id,
+            "operation_id": subject.operation_id,
+            "request_id": actor.request_id,
+            "details": details or {},
+        }
 
     # -- credits --------------------------------------------------------------------------------
 
@@ -262,7 +290,7 @@ class BaseService:
                 select(DbAccount.balance).where(DbAccount.owner_id == user_id, DbAccount.kind == AccountKind.WALLET)
             )
         if balance is None:
-            raise NotFoundError("There is no such account.")
+            raise NotFoundError(_("There is no such account."))
         return balance
 
     def require_credits(self, user_id: str, amount: int) -> None:
@@ -270,7 +298,7 @@ class BaseService:
         available = self.get_user_credits(user_id)
         if available < amount:
             raise InsufficientCreditsError(
-                "There are not enough credits.", details={"needed": amount, "available": available}
+                _("There are not enough credits."), details={"needed": amount, "available": available}
             )
 
     # -- health ---------------------------------------------------------------------------------
@@ -297,7 +325,7 @@ def _observe(seconds: float) -> None:
         log.warning("long_write_transaction", milliseconds=round(seconds * 1000), caller=_callers())
 
 
-def _callers(most: int = 3) -> str:
+def _callers(most: int = 4) -> str:
     """Who opened the transaction that ends now, and who called that: ``BillingRuns.settle < Worker._bill``."""
     names: list[str] = []
     frame = sys._getframe(1)
@@ -312,5 +340,5 @@ def _callers(most: int = 3) -> str:
 def _translated(error: IntegrityError) -> ServiceError:
     message = str(error.orig)
     if "not_below_zero" in message:
-        return InsufficientCreditsError("There are not enough credits.")
-    return ConflictError("That is already taken or was just changed. Please try again.")
+        return InsufficientCreditsError(_("There are not enough credits."))
+    return ConflictError(_("That is already taken or was just changed. Please try again."))

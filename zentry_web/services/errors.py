@@ -57,10 +57,28 @@ class ConflictError(ServiceError):
     default_code = "CONFLICT"
 
 
+class HandedOverError(ConflictError):
+    """While a lock was waited for, somebody else came to pay for it."""
+
+
 class AccountLeavingError(ConflictError):
     """The account's deletion was asked for: nothing new begins in it. ``details``: ``own`` (it is the actor's)."""
 
     default_code = "ACCOUNT_LEAVING"
+
+
+class PriceChangedError(ConflictError):
+    """Something costs another price than the person was shown. ``details``: ``shown`` and ``now``, each (running,
+    stopped) in micro-credits per hour."""
+
+    default_code = "PRICE_CHANGED"
+
+
+class PlanChangedError(ConflictError):
+    """What an order would do is no longer what the person was shown. ``details``: ``shown`` and ``now``, the facts of
+    both plans (domain/vms/plan.py)."""
+
+    default_code = "PLAN_CHANGED"
 
 
 class BudgetExceededError(ConflictError):
@@ -86,3 +104,9 @@ class ProviderUnavailableError(ServiceError):
     """Something Zentry depends on does not answer."""
 
     default_code = "PROVIDER_UNAVAILABLE"
+
+
+class StorageUnavailableError(ServiceError):
+    """The disk is full or cannot be written, or the database is away. ``details``: ``retry_after`` in seconds."""
+
+    default_code = "STORAGE_UNAVAILABLE"

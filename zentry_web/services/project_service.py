@@ -1,11 +1,15 @@
 """ProjectService: what VMs are organised in, and what they add up to."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Row, bindparam, func, select
+from sqlalchemy.orm import Session, aliased
 
-from zentry_web.domain.project import (
+from zentry_web.domain.event import Event, Subject
+from zentry_web.domain.language import _
+from zentry_web.domain.projects.project import (
     Project,
     ProjectAction,
     ProjectRole,
@@ -15,24 +19,24 @@ from zentry_web.domain.project import (
 )
 from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.user import SYSTEM, Actor, User
-from zentry_web.domain.vm import VMState
-from zentry_web.models import DbProject, DbProjectMember, DbUsageInterval, DbUser, DbVM
-from zentry_web.services.access import find_role, member_projects, require_member, require_self, require_staying
+from zentry_web.domain.vms.state import VMState
+from zentry_web.models import DbEvent, DbProject, DbProjectMember, DbUsageInterval, DbUser, DbVM
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
-from zentry_web.services.errors import ConflictError
-from zentry_web.services.invitations import Invitations
-from zentry_web.services.labels import with_project_labels
-from zentry_web.services.members import Members
+from zentry_web.services.errors import NotFoundError
 from zentry_web.services.monitoring_service import MonitoringService
-from zentry_web.services.notices import MailSettings
-from zentry_web.services.ownership import Ownership
-from zentry_web.services.project_bin import ProjectBin
-from zentry_web.services.project_directory import ProjectDirectory
-from zentry_web.services.project_figures import read_statistics
-from zentry_web.services.project_rows import as_project, name_key, refuse_taken, take_name
-from zentry_web.services.project_settings import ProjectSettings
-from zentry_web.services.usage_reports import spend_by_project
+from zentry_web.services.projects.bin import ProjectBin
+from zentry_web.services.projects.directory import ProjectDirectory
+from zentry_web.services.projects.figures import read_statistics
+from zentry_web.services.projects.finding import ProjectFinder
+from zentry_web.services.projects.invitations import Invitations
+from zentry_web.services.projects.members import Members
+from zentry_web.services.projects.ownership import Ownership
+from zentry_web.services.projects.rows import PROJECT_COLUMNS, as_project, name_key, require_place, take_name
+from zentry_web.services.projects.settings import ProjectSettings
+from zentry_web.services.shared.access import find_role, member_projects, require_member, require_self, require_staying
+from zentry_web.services.shared.event_log import for_viewer, read_events
+from zentry_web.services.shared.labels import with_project_labels
 from zentry_web.services.vm_service import VMService
 
 
@@ -47,15 +51,14 @@ class ProjectService(BaseService):
         billing: BillingService,
         vms: VMService,
         monitoring: MonitoringService,
-        *,
-        mail: MailSettings | None = None,
     ) -> None:
         super().__init__(core)
         self._billing = billing
         self._monitoring = monitoring
-        self.directory = ProjectDirectory(core)
+        self.directory = ProjectDirectory(core, billing)
+        self.finder = ProjectFinder(core)
         self.members = Members(core, billing.notices)
-        self.invitations = Invitations(core, billing.notices, mail, settings=billing.settings)
+        self.invitations = Invitations(core, billing.notices, billing.settings)
         self.settings = ProjectSettings(core, billing)
         self.bin = ProjectBin(core, billing, vms, self.invitations)
         self.ownership = Ownership(core, billing, vms)
@@ -74,12 +77,7 @@ class ProjectService(BaseService):
         name = take_name(project_data)
         with self.transaction() as session:
             require_staying(session, actor, current_user.id)
-            owned = DbProject.owner_id == current_user.id, DbProject.deleted_at.is_(None)
-            count = session.scalar(select(func.count()).select_from(DbProject).where(*owned)) or 0
-            most = self._billing.settings.number(SettingKey.MAX_PROJECTS)
-            if count >= most:
-                raise ConflictError(f"An account can have at most {most} projects.")
-            refuse_taken(session, current_user.id, name)
+            require_place(session, current_user.id, name, self._billing.settings.number(SettingKey.MAX_PROJECTS))
             row = DbProject(
                 id=self.new_id("prj"),
                 owner_id=current_user.id,
@@ -95,7 +93,7 @@ class ProjectService(BaseService):
             session.add(
                 DbProjectMember(project_id=row.id, user_id=row.owner_id, role=owner, since=self.now(), added_by=by)
             )
-            self._log("project.create", row, actor, {"project": name}, by=by)
+            self.audit("project.create", Subject.project(row), actor=replace(actor, id=by), personal={"project": name})
             return as_project(row, owner)
 
     def rename_project(self, project_id: str, name: str, *, actor: Actor = SYSTEM) -> Project:
@@ -133,6 +131,22 @@ class ProjectService(BaseService):
         is_open = [each for each in found if action != ProjectAction.LAUNCH or not each.is_archived]
         return [project for project in is_open if may(project.role, action)]
 
+    def list_with_zones(self, user_id: str) -> tuple[str, list[tuple[Project, str]], dict[VMState, int]]:
+        """An account's time zone, the projects it belongs to, by name, with its role in each and the zone of its owner,
+        and how many VMs are in each state in them. One statement. Raises NotFoundError."""
+        with self.reading() as session:
+            rows = session.execute(_WITH_ZONES, {"user": user_id}).all()
+        if not rows:
+            raise NotFoundError(_("There is no such account."))
+        found: dict[str, tuple[Project, str]] = {}
+        counts: dict[VMState, int] = {}
+        for row in rows:
+            if row.id is not None and row.id not in found:
+                found[row.id] = as_project(row, ProjectRole(row.member_role), row.owner_name), row.owner_zone
+            if row.state is not None:
+                counts[VMState(row.state)] = counts.get(VMState(row.state), 0) + row.vms
+        return rows[0].zone, list(found.values()), counts
+
     def list_projects(
         self, user_id: str, *, actor: Actor = SYSTEM, archived: bool | None = False
     ) -> list[ProjectSummary]:
@@ -143,9 +157,9 @@ class ProjectService(BaseService):
             rows = _joined(session, user_id)
             counts = _count_vms(session, *_living(DbVM.project_id.in_(member_projects(user_id))))
             rates = _rates(session, {row.owner_id for row, *_ in rows})
-            spend = self._billing.month_spend_by_project(user_id)
+            spend = self._billing.reports.month_spend_by_project(user_id)
             shared = {row.id: (row.owner_id, zone) for row, _, _, zone in rows if row.owner_id != user_id}
-            spend |= spend_by_project(session, shared, self.now())
+            spend |= self._billing.reports.spend_by_project(shared)
             seen = [as_project(row, ProjectRole(role), owner) for row, role, owner, _ in rows]
             wanted = [each for each in seen if archived is None or each.is_archived == archived]
             wanted = with_project_labels(session, wanted)
@@ -160,7 +174,7 @@ class ProjectService(BaseService):
             project = _seen(session, actor, row)
             counts = _count_vms(session, *_living(DbVM.project_id == project_id))
             rates = _rates(session, [row.owner_id], DbUsageInterval.project_id == project_id)
-            spend = self._billing.project_month_spend(project_id)
+            spend = self._billing.reports.project_month_spend(project_id)
             return _summary(project, counts.get(project_id, {}), rates, spend)
 
     def get_project_statistics(self, project_id: str, *, actor: Actor = SYSTEM) -> ProjectStatistics:
@@ -170,22 +184,35 @@ class ProjectService(BaseService):
         """
         with self.reading() as session:
             row = require_member(session, actor, project_id, ProjectAction.VIEW)
-            return read_statistics(session, row, self._monitoring, self.now())
+            return read_statistics(session, row, self._billing, self._monitoring)
 
-    # -- inside ---------------------------------------------------------------------------------
+    def list_activity(
+        self, project_id: str, *, actor: Actor = SYSTEM, before: int | None = None, limit: int = 50
+    ) -> list[Event]:
+        """What was done in the project, newest first; ``before`` is the ``seq`` of the last row seen. Raises
+        NotFoundError."""
+        with self.reading() as session:
+            require_member(session, actor, project_id, ProjectAction.VIEW)
+            events = read_events(session, DbEvent.project_id == project_id, before=before, limit=limit, endings=False)
+        return for_viewer(events, actor)
 
-    def _log(self, action: str, row: DbProject, actor: Actor, names: dict[str, str], *, by: str | None = None) -> None:
-        # What somebody calls a project may be personal: it goes into the table that can be erased.
-        self.log_audit_event(
-            by or actor.id,
-            action,
-            "project",
-            row.id,
-            actor=actor,
-            owner_id=row.owner_id,
-            project_id=row.id,
-            personal=names,
-        )
+
+def _read_with_zones() -> Any:
+    user: Any = bindparam("user")
+    owner, here = aliased(DbUser), _living(DbVM.project_id.in_(member_projects(user)))
+    states = select(DbVM.project_id, DbVM.state, func.count().label("vms")).where(*here)
+    counted = states.group_by(DbVM.project_id, DbVM.state).subquery()
+    return (
+        select(DbUser.time_zone.label("zone"), *PROJECT_COLUMNS, counted.c.state, counted.c.vms)
+        .add_columns(owner.time_zone.label("owner_zone"), owner.name.label("owner_name"))
+        .add_columns(DbProjectMember.role.label("member_role"))
+        .outerjoin(DbProjectMember, DbProjectMember.user_id == DbUser.id)
+        .outerjoin(DbProject, (DbProject.id == DbProjectMember.project_id) & DbProject.deleted_at.is_(None))
+        .outerjoin(owner, owner.id == DbProject.owner_id)
+        .outerjoin(counted, counted.c.project_id == DbProject.id)
+        .where(DbUser.id == user)
+        .order_by(DbProject.name_key, DbProject.id)
+    )
 
 
 def _joined(session: Session, user_id: str) -> Sequence[Row[DbProject, str, str, str]]:
@@ -240,3 +267,6 @@ def _summary(project: Project, counts: dict[VMState, int], rates: dict[str, int]
         rate_micro_per_hour=rates.get(project.id, 0),
         month_micro=month_micro,
     )
+
+
+_WITH_ZONES = _read_with_zones()  # built once: the overview asks it

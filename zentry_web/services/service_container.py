@@ -1,61 +1,28 @@
 """Dependency injection: one container per process builds the services and hands them out."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from importlib import import_module
-from typing import TypeVar, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
 
+from zentry_web import wiring
 from zentry_web.adapters.captcha.base import Captcha
 from zentry_web.adapters.clock import Clock
+from zentry_web.adapters.compute.images import ImageLimits
+from zentry_web.adapters.console_door import ConsoleDoor
 from zentry_web.adapters.database import Database
 from zentry_web.adapters.oidc.base import IdentityProvider
 from zentry_web.adapters.payments.base import PaymentProvider
-from zentry_web.domain.landing import Policy, default_policy
 from zentry_web.domain.monitoring import ServiceHealth
-from zentry_web.domain.payments import CreditPrice
-from zentry_web.domain.setting import SettingKey, SettingValue
+from zentry_web.domain.notice import WaitingMails
+from zentry_web.domain.package_settings import AuthSettings, BillingSettings, MonitoringSettings
 from zentry_web.services.auth_service import AuthService
-from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.base_service import Core
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.monitoring_service import MonitoringService
-from zentry_web.services.notices import MailSettings
 from zentry_web.services.project_service import ProjectService
-from zentry_web.services.secret_box import FactorSettings
-from zentry_web.services.service_tokens import ServiceTokens
-from zentry_web.services.settings import Settings
+from zentry_web.services.shared.mail_queue import MailQueue
+from zentry_web.services.shared.service_tokens import ServiceTokens
 from zentry_web.services.user_service import UserService
 from zentry_web.services.vm_service import VMService
-
-ServiceT = TypeVar("ServiceT", bound=BaseService)
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceSettings:
-    """The settings that services need, as plain values."""
-
-    hold_window_seconds: int
-    stop_timeout_seconds: int
-    session_days: int
-    session_idle_days: int
-    argon2_memory_kib: int
-    argon2_time_cost: int
-    metrics_hours: int
-    compute_driver: str
-    compute_simulated: bool
-    mail: MailSettings = field(default_factory=MailSettings)
-    defaults: Mapping[SettingKey, SettingValue] = field(default_factory=dict)
-    pinned: frozenset[SettingKey] = frozenset()
-    price_notice_days: int = 14
-    credit_price: CreditPrice = field(default_factory=CreditPrice)
-    factors: FactorSettings = field(default_factory=FactorSettings)
-
-    @property
-    def landing_policy(self) -> Policy:
-        """Without the days of grace: those are looked up at each use."""
-        return replace(
-            default_policy(self.hold_window_seconds), stop_timeout=timedelta(seconds=self.stop_timeout_seconds)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,99 +31,104 @@ class Parts:
 
     core: Core
     metrics_database: Database
-    settings: ServiceSettings
+    auth: AuthSettings
+    billing: BillingSettings
+    monitoring: MonitoringSettings
     provider: PaymentProvider | None = None
     identity_provider: IdentityProvider | None = None
     captcha: Captcha | None = None
+    console_door: ConsoleDoor | None = None
+    image_limits: ImageLimits | None = None
 
 
-@dataclass
 class ServiceContainer:
-    """Builds each service once. Use it after ``initialize()``; calling that again changes nothing."""
+    """Builds each service once. Use it after ``initialize()``; calling that again changes nothing.
 
-    _parts: Parts | None = None
-    _services: dict[str, BaseService] = field(default_factory=dict)
+    Each service is an attribute, named as its package.
+    """
+
+    auth: AuthService
+    users: UserService
+    projects: ProjectService
+    vms: VMService
+    billing: BillingService
+    monitoring: MonitoringService
+    parts: Parts
 
     def initialize(self, parts: Parts | None = None) -> None:
         """Build the services from ``parts``, or from the environment's settings when none are given."""
-        if self._parts is not None:
+        if "parts" in vars(self):
             return
-        if parts is None:
-            parts = cast(Parts, import_module("zentry_web.composition").parts_from_environment())
-        core, settings = parts.core, parts.settings
-        billing = BillingService(
+        parts = parts or wiring.default_parts()
+        core = parts.core
+        self.billing = BillingService(core, parts.billing, provider=parts.provider)
+        self.monitoring = MonitoringService(core, parts.metrics_database, parts.monitoring)
+        self.vms = VMService(
             core,
-            settings=Settings(core, settings.defaults, settings.pinned, mail=settings.mail),
-            hold_window_seconds=settings.hold_window_seconds,
-            mail=settings.mail,
-            policy=settings.landing_policy,
-            price_notice_days=settings.price_notice_days,
-            provider=parts.provider,
-            credit_price=settings.credit_price,
+            self.billing,
+            self.monitoring,
+            stop_timeout_seconds=parts.billing.stop_timeout_seconds,
+            console_door=parts.console_door,
+            image_limits=parts.image_limits,
         )
-        monitoring = MonitoringService(
+        self.projects = ProjectService(core, self.billing, self.vms, self.monitoring)
+        self.auth = AuthService(
             core,
-            parts.metrics_database,
-            keep_hours=settings.metrics_hours,
-            compute_driver=settings.compute_driver,
-            compute_simulated=settings.compute_simulated,
-        )
-        vm = VMService(
-            core,
-            billing,
-            monitoring,
-            stop_timeout_seconds=settings.stop_timeout_seconds,
-        )
-        project = ProjectService(core, billing, vm, monitoring, mail=settings.mail)
-        auth = AuthService(
-            core,
-            billing,
-            session_days=settings.session_days,
-            idle_days=settings.session_idle_days,
-            memory_kib=settings.argon2_memory_kib,
-            time_cost=settings.argon2_time_cost,
-            mail=settings.mail,
-            factor_settings=settings.factors,
+            self.billing,
+            parts.auth,
             identity_provider=parts.identity_provider,
             captcha=parts.captcha,
         )
-        user = UserService(core, auth, billing, project, vm, monitoring)
-        for service in (billing, monitoring, vm, project, auth, user):
-            self._services[service.name] = service
-        self._parts = parts
+        self.users = UserService(core, self.auth, self.billing, self.projects, self.vms, self.monitoring)
+        self.parts = parts
 
-    def _get(self, kind: type[ServiceT]) -> ServiceT:
-        if self._parts is None:
-            raise RuntimeError("call service_container.initialize() first")
-        return cast(ServiceT, self._services[kind.name])
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in ServiceContainer.__annotations__:
+                raise RuntimeError("call service_container.initialize() first")
+            raise AttributeError(name)
 
     def get_auth_service(self) -> AuthService:
-        return self._get(AuthService)
+        """Signing up and in, sessions, second factors, tokens. Raises RuntimeError before ``initialize``."""
+        return self.auth
 
     def get_user_service(self) -> UserService:
-        return self._get(UserService)
+        """People and their data, and what admins do with them. Raises RuntimeError before ``initialize``."""
+        return self.users
 
     def get_project_service(self) -> ProjectService:
-        return self._get(ProjectService)
+        """Projects, their members and handovers. Raises RuntimeError before ``initialize``."""
+        return self.projects
 
     def get_vm_service(self) -> VMService:
-        return self._get(VMService)
+        """Machines, from the order to the recycle bin. Raises RuntimeError before ``initialize``."""
+        return self.vms
 
     def get_billing_service(self) -> BillingService:
-        return self._get(BillingService)
+        """Credits: ledger, usage, prices, payments, books. Raises RuntimeError before ``initialize``."""
+        return self.billing
 
     def get_monitoring_service(self) -> MonitoringService:
-        return self._get(MonitoringService)
+        """Figures of machines, their consoles, the health of the parts. Raises RuntimeError before ``initialize``."""
+        return self.monitoring
 
     def health_check_all(self) -> dict[str, ServiceHealth]:
         """The health of each service by its name. Never raises."""
-        return {name: service.health_check() for name, service in self._services.items()}
+        services = (self.billing, self.monitoring, self.vms, self.projects, self.auth, self.users)
+        return {service.name: service.health_check() for service in services}
 
-    @property
-    def parts(self) -> Parts:
-        if self._parts is None:
-            raise RuntimeError("call service_container.initialize() first")
-        return self._parts
+    def mail_queues(self) -> tuple[MailQueue, ...]:
+        """Where mails wait for the worker, those that let somebody in first."""
+        auth = self.auth
+        return auth.verification, auth.email_change, self.projects.invitations, self.billing.notices
+
+    def waiting_mails(self) -> WaitingMails:
+        """What waits in all queues together, with the last error of the one that waits longest; four statements."""
+        queues = [found for queue in self.mail_queues() if (found := queue.waiting_mails()).since is not None]
+        queues.sort(key=lambda found: found.since or self.clock.now())
+        error = next((found.error for found in queues if found.error), "")
+        return WaitingMails(sum(found.count for found in queues), queues[0].since if queues else None, error)
 
     @property
     def database(self) -> Database:
@@ -165,7 +137,7 @@ class ServiceContainer:
     @property
     def service_tokens(self) -> ServiceTokens:
         """What processes show each other, under this Zentry's secret key."""
-        return ServiceTokens(self.parts.settings.factors.secret_key, self.clock)
+        return ServiceTokens(self.parts.auth.secret_key, self.clock)
 
     @property
     def metrics_database(self) -> Database:

@@ -1,54 +1,67 @@
 """UserService: accounts as people and admins see them, the overview, activity and the audit trail."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session
 
-from zentry_web.domain.directory import PeopleFilter
-from zentry_web.domain.event import Event
-from zentry_web.domain.overview import AdminOverview, BusyVM, Dashboard
+from zentry_web.domain.credits.usage import next_month_start
+from zentry_web.domain.event import Event, TrailFilter
+from zentry_web.domain.overview import AdminOverview, BusyVM, Dashboard, FirstSteps
+from zentry_web.domain.projects.project import RIGHTS
+from zentry_web.domain.query_language import ListSearch, Term
 from zentry_web.domain.user import SYSTEM, Actor, User, UserRow
-from zentry_web.domain.vm import VM, VMState
+from zentry_web.domain.vms.state import ON
 from zentry_web.models import (
     DbEvent,
     DbProject,
-    DbProjectMember,
-    DbUsageInterval,
+    DbProjectBudget,
+    DbSshKey,
     DbUser,
     DbVM,
 )
-from zentry_web.services.access import member_projects, read_audience, require_admin, require_self
-from zentry_web.services.account_closure import AccountClosure
-from zentry_web.services.account_erasure import AccountErasure
-from zentry_web.services.account_rows import require_user_row, to_user
-from zentry_web.services.announcements import Announcements
 from zentry_web.services.auth_service import AuthService
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
-from zentry_web.services.data_export import DataExport
-from zentry_web.services.errors import NotFoundError
-from zentry_web.services.event_log import for_viewer, latest_seq, read_events, read_events_after
-from zentry_web.services.fields import email_key, storable
 from zentry_web.services.monitoring_service import MonitoringService
-from zentry_web.services.project_rows import as_project
 from zentry_web.services.project_service import ProjectService
-from zentry_web.services.rate_limit import RateLimiter
-from zentry_web.services.ssh_keys import SshKeys
-from zentry_web.services.usage_reports import month_spend, spend_by_project
-from zentry_web.services.user_access import UserAccess
-from zentry_web.services.user_bulk import UserBulk
-from zentry_web.services.user_directory import UserDirectory
-from zentry_web.services.user_notes import UserNotes
-from zentry_web.services.user_views import UserViews
-from zentry_web.services.vm_queries import as_vm, vm_query
+from zentry_web.services.shared.access import read_audience, require_admin, require_self
+from zentry_web.services.shared.account_rows import as_user, require_user_row
+from zentry_web.services.shared.event_log import (
+    events_query,
+    fetch_events,
+    for_viewer,
+    latest_seq,
+    read_events,
+    read_events_after,
+)
+from zentry_web.services.shared.fields import email_key
+from zentry_web.services.users.access import UserAccess
+from zentry_web.services.users.announcements import Announcements
+from zentry_web.services.users.bulk import UserBulk
+from zentry_web.services.users.closure import AccountClosure
+from zentry_web.services.users.directory import UserDirectory
+from zentry_web.services.users.erasure import AccountErasure
+from zentry_web.services.users.event_export import EventExport
+from zentry_web.services.users.export import DataExport
+from zentry_web.services.users.frame import PageFrame
+from zentry_web.services.users.installation import Installation
+from zentry_web.services.users.mail_check import MailCheck
+from zentry_web.services.users.notes import UserNotes
+from zentry_web.services.users.saved_views import SavedViews
+from zentry_web.services.users.search import Search
+from zentry_web.services.users.ssh_keys import SshKeys
+from zentry_web.services.users.trail import AuditTrail
+from zentry_web.services.users.views import UserViews
+from zentry_web.services.users.waiting import read_waiting
 from zentry_web.services.vm_service import VMService
 
+FIRST_DAYS = timedelta(days=14)  # as long as an account counts as new
 DEAREST_PROJECTS = 5
 BUSIEST_VMS = 5
 ATTENTION_VMS = 5
 RECENT_EVENTS = 8
-CHUNK = 500  # events of a file that are read at once
 MOST_COMPARED = 500  # of others' running VMs, when the busiest are looked for
 UNTOLD = ("vm.answered", "user.view_page", "user.view_end")  # in the overview: of a look its beginning is enough
 SIGN_INS = (
@@ -83,10 +96,17 @@ class UserService(BaseService):
         self._erasure = AccountErasure(core, billing, project, monitoring)
         self.directory = UserDirectory(core)
         self.announcements = Announcements(core)
+        self.frame = PageFrame(core, monitoring)
+        self.mail_check = MailCheck(core, billing.notices)
         self.notes = UserNotes(core)
+        self.saved_views = SavedViews(core)
         self.ssh_keys = SshKeys(core, billing.notices)
+        self.event_export = EventExport(core)
         self.access = UserAccess(core, auth, billing)
         self.views = UserViews(core)
+        self.trail = AuditTrail(core)
+        self.installation = Installation(core, billing, vm, monitoring)
+        self.search = Search(core, project, vm)
         self.bulk = UserBulk(core, self.access, self.directory, auth, billing)
 
     # -- accounts -------------------------------------------------------------------------------
@@ -95,14 +115,14 @@ class UserService(BaseService):
         """An account: one's own, or any for admins. Raises NotFoundError."""
         require_self(actor, user_id)
         with self.reading() as session:
-            return to_user(require_user_row(session, user_id))
+            return as_user(require_user_row(session, user_id))
 
     def find_by_email(self, email: str, *, actor: Actor = SYSTEM) -> User | None:
         """The account with this address, however it is spelled; for admins. Raises PermissionDeniedError."""
         require_admin(actor)
         with self.reading() as session:
             row = session.scalar(select(DbUser).where(DbUser.email_key == email_key(email)))
-            return to_user(row) if row else None
+            return as_user(row) if row else None
 
     def list_users(
         self, *, actor: Actor = SYSTEM, search: str = "", before: str | None = None, limit: int = 50
@@ -112,7 +132,8 @@ class UserService(BaseService):
         ``search`` is part of an e-mail address or name, or an id; ``before`` the id of the last row seen. More filters
         and orders: ``directory.list_people``. Raises PermissionDeniedError.
         """
-        return self.directory.list_people(PeopleFilter(search=search), actor=actor, before=before, limit=limit)
+        wanted = ListSearch((Term("", search),) if search.strip() else ())
+        return self.directory.list_people(wanted, actor=actor, before=before, limit=limit)
 
     def set_disabled(self, user_id: str, disabled: bool, *, actor: Actor = SYSTEM) -> User:
         """Shut an account out (its sessions end at once) or let it in again; for admins, not on themselves.
@@ -137,49 +158,62 @@ class UserService(BaseService):
     # -- overviews ------------------------------------------------------------------------------
 
     def get_dashboard(self, user_id: str, *, actor: Actor = SYSTEM) -> Dashboard:
-        """A person's overview: what is theirs, and the projects of others they belong to. At most nine statements,
-        twelve with others', however many VMs and projects. Raises NotFoundError."""
+        """A person's overview: what is theirs, and the projects of others they belong to. At most seven
+        statements, ten with others', and four more while credits end, however many VMs and projects. Raises
+        NotFoundError."""
         require_self(actor, user_id)
+        zone, projects, states = self._project.list_with_zones(user_id)
+        balance, spend, lately = self._billing.spending.get_money(user_id, zone)
+        month_micro = sum(spend.values())
         with self.reading() as session:
-            zone, rows = _projects(session, user_id)
-            projects = [row for row, _ in rows]
-            shared = {row.id: (row.owner_id, theirs) for row, theirs in rows if row.owner_id != user_id}
-            spend = month_spend(session, user_id, self.now(), zone) | spend_by_project(session, shared, self.now())
-            dearest = sorted(projects, key=lambda row: (-spend.get(row.id, 0), row.name_key))[:DEAREST_PROJECTS]
+            shared = {each.id: (each.owner_id, theirs) for each, theirs in projects if each.owner_id != user_id}
+            spend |= self._billing.reports.spend_by_project(shared)
+            dearest = sorted((each for each, _ in projects), key=lambda each: -spend.get(each.id, 0))
+            costly = [(each, spend.get(each.id, 0)) for each in dearest]
             recent = _recent_events(session, user_id, list(shared))
             others = _running_vms(session, list(shared)) if shared else ()
-            samples = self._monitoring.get_busiest(user_id, BUSIEST_VMS, others=others)
-            attention, busy = _striking_vms(session, user_id, [sample.vm_id for sample in samples])
-            lines = self._monitoring.get_sparklines(list(busy)) if busy else {}
+            busiest = self._monitoring.get_busiest(user_id, BUSIEST_VMS, others=others)
+            attention, busy = self._vm.list_striking(user_id, [each.vm_id for each, _ in busiest], ATTENTION_VMS)
             return Dashboard(
-                balance=self._billing.get_balance(user_id, actor=actor),
-                state_counts=self._vm.count_by_state(user_id, actor=actor),
+                balance=balance,
+                state_counts=states,
                 projects_count=len(projects),
-                project_spend=tuple((as_project(row), spend.get(row.id, 0)) for row in dearest),
+                project_spend=tuple(each for each in costly if each[0].id not in shared)[:DEAREST_PROJECTS],
+                shared_spend=tuple(each for each in costly if each[0].id in shared)[:DEAREST_PROJECTS],
                 recent=tuple(for_viewer(recent, actor)),
-                attention=attention,
+                rights={each.id: RIGHTS[each.role] for each, _ in projects if each.role},
+                attention=tuple(attention),
                 busiest=tuple(
-                    BusyVM(busy[sample.vm_id], sample.cpu_percent, lines.get(sample.vm_id, ()))
-                    for sample in samples
+                    BusyVM(busy[sample.vm_id], sample.cpu_percent, sample.at, line)
+                    for sample, line in busiest
                     if sample.vm_id in busy
                 ),
+                waiting=read_waiting(session, user_id, balance.at),
+                lately=lately,
+                month_micro=month_micro,
+                month_end=next_month_start(balance.at, zone),
             )
+
+    def get_first_steps(
+        self, user: User, dashboard: Dashboard, *, has_factor: bool, actor: Actor = SYSTEM
+    ) -> FirstSteps | None:
+        """What somebody whose account is new has done of what one does first; None once the account is older than
+        ``FIRST_DAYS``, or all is done. One statement, none for an older account."""
+        require_self(actor, user.id)
+        if self.now() - user.created_at >= FIRST_DAYS:
+            return None
+        key = select(DbSshKey.id).where(DbSshKey.user_id == user.id)
+        budget = select(DbProjectBudget.project_id).join(DbProject, DbProject.id == DbProjectBudget.project_id)
+        with self.reading() as session:
+            keys, budgets = session.execute(
+                select(key.exists(), budget.where(DbProject.owner_id == user.id).exists())
+            ).one()
+        steps = FirstSteps(keys, dashboard.projects_count > 0, dashboard.vm_count > 0, has_factor, budgets)
+        return None if steps.done == 5 else steps
 
     def get_admin_overview(self, *, actor: Actor = SYSTEM) -> AdminOverview:
         """The whole installation at a glance; for admins. Raises PermissionDeniedError."""
-        require_admin(actor)
-        with self.reading() as session:
-            burn = select(func.sum(DbUsageInterval.rate_micro_per_hour)).where(
-                ~DbUsageInterval.settled, DbUsageInterval.end_at.is_(None)
-            )
-            return AdminOverview(
-                users=session.scalar(select(func.count()).select_from(DbUser)) or 0,
-                vms_by_state=self._vm.count_by_state(None, actor=actor),
-                burn_micro_per_hour=int(session.scalar(burn) or 0),
-                system_balances=self._billing.get_system_balances(),
-                compute=self._monitoring.get_compute_status(),
-                heartbeats=tuple(self._monitoring.list_heartbeats()),
-            )
+        return self.installation.get_overview(actor=actor)
 
     # -- events ---------------------------------------------------------------------------------
 
@@ -211,44 +245,8 @@ class UserService(BaseService):
         ``action`` may be a group such as ``auth.``; ``actor_id`` also an e-mail address. ``before`` is the ``seq``
         of the last row seen. Raises PermissionDeniedError.
         """
-        require_admin(actor)
-        action, actor_id, resource_id, outcome = map(storable, (action, actor_id, resource_id, outcome))
-        conditions: list[ColumnElement[bool]] = []
-        if action.endswith("."):  # all that begin with it; '/' is the character after '.'
-            conditions += [DbEvent.action >= action, DbEvent.action < f"{action[:-1]}/"]
-        elif action:
-            conditions.append(DbEvent.action == action)
-        if resource_id:
-            conditions.append(DbEvent.resource_id == resource_id)
-        if outcome:
-            conditions.append(DbEvent.outcome == outcome)
-        with self.reading() as session:
-            if "@" in actor_id:
-                actor_id = session.scalar(select(DbUser.id).where(DbUser.email_key == email_key(actor_id))) or "nobody"
-            if actor_id:
-                conditions.append(DbEvent.actor_id == actor_id)
-            return read_events(session, *conditions, before=before, limit=limit)
-
-    def export_audit(self, *, actor: Actor = SYSTEM, **filters: str) -> Iterator[Event]:
-        """The trail as ``search_audit`` finds it, all of it, for a file; for admins. That it was taken is audited.
-
-        Read in chunks, none of which holds a transaction open for the others. Raises PermissionDeniedError,
-        RateLimitedError.
-        """
-        require_admin(actor)
-        RateLimiter(self._core).check_actor("file", actor)
-        details = {name: bool(value) for name, value in filters.items() if name != "actor_id"}
-        self.log_audit_event(actor.id, "audit.export", "event", "all", details, actor=actor)
-        return self._audit_chunks(actor, filters)
-
-    def _audit_chunks(self, actor: Actor, filters: dict[str, str]) -> Iterator[Event]:
-        before: int | None = None
-        while True:
-            events = self.search_audit(actor=actor, before=before, limit=CHUNK, **filters)
-            yield from events
-            if len(events) < CHUNK:
-                return
-            before = events[-1].seq
+        wanted = TrailFilter(action, actor_id, resource_id, outcome)
+        return self.trail.search_events(wanted, actor=actor, before=before, limit=limit)
 
     def list_sign_ins(
         self, user_id: str, *, actor: Actor = SYSTEM, before: int | None = None, limit: int = 30
@@ -282,42 +280,20 @@ class UserService(BaseService):
             return read_audience(session, project_ids)
 
 
-def _projects(session: Session, user_id: str) -> tuple[str, list[tuple[DbProject, str]]]:
-    """The account's time zone and the projects it belongs to, each with its owner's. Raises NotFoundError."""
-    owner = aliased(DbUser)
-    rows = session.execute(
-        select(DbUser.time_zone, DbProject, owner.time_zone)
-        .outerjoin(DbProjectMember, DbProjectMember.user_id == DbUser.id)
-        .outerjoin(DbProject, (DbProject.id == DbProjectMember.project_id) & DbProject.deleted_at.is_(None))
-        .outerjoin(owner, owner.id == DbProject.owner_id)
-        .where(DbUser.id == user_id)
-    ).all()
-    if not rows:
-        raise NotFoundError("There is no such account.")
-    return rows[0][0], [(row, zone) for _, row, zone in rows if row is not None]
+_TOLD = DbEvent.action.not_in(UNTOLD)
+# Built once: each overview asks it.
+_OWN_RECENT = events_query(DbEvent.owner_id == bindparam("user"), _TOLD, limit=RECENT_EVENTS, endings=False)
 
 
 def _recent_events(session: Session, user_id: str, shared: list[str]) -> list[Event]:
     """The newest events of what is one's own, and of these projects of others."""
-    own = DbEvent.owner_id == user_id
-    more = DbEvent.action.not_in(UNTOLD)
-    found = read_events(session, own, more, limit=RECENT_EVENTS, endings=False)
+    found = fetch_events(session, _OWN_RECENT, {"user": user_id})
     if shared:
-        theirs = DbEvent.project_id.in_(shared), DbEvent.owner_id != user_id
-        found += read_events(session, *theirs, more, limit=RECENT_EVENTS, endings=False)
+        theirs = DbEvent.project_id.in_(shared), DbEvent.owner_id != user_id, _TOLD
+        found += read_events(session, *theirs, limit=RECENT_EVENTS, endings=False)
     return sorted(found, key=lambda event: -event.seq)[:RECENT_EVENTS]
 
 
 def _running_vms(session: Session, project_ids: list[str]) -> list[str]:
-    query = select(DbVM.id).where(DbVM.project_id.in_(project_ids), DbVM.state == VMState.RUNNING)
+    query = select(DbVM.id).where(DbVM.project_id.in_(project_ids), DbVM.state.in_(ON))
     return list(session.scalars(query.order_by(DbVM.id.desc()).limit(MOST_COMPARED)))
-
-
-def _striking_vms(session: Session, user_id: str, busy_ids: list[str]) -> tuple[tuple[VM, ...], dict[str, VM]]:
-    """The newest VMs that say why they are off or in error, and the running ones of ``busy_ids``. One statement."""
-    mine = DbVM.project_id.in_(member_projects(user_id)), DbVM.deleted_at.is_(None)
-    saying = select(DbVM.id).where(*mine, DbVM.state_reason != "").order_by(DbVM.id.desc()).limit(ATTENTION_VMS)
-    query = vm_query().where(*mine, or_(DbVM.id.in_(saying), DbVM.id.in_(busy_ids))).order_by(DbVM.id.desc())
-    vms = [as_vm(row) for row in session.execute(query)]
-    attention = tuple(vm for vm in vms if vm.state_reason)[:ATTENTION_VMS]
-    return attention, {vm.id: vm for vm in vms if vm.id in busy_ids and vm.state == VMState.RUNNING}

@@ -1,70 +1,77 @@
 """VMService: launching, acting on and looking at virtual machines. It never calls the hypervisor: the worker does."""
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from zentry_web.domain.billing import CreditStop
-from zentry_web.domain.event import Event, Outcome
+from zentry_web.adapters.compute.images import ImageLimits
+from zentry_web.adapters.console_door import ConsoleDoor, NullConsoleDoor
+from zentry_web.domain.event import Event
 from zentry_web.domain.monitoring import ComputeStatus
-from zentry_web.domain.project import ProjectAction
+from zentry_web.domain.projects.project import ProjectAction
 from zentry_web.domain.user import SYSTEM, Actor, User
-from zentry_web.domain.vm import (
-    ALLOWED_ACTIONS,
-    OVERTAKING,
-    STATE_WHEN_ACCEPTED,
-    VM,
-    Image,
-    Operation,
-    OperationKind,
-    Size,
-    VMOrder,
-    VMPage,
-    VMState,
-    launch_steps,
-)
+from zentry_web.domain.vms.catalogue import Image, Size
+from zentry_web.domain.vms.fleet import EVERY_VM, VMFilter, VMList
+from zentry_web.domain.vms.naming import base_of, next_name
+from zentry_web.domain.vms.operation import Operation, OperationKind
+from zentry_web.domain.vms.plan import Facts
+from zentry_web.domain.vms.state import ON, VMState
+from zentry_web.domain.vms.steps import VMPage, launch_steps
+from zentry_web.domain.vms.vm import VM, Rates
 from zentry_web.models import DbEvent, DbVM
-from zentry_web.services.access import (
+from zentry_web.services.base_service import BaseService, Core
+from zentry_web.services.billing_service import BillingService
+from zentry_web.services.monitoring_service import MonitoringService
+from zentry_web.services.shared.access import (
     member_projects,
     require_admin,
     require_member,
-    require_open,
-    require_payer,
     require_self,
     require_vm,
 )
-from zentry_web.services.base_service import BaseService, Core
-from zentry_web.services.billing_service import BillingService
-from zentry_web.services.errors import ConflictError
-from zentry_web.services.event_log import for_viewer, read_events
-from zentry_web.services.labels import VMLabels, with_labels
-from zentry_web.services.monitoring_service import MonitoringService
-from zentry_web.services.quotas import Quotas
-from zentry_web.services.rate_limit import RateLimiter
-from zentry_web.services.vm_bin import VMBin
-from zentry_web.services.vm_bulk import VMBulk
-from zentry_web.services.vm_catalogue import Catalogue
-from zentry_web.services.vm_fleet import Fleet, Order
-from zentry_web.services.vm_landing import VMLanding
-from zentry_web.services.vm_launching import VMLaunching
-from zentry_web.services.vm_moving import VMMoving
-from zentry_web.services.vm_operations import OperationQueue, as_operation
-from zentry_web.services.vm_payer import Payer
-from zentry_web.services.vm_queries import VMList, matching, read_page, read_vm, with_rights
-from zentry_web.services.vm_records import VMRecords, is_billed_as_running
-from zentry_web.services.vm_resizing import VMResizing
-
-_CREDIT_STOP_MARGIN = timedelta(seconds=15)  # before the end of a hold, whatever else is under way
-
-_VERBS = {
-    OperationKind.START: "started",
-    OperationKind.STOP: "stopped",
-    OperationKind.FORCE_OFF: "forced off",
-    OperationKind.REBOOT: "rebooted",
-}
+from zentry_web.services.shared.event_log import for_viewer, read_events
+from zentry_web.services.shared.labels import VMLabels
+from zentry_web.services.shared.rate_limits import RateLimiter
+from zentry_web.services.vms.actions import VMActions
+from zentry_web.services.vms.backup_records import BackupRecords
+from zentry_web.services.vms.backups import VMBackups
+from zentry_web.services.vms.basis import VMBasis
+from zentry_web.services.vms.bin import VMBin
+from zentry_web.services.vms.bulk import VMBulk
+from zentry_web.services.vms.catalogue import Catalogue
+from zentry_web.services.vms.consoles import VMConsoles
+from zentry_web.services.vms.credit import VMLanding
+from zentry_web.services.vms.finding import VMFinder
+from zentry_web.services.vms.fleet import Fleet
+from zentry_web.services.vms.image_making import ImageMaking
+from zentry_web.services.vms.images import VMImages
+from zentry_web.services.vms.launch_request import parse_launch
+from zentry_web.services.vms.launching import VMLaunching
+from zentry_web.services.vms.machine_image_records import MachineImageRecords
+from zentry_web.services.vms.machine_images import MachineImages
+from zentry_web.services.vms.moving import VMMoving
+from zentry_web.services.vms.operations import OperationQueue, as_operation
+from zentry_web.services.vms.payer import Payer
+from zentry_web.services.vms.planning import VMPlanning
+from zentry_web.services.vms.queries import load_vm, read_list, read_striking, read_sum, read_vms
+from zentry_web.services.vms.quotas import Quotas
+from zentry_web.services.vms.rebuilding import VMRebuilding
+from zentry_web.services.vms.records import VMRecords
+from zentry_web.services.vms.recovering import VMRecovering
+from zentry_web.services.vms.renaming import VMRenaming
+from zentry_web.services.vms.rescuing import VMRescuing
+from zentry_web.services.vms.resizing import VMResizing
+from zentry_web.services.vms.reverts import RevertAsides
+from zentry_web.services.vms.schedules import Schedules
+from zentry_web.services.vms.sightings import Sightings
+from zentry_web.services.vms.snapshot_records import SnapshotRecords
+from zentry_web.services.vms.snapshots import VMSnapshots
+from zentry_web.services.vms.strays import Strays
+from zentry_web.services.vms.undoing import VMUndo
+from zentry_web.services.vms.work import VMWork
 
 
 class VMService(BaseService):
@@ -80,45 +87,48 @@ class VMService(BaseService):
         monitoring: MonitoringService,
         *,
         stop_timeout_seconds: int,
+        console_door: ConsoleDoor | None = None,
+        image_limits: ImageLimits | None = None,
     ) -> None:
         super().__init__(core)
-        self._billing = billing
-        self._monitoring = monitoring
-        self._limiter = RateLimiter(core)
-        self._stop_timeout = timedelta(seconds=stop_timeout_seconds)
-        self.catalogue = Catalogue(core)
-        self.quotas = Quotas(core, billing.settings)
+        self._monitoring, self._limiter = monitoring, RateLimiter(core)
+        self.catalogue = Catalogue(core, billing)
+        self.images = VMImages(core, billing, image_limits or ImageLimits())
+        self.image_making = ImageMaking(core)
+        self.quotas = Quotas(core, billing)
         self.payer = Payer(core, billing, self.quotas)
         self.operations = OperationQueue(core)
         self.labels = VMLabels(core)
-        self.records = VMRecords(core, billing, self.operations)
-        self.bin = VMBin(
-            core,
-            billing,
-            self.catalogue,
-            self.payer,
-            self.quotas,
-            self.operations,
-            self._accept,
-            self.get_compute_status,
-        )
-        orders: dict[OperationKind, Order] = {
-            OperationKind.START: lambda vm, actor: self.start_vm(vm.id, actor=actor),
-            OperationKind.STOP: lambda vm, actor: self.stop_vm(vm.id, actor=actor),
-            OperationKind.REBOOT: lambda vm, actor: self.reboot_vm(vm.id, actor=actor),
-            OperationKind.FORCE_OFF: lambda vm, actor: self.force_off_vm(vm.id, actor=actor),
-            OperationKind.DELETE: lambda vm, actor: self.delete_vm(vm.id, vm.name, actor=actor),
-        }
-        self.fleet = Fleet(core, billing.notices, orders)
-        self.landing = VMLanding(core, billing, self.operations, self._accept)
-        self.launching = VMLaunching(
-            core, billing, self.catalogue, self.payer, self.quotas, self.get_compute_status, self._accept, self.labels
-        )
-        self.moving = VMMoving(core, billing, self.quotas, self.operations, self.bin.confirmed_end)
-        self.bulk = VMBulk(core, self.labels, self.moving, orders)
-        self.resizing = VMResizing(
-            core, billing, self.catalogue, self.quotas, lambda: self.get_compute_status().capacity, self._accept
-        )
+        self.snapshot_records = SnapshotRecords(core, billing, self.operations)
+        self.backup_records = BackupRecords(core, billing, self.operations)
+        self.records = VMRecords(core, billing, self.operations, self.snapshot_records, self.backup_records)
+        self.sightings = Sightings(core, billing, self.operations)
+        basis = VMBasis(billing, monitoring, self.catalogue, self.quotas, self.payer, self.operations)
+        self.bin = VMBin(core, basis)
+        self.strays = Strays(core, basis)
+        self.actions = VMActions(core, basis, self.bin)
+        self.consoles = VMConsoles(core, console_door or NullConsoleDoor())
+        self.finder = VMFinder(core)
+        self.fleet = Fleet(core, billing.notices, self.actions)
+        self.landing = VMLanding(core, billing, self.operations, timedelta(seconds=stop_timeout_seconds))
+        self.launching = VMLaunching(core, basis)
+        self.moving = VMMoving(core, basis)
+        self.renaming = VMRenaming(core)
+        self.rebuilding = VMRebuilding(core, basis)
+        self.rescuing = VMRescuing(core, basis)
+        self.bulk = VMBulk(core, self.labels, self.moving, self.actions)
+        self.resizing = VMResizing(core, basis)
+        self.snapshots = VMSnapshots(core, basis)
+        self.revert_asides = RevertAsides(core)
+        self.snapshot_schedules = Schedules(core, basis, self.snapshots)
+        self.backups = VMBackups(core, basis)
+        self.backup_schedules = Schedules(core, basis, self.backups)
+        self.recovering = VMRecovering(core, basis, self.rebuilding)
+        self.machine_images = MachineImages(core, basis)
+        self.machine_image_records = MachineImageRecords(core, basis, self.machine_images)
+        self.work = VMWork(core, basis, self.actions, self.resizing)
+        self.planning = VMPlanning(core, basis)
+        self.undo = VMUndo(core, basis, self.actions, self.bin, self.moving, self.rebuilding, self.snapshots)
 
     # -- catalogue ------------------------------------------------------------------------------
 
@@ -129,6 +139,18 @@ class VMService(BaseService):
     def list_images(self, *, include_inactive: bool = False) -> list[Image]:
         """Images on offer."""
         return self.catalogue.list_images(include_inactive=include_inactive)
+
+    def list_launch_images(self, project_ids: Sequence[str]) -> list[Image]:
+        """Images on offer, and those of these projects; callers have checked who asks."""
+        return self.catalogue.list_launch_images(project_ids)
+
+    def list_planned_sizes(self) -> list[Size]:
+        """Sizes that will be on offer once their first price begins, which is their ``coming`` one."""
+        return self.catalogue.list_planned_sizes()
+
+    def create_size(self, data: Mapping[str, Any], *, starts_at: datetime | None = None, actor: Actor = SYSTEM) -> str:
+        """Make a size with its first price (see Catalogue.create_size); admins only. Raises ValidationError."""
+        return self.catalogue.create_size(data, starts_at=starts_at, actor=actor)
 
     def update_size(self, size_id: str, data: dict[str, object], *, actor: Actor = SYSTEM) -> None:
         """Offer or withdraw a size (``active``); admins only."""
@@ -147,136 +169,165 @@ class VMService(BaseService):
         *,
         actor: Actor = SYSTEM,
         idempotency_key: str | None = None,
+        shown: Rates | None = None,
     ) -> VM:
         """Accept a launch: the VM's row, its hold, its operation and the event, all or nothing.
 
         ``vm_data``: project_id, name, size_id, image_id, ssh_key (pasted), ssh_key_ids (of ``current_user``'s
-        account), user_data, labels (as typed). The same ``idempotency_key`` gives the same VM. Raises ValidationError
+        account), user_data, labels (as typed). The same ``idempotency_key`` gives the same VM. ``shown``: the price the
+        person saw; at another nothing is launched (PriceChangedError). Raises ValidationError
         (per field), NotFoundError (project), InsufficientCreditsError (``needed``, ``available`` in micro-credits),
         BudgetExceededError, QuotaExceededError, ConflictError (key used for something else), RateLimitedError.
         """
+        data = vm_data | {"count": 1}
+        return self.create_vms(data, current_user, actor=actor, idempotency_key=idempotency_key, shown=shown)[0]
+
+    def create_vms(
+        self,
+        vm_data: dict[str, Any],
+        current_user: User,
+        *,
+        actor: Actor = SYSTEM,
+        idempotency_key: str | None = None,
+        shown: Rates | None = None,
+    ) -> list[VM]:
+        """Accept the launch of ``count`` (1 to 10) alike machines: all of them or none. Their names go on from ``name``
+        (domain/vms/naming.py). ``shown``: the price of all together; quota, budget and credits are judged of all.
+        Otherwise as ``create_vm``."""
         if actor is SYSTEM:
             actor = Actor(current_user.id, current_user.role)
-        self._limiter.check_actor("launch", actor)
-        return self.launching.request(vm_data, current_user, actor=actor, idempotency_key=idempotency_key)
+        request = parse_launch(vm_data)
+        self._limiter.check_actor("launch", actor, times=request.count)
+        return self.launching.request(request, current_user, actor=actor, idempotency_key=idempotency_key, shown=shown)
 
-    def start_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
-        """Accept a start and hold its first hour. Raises ConflictError (the state), BudgetExceededError."""
-        with self.payer.words(actor, vm_id=vm_id):
-            return self._request(OperationKind.START, vm_id, actor)
+    def start_vm(self, vm_id: str, *, actor: Actor = SYSTEM, shown: Rates | None = None) -> Operation:
+        """Accept a start and hold its first hour. Raises ConflictError (the state), BudgetExceededError,
+        PriceChangedError (it costs another price than was ``shown``)."""
+        return self.actions.request(OperationKind.START, vm_id, actor=actor, shown=shown)
 
     def stop_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
         """Accept asking the guest to power off. Billing as running ends when it is off."""
-        return self._request(OperationKind.STOP, vm_id, actor)
+        return self.actions.request(OperationKind.STOP, vm_id, actor=actor)
 
     def force_off_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
         """Accept cutting the power; overtakes whatever is under way."""
-        return self._request(OperationKind.FORCE_OFF, vm_id, actor)
+        return self.actions.request(OperationKind.FORCE_OFF, vm_id, actor=actor)
 
     def reboot_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
         """Accept asking the guest to restart; the bill runs on."""
-        return self._request(OperationKind.REBOOT, vm_id, actor)
+        return self.actions.request(OperationKind.REBOOT, vm_id, actor=actor)
+
+    def reset_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
+        """Accept pressing its reset button, which asks no guest; the bill runs on."""
+        return self.actions.request(OperationKind.RESET, vm_id, actor=actor)
+
+    def suspend_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
+        """Accept letting it stand still with its memory; the bill runs on, as the memory is held."""
+        return self.actions.request(OperationKind.SUSPEND, vm_id, actor=actor)
+
+    def resume_vm(self, vm_id: str, *, actor: Actor = SYSTEM) -> Operation:
+        """Accept letting a paused VM go on, or waking one that sleeps; the bill runs on."""
+        return self.actions.request(OperationKind.RESUME, vm_id, actor=actor)
 
     def resize_vm(
-        self, vm_id: str, size_id: str, *, actor: Actor = SYSTEM, idempotency_key: str | None = None
+        self,
+        vm_id: str,
+        size_id: str,
+        *,
+        actor: Actor = SYSTEM,
+        idempotency_key: str | None = None,
+        shown: Rates | None = None,
+        plan: Facts | None = None,
     ) -> Operation:
         """Accept another size: a VM that is off is changed, one that runs is stopped, changed and started again.
 
         The same ``idempotency_key`` gives the same operation. Raises NotFoundError, ValidationError (``size_id``: not
         on offer, a smaller disk, too large), InsufficientCreditsError, QuotaExceededError, ConflictError (state, key
-        used otherwise).
+        used otherwise), PriceChangedError (the size costs another price than was ``shown``), PlanChangedError (another
+        ``plan`` was shown).
         """
         with self.payer.words(actor, vm_id=vm_id):
-            return self.resizing.request(vm_id, size_id, actor=actor, idempotency_key=idempotency_key)
+            return self.resizing.request(
+                vm_id, size_id, actor=actor, idempotency_key=idempotency_key, shown=shown, plan=plan
+            )
 
-    def delete_vm(self, vm_id: str, confirm_name: str, *, actor: Actor = SYSTEM) -> Operation:
+    def delete_vm(
+        self, vm_id: str, confirm_name: str, *, actor: Actor = SYSTEM, plan: Facts | None = None
+    ) -> Operation:
         """Accept deleting: off at once, then in the recycle bin for the time that is set (0 days, or never made: gone
-        for good). Billing ends now. ``confirm_name`` must be its name. Raises ValidationError, ConflictError."""
-        return self.bin.delete(vm_id, confirm_name, actor=actor)
-
-    def stop_for_credit(self, stop: CreditStop) -> None:
-        """Queue the stop of a VM whose credit ends, when that is less than the stop time-out away; once.
-
-        It overtakes a restart, and shortly before the end also the owner's own stop that the guest ignores. The owner
-        is told before: as soon as the end is known, at the latest with the stop.
-        """
-        self._billing.landing.tell_stop(stop)
-        if self.now() < stop.ends_at - self._stop_timeout:
-            return
-        with self.reading() as session:
-            vm = session.get(DbVM, stop.vm_id)
-            if vm is None or vm.deleted_at is not None or not self._must_stop(session, vm, stop):
-                return
-            owner_id = vm.owner_id
-        with self.transaction() as session:
-            self._billing.lock_wallet(owner_id)
-            vm = require_vm(session, SYSTEM, stop.vm_id, lock=True)
-            require_payer(vm, owner_id)
-            if self._must_stop(session, vm, stop):
-                self._billing.landing.tell_stop(stop)
-                under_way = self.operations.find_open(session, vm.id)
-                asked = under_way is not None and under_way.kind == OperationKind.STOP  # it is not started again then
-                self.operations.cancel_open(session, vm.id)
-                details = {"ends_at": stop.ends_at.isoformat()} | ({"asked": True} if asked else {})
-                self._accept(session, vm, OperationKind.STOP, SYSTEM, "credit", details)
-
-    def _must_stop(self, session: Session, vm: DbVM, stop: CreditStop) -> bool:
-        if not is_billed_as_running(vm.state, vm.run_id):
-            return False
-        under_way = self.operations.find_open(session, vm.id)
-        if under_way is None:
-            return vm.state == VMState.RUNNING
-        if under_way.kind in (OperationKind.REBOOT, OperationKind.RESIZE):
-            return True
-        is_owners_stop = under_way.kind == OperationKind.STOP and "ends_at" not in under_way.details
-        return is_owners_stop and self.now() >= stop.ends_at - _CREDIT_STOP_MARGIN
+        for good). Billing ends now. ``confirm_name`` must be its name. Raises ValidationError, ConflictError,
+        PlanChangedError (another ``plan`` was shown)."""
+        return self.bin.delete(vm_id, confirm_name, actor=actor, plan=plan)
 
     # -- looking --------------------------------------------------------------------------------
 
     def get_vm(self, vm_id: str, *, actor: Actor = SYSTEM, action: ProjectAction = ProjectAction.VIEW) -> VM:
         """The VM, if the actor may do ``action`` to it. Raises NotFoundError (also when deleted), PermissionDenied."""
         with self.reading() as session:
-            require_vm(session, actor, vm_id, action)
-            return with_rights(session, [read_vm(session, vm_id)], actor)[0]
+            return load_vm(session, actor, vm_id, action)[0]
 
-    def get_vm_page(self, vm_id: str, *, actor: Actor = SYSTEM) -> VMPage:
-        """The VM with its steps, its last operation and whether the hypervisor answers."""
+    def get_vm_page(
+        self, vm_id: str, *, actor: Actor = SYSTEM, events: int = 0, compute: ComputeStatus | None = None
+    ) -> VMPage:
+        """The VM with its steps, its last operation, so many of its newest events, and whether the hypervisor answers
+        (``compute``, where that was read already). Five statements at most. Raises as ``get_vm``."""
         with self.reading() as session:
-            require_vm(session, actor, vm_id, ProjectAction.VIEW)
-            (vm,) = with_rights(session, with_labels(session, [read_vm(session, vm_id)]), actor)
-            row = self.operations.find_last(session, vm_id)
+            vm, row = load_vm(session, actor, vm_id, ProjectAction.VIEW)
             operation = as_operation(row) if row else None
-            status = self.get_compute_status()
-            return VMPage(vm, operation, launch_steps(vm, operation), status.ok, status.answered_at)
+            vm = self.payer.with_funds(vm)
+            found = self._activity(session, vm_id, actor, None, events) if events else []
+            steps = launch_steps(vm, operation)
+            return VMPage(vm, operation, steps, compute or self.get_compute_status(), tuple(found))
+
+    def suggest_name(self, project_id: str, *, after: str = "", actor: Actor = SYSTEM) -> str:
+        """A name that is free in the project: it goes on from ``after``, or from the name of the newest VM there.
+        Raises NotFoundError."""
+        with self.reading() as session:
+            require_member(session, actor, project_id, ProjectAction.VIEW)
+            here = DbVM.project_id == project_id, DbVM.deleted_at.is_(None)
+            newest = after or session.scalar(select(DbVM.name).where(*here).order_by(DbVM.id.desc()).limit(1)) or ""
+            like = DbVM.name.startswith(f"{base_of(newest)}-", autoescape=True)
+            return next_name(newest, session.scalars(select(DbVM.name).where(*here, like)).all())
 
     def list_vms(
         self,
         user_id: str | None = None,
         *,
         actor: Actor = SYSTEM,
-        project_id: str | None = None,
-        state: VMState | None = None,
-        search: str = "",
-        label: str = "",
+        wanted: VMFilter = EVERY_VM,
         before: str | None = None,
         limit: int = 50,
-        order: VMOrder = VMOrder.NEWEST,
     ) -> VMList:
-        """One page of the VMs in a person's projects, those of others they belong to as well. ``label`` is
-        ``key=value`` or a key, ``before`` the last one seen. ``user_id`` None: everything in ``project_id``, for its
-        members; without that everyone's, for admins.
+        """One page of the VMs in a person's projects, those of others they belong to as well; ``before`` is the last
+        one seen. ``user_id`` None: everything in the project that is ``wanted``, for its members; without one
+        everyone's, for admins. Four statements at most.
         """
-        conditions = matching(project_id, state, search, label)
-        if user_id is not None:
-            require_self(actor, user_id)
-            conditions.append(DbVM.project_id.in_(member_projects(user_id)))
-        elif not project_id:
-            require_admin(actor)
         with self.reading() as session:
-            if project_id and user_id is None:
-                require_member(session, actor, project_id, ProjectAction.VIEW)
-            page = read_page(session, conditions, before, limit, order)
-            return replace(page, vms=with_rights(session, page.vms, actor))
+            within = _within(session, user_id, wanted, actor)
+            return read_list(session, wanted, actor, within=within, before=before, limit=limit)
+
+    def sum_vms(
+        self, user_id: str | None = None, *, actor: Actor = SYSTEM, wanted: VMFilter = EVERY_VM
+    ) -> tuple[int, int]:
+        """How many of the VMs that ``list_vms`` gives fit, and what those cost per hour together now (micro-credits).
+        Two statements at most."""
+        with self.reading() as session:
+            return read_sum(session, wanted, within=_within(session, user_id, wanted, actor))
+
+    def list_of_project(self, project_id: str) -> list[VM]:
+        """Every VM of a project, by name; callers have checked who asks. One statement."""
+        here = DbVM.project_id == project_id, DbVM.deleted_at.is_(None)
+        with self.reading() as session:
+            return read_vms(session, *here, order=(DbVM.name, DbVM.id))
+
+    def list_striking(self, user_id: str, busy_ids: Sequence[str], limit: int) -> tuple[list[VM], dict[str, VM]]:
+        """Of the VMs in a person's projects the newest ``limit`` that say why they are off or in error, and those of
+        ``busy_ids`` that are on, by id. One statement."""
+        with self.reading() as session:
+            vms = read_striking(session, user_id, busy_ids, limit)
+        return [vm for vm in vms if vm.state_reason][:limit], {
+            vm.id: vm for vm in vms if vm.id in busy_ids and vm.state in ON
+        }
 
     def list_vm_activity(
         self, vm_id: str, *, actor: Actor = SYSTEM, before: int | None = None, limit: int = 30
@@ -284,7 +335,10 @@ class VMService(BaseService):
         """What was done to the VM, newest first: who, when, from where, how it ended."""
         with self.reading() as session:
             require_vm(session, actor, vm_id, ProjectAction.VIEW)
-            events = read_events(session, DbEvent.vm_id == vm_id, before=before, limit=limit, endings=False)
+            return self._activity(session, vm_id, actor, before, limit)
+
+    def _activity(self, session: Session, vm_id: str, actor: Actor, before: int | None, limit: int) -> list[Event]:
+        events = read_events(session, DbEvent.vm_id == vm_id, before=before, limit=limit, endings=False)
         return for_viewer(events, actor)
 
     def count_by_state(self, user_id: str | None, *, actor: Actor = SYSTEM) -> dict[VMState, int]:
@@ -307,49 +361,14 @@ class VMService(BaseService):
         """Up to when the hypervisor has confirmed this VM's running seconds; None: never yet."""
         return self._monitoring.processes.get_confirmed(vm_id)
 
-    # -- inside ---------------------------------------------------------------------------------
 
-    def _request(self, kind: OperationKind, vm_id: str, actor: Actor) -> Operation:
-        right = ProjectAction.OPERATE
-        with self.transaction() as session:
-            owner_id = require_vm(session, actor, vm_id, right).owner_id
-            self._billing.lock_wallet(owner_id)
-            vm = require_vm(session, actor, vm_id, right, lock=True)
-            require_payer(vm, owner_id)
-            state = VMState(vm.state)
-            if kind not in ALLOWED_ACTIONS[state]:
-                raise ConflictError(f"{vm.name} is {state}: it cannot be {_VERBS[kind]} now.")
-            if kind in OVERTAKING:
-                self.operations.cancel_open(session, vm.id)
-            reason = "admin" if actor.is_admin and actor.id != vm.owner_id else "owner"  # or a member in their place
-            if kind == OperationKind.START:
-                require_open(session, vm.project_id)
-                self.payer.require_able(session, actor, vm.owner_id)
-                self._billing.budgets.require_room(vm, vm.running_micro_per_hour, actor=actor)
-                self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
-            event_id, row = self._accept(session, vm, kind, actor, reason, {})
-            if kind == OperationKind.START:
-                self._billing.landing.leave_grace(session, vm, event_id)
-            vm.credit_stopped_at = None  # its owner has decided since
-            return as_operation(row)
-
-    def _accept(
-        self, session: Session, vm: DbVM, kind: OperationKind, actor: Actor, reason: str, details: dict[str, Any]
-    ) -> tuple[str, Any]:
-        vm.state = STATE_WHEN_ACCEPTED[kind]
-        vm.state_reason = ""
-        row = self.operations.enqueue(session, kind, vm.id, actor=actor, reason=reason, details=details)
-        event_id = self.log_audit_event(
-            actor.id,
-            f"vm.{kind}",
-            "vm",
-            vm.id,
-            {"reason": reason} | details,
-            actor=actor,
-            outcome=Outcome.ACCEPTED,
-            owner_id=vm.owner_id,
-            project_id=vm.project_id,
-            vm_id=vm.id,
-            operation_id=row.id,
-        )
-        return event_id, row
+def _within(session: Session, user_id: str | None, wanted: VMFilter, actor: Actor) -> ColumnElement[bool] | None:
+    """What a list is of, as far as the filter does not say it; raises where the actor may not see that."""
+    if user_id is not None:
+        require_self(actor, user_id)
+        return DbVM.project_id.in_(member_projects(user_id))
+    if wanted.project_id:
+        require_member(session, actor, wanted.project_id, ProjectAction.VIEW)
+    else:
+        require_admin(actor)
+    return None

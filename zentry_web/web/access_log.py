@@ -6,8 +6,8 @@ import structlog
 from flask import Flask, Response, g, request
 from prometheus_client import Counter, Histogram
 
-from zentry_web.web.actor import known_user
 from zentry_web.web.request_id import request_id
+from zentry_web.web.session.actor import known_user
 
 log = structlog.get_logger("zentry.access")
 QUIET = frozenset({"static", "health.alive", "health.ready", "health.metrics"})
@@ -23,11 +23,15 @@ _seconds = Histogram(
 
 
 def shown_path() -> str:
-    """The path as it may be written down: where an address carries a secret, the rule stands for it."""
+    """The path as it may be written down: where an address carries a secret, the rule stands for it.
+
+    Of an address that fits no rule only the first part: it may be a link with a secret that a mail program broke.
+    """
     rule = request.url_rule
-    if rule is not None and "token" in rule.arguments:
-        return rule.rule
-    return request.path[:200]
+    if rule is None:
+        first, _, rest = request.path.lstrip("/").partition("/")
+        return f"/{first[:30]}" + ("/…" if rest or len(first) > 30 else "")
+    return rule.rule if "token" in rule.arguments else request.path[:200]
 
 
 def init_access_log(app: Flask) -> None:

@@ -4,8 +4,8 @@
 digits match the file (and any file under ``vendor/``, whose folders carry the version) is answered with a
 far-future, immutable ``Cache-Control``; other paths to an existing file work too, but are revalidated by ETag.
 
-Vendored files have ``.br`` and ``.gz`` siblings in the tree. Our own small files get a gzip copy made once
-in memory. ``icon_svg(name)`` is an icon of the sprite. ``init_assets(app)`` replaces Flask's own static view,
+Vendored files have ``.br`` and ``.gz`` siblings in the tree. Our own small files are compressed in memory when they
+are first asked for. ``icon_svg(name)`` is an icon of the sprite. ``init_assets(app)`` replaces Flask's own static view,
 so ``url_for('static', …)`` keeps working.
 """
 
@@ -18,17 +18,23 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+import brotli
 from flask import Flask, Response, abort, current_app, request
 from markupsafe import Markup
 
 FOREVER = "public, max-age=31536000, immutable"
 REVALIDATE = "public, max-age=0, must-revalidate"
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "br": lambda body: bytes(brotli.compress(body, mode=brotli.MODE_TEXT, quality=11)),
+    "gzip": lambda body: gzip.compress(body, 9, mtime=0),
+}
 DIGEST = re.compile(r"^([0-9a-f]{12})/(.+)$")
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".webp": "image/webp",
     ".woff2": "font/woff2",
 }
 SPRITE = "img/icons.svg"
@@ -55,15 +61,15 @@ class Asset:
         """The encodings this file can be had in, best first."""
         if self.path.suffix not in COMPRESSIBLE:
             return []
-        found = [name for name, suffix in ENCODINGS if Path(f"{self.path}{suffix}").exists()]
-        return found or ["gzip"]
+        siblings = [name for name, suffix in ENCODINGS if Path(f"{self.path}{suffix}").exists()]
+        return siblings or list(COMPRESS)
 
     def _load(self, encoding: str) -> bytes:
         suffix = dict(ENCODINGS).get(encoding, "")
         sibling = Path(f"{self.path}{suffix}")
         if sibling.exists():
             return sibling.read_bytes()
-        return gzip.compress(self.path.read_bytes(), 9, mtime=0)
+        return COMPRESS[encoding](self.path.read_bytes())
 
 
 class AssetStore:
@@ -127,9 +133,9 @@ def _icons_of(store: AssetStore) -> Callable[..., Markup]:
 
 @lru_cache(maxsize=1024)
 def _drawn(sprite: str, name: str, cls: str) -> Markup:
-    return Markup(
-        '<svg class="icon{}" width="20" height="20" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>'
-    ).format(f" {cls}" if cls else "", sprite, name)
+    return Markup('<svg class="icon{}" aria-hidden="true"><use href="{}#{}"/></svg>').format(
+        f" {cls}" if cls else "", sprite, name
+    )
 
 
 def serve(filename: str) -> Response:

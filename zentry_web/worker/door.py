@@ -10,16 +10,16 @@ from typing import cast
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 
-from zentry_web.domain.token import Party
+from zentry_web.domain.people.token import Party
 from zentry_web.services.errors import AuthenticationRequiredError
-from zentry_web.services.service_tokens import ServiceTokens
+from zentry_web.services.shared.service_tokens import ServiceTokens
 
 log = structlog.get_logger(__name__)
 
 LOOPBACK = "127.0.0.1"
 CALLERS = (Party.WEB, Party.AGENT, Party.OPERATOR)
 QUIET_SECONDS = 5  # a caller who says nothing for so long is let go
-Answer = tuple[int, str, bytes]
+Reply = tuple[int, str, bytes]
 
 
 class Door:
@@ -46,7 +46,7 @@ class Door:
             self._server.shutdown()
         self._server.server_close()
 
-    def answer(self, path: str, header: str) -> Answer:
+    def answer(self, path: str, header: str) -> Reply:
         """Status, content type and body. Without a valid token every path looks the same."""
         try:
             self._tokens.require(header, Party.WORKER, CALLERS)
@@ -65,7 +65,7 @@ class Door:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, port: int, answer: Callable[[str, str], Answer]) -> None:
+    def __init__(self, port: int, answer: Callable[[str, str], Reply]) -> None:
         super().__init__((LOOPBACK, port), _Handler)
         self.answer = answer
 
@@ -102,10 +102,10 @@ def _registry() -> CollectorRegistry:
     return registry
 
 
-def _json(status: int, values: Mapping[str, object]) -> Answer:
+def _json(status: int, values: Mapping[str, object]) -> Reply:
     return status, "application/json", json.dumps(values).encode()
 
 
-def _problem(status: int, title: str, detail: str) -> Answer:
+def _problem(status: int, title: str, detail: str) -> Reply:
     values = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return status, "application/problem+json", json.dumps(values).encode()

@@ -12,14 +12,28 @@ class MachineEvents:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._newest: dict[tuple[str, str], datetime] = {}
+        self._stirred: set[str] = set()
         self.something = threading.Event()
+        self._woken = [self.something]
+
+    def wake(self, sleeper: threading.Event) -> None:
+        """Set this, too, whenever something was heard."""
+        self._woken.append(sleeper)
 
     def hear(self, event: MachineEvent) -> None:
         """The driver's callback."""
         if event.vm_id is not None:
             with self._lock:
                 self._newest[event.vm_id, event.kind] = event.at
-        self.something.set()
+                self._stirred.add(event.vm_id)
+        for sleeper in self._woken:
+            sleeper.set()
+
+    def take_stirred(self) -> set[str]:
+        """The machines of which something was heard since this was last asked."""
+        with self._lock:
+            stirred, self._stirred = self._stirred, set()
+        return stirred
 
     def when(self, vm_id: str, kind: str, *, since: datetime, until: datetime) -> datetime | None:
         """The moment of the machine's newest event of this kind, if it lies in [since, until]."""

@@ -1,11 +1,12 @@
 """The worker's loop for payments: asking the provider what no webhook has told, and paying automatically."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
 from zentry_web.services.billing_service import BillingService
 from zentry_web.services.errors import ServiceError
+from zentry_web.services.shared.rounds import each_alone, steps
 
 log = structlog.get_logger(__name__)
 
@@ -22,12 +23,19 @@ class Cashier:
         """Ask about payments under way, finish refunds, pay where a balance is low."""
         if not self._payments.is_set_up:
             return
-        for payment_id in self._payments.list_looks():
-            _quietly(self._payments.look, payment_id)
-        for refund_id in self._desk.list_open():
-            _quietly(self._desk.finish, refund_id)
-        for user_id in self._auto.list_due():
-            _quietly(self._auto.attempt, user_id)
+        payments, desk, auto = self._payments, self._desk, self._auto
+        steps(
+            "pay",
+            [
+                ("payments", lambda: _each("look", payments.list_looks(), payments.look)),
+                ("refunds", lambda: _each("refund", desk.list_open(), desk.finish)),
+                ("top-ups", lambda: _each("top up", auto.list_due(), auto.attempt)),
+            ],
+        )
+
+
+def _each(what: str, things: Iterable[str], act: Callable[[str], object]) -> None:
+    each_alone(what, things, lambda thing: _quietly(act, thing))
 
 
 def _quietly(act: Callable[[str], object], thing: str) -> None:

@@ -32,6 +32,14 @@ class PowerOff:
             self.asked_first = self.asked_first or now
         return "force" if forcing else "ask"
 
+    def seconds_left(self, now: datetime) -> float:
+        """Until something is to be done again; ask ``next_step`` first."""
+        moments = [self.force_at, self.last_tried and self.last_tried + ASK_AGAIN]
+        if self.force_at is None and self.asked_first is not None:
+            moments.append(self.asked_first + self.patience)
+        left = [(moment - now).total_seconds() for moment in moments if moment is not None and moment > now]
+        return min(left, default=0.0)
+
 
 def is_off(machine: Machine) -> bool:
     """Whether it uses no power: off, or failed without a process."""

@@ -5,11 +5,21 @@ from datetime import datetime
 import structlog
 
 from zentry_web.adapters.clock import Clock
-from zentry_web.adapters.compute.base import ComputeDriver, ComputeError, Machine, PowerState
-from zentry_web.domain.vm import VMState
+from zentry_web.adapters.compute.base import (
+    ComputeDriver,
+    ComputeError,
+    ComputeRefused,
+    Machine,
+    MachineSpec,
+    PowerState,
+    state_of,
+)
+from zentry_web.domain.monitoring import BackupRoom
+from zentry_web.domain.vms.state import ON, VMState, is_billed_as_running
+from zentry_web.domain.vms.vm import KnownVM
 from zentry_web.services.errors import InsufficientCreditsError
 from zentry_web.services.monitoring_service import MonitoringService
-from zentry_web.services.vm_records import KnownVM, is_billed_as_running
+from zentry_web.services.shared.rounds import alone, each_alone
 from zentry_web.services.vm_service import VMService
 from zentry_web.worker.machine_events import MachineEvents
 
@@ -29,8 +39,10 @@ class Reconciler:
         events: MachineEvents,
         clock: Clock,
     ) -> None:
-        self._records = vms.records
+        self._operations = vms.operations
+        self._sightings = vms.sightings
         self._bin = vms.bin
+        self._strays = vms.strays
         self._processes = monitoring.processes
         self._driver = driver
         self._events = events
@@ -43,8 +55,9 @@ class Reconciler:
         What Zentry knows is read before the hypervisor is asked: of a machine that an operation changes meanwhile
         the listing may be older than the record, so nothing is concluded about a VM whose row has changed since.
         """
-        confirmed = self._processes.get_compute().answered_at
-        known = self._records.list_known()
+        before = self._processes.get_compute()
+        confirmed = before.answered_at
+        known = self._sightings.list_known()
         began = self._clock.now()
         try:
             machines = {machine.vm_id: machine for machine in self._driver.machines()}
@@ -53,13 +66,20 @@ class Reconciler:
             self._facts_at = None
             self._processes.record_compute(ok=False, detail=str(error))
             return
-        unclear: dict[str, datetime] = {}
-        for vm in known:
-            machine = machines.pop(vm.vm_id, None)
-            last = vm.confirmed_until or confirmed or began
-            if self._compare(vm, machine, last, began):
-                unclear[vm.vm_id] = last
-        self._remove_leftovers(machines)
+        if not before.ok:  # what waits for it need not wait longer
+            self._operations.hurry()
+        lasts = {vm.vm_id: vm.confirmed_until or confirmed or began for vm in known}
+
+        def compare(vm: KnownVM) -> str | None:
+            return None if self._compare(vm, machines.get(vm.vm_id), lasts[vm.vm_id], began) else vm.vm_id
+
+        # One that could not be compared, or whose turn did not come, is as unclear as one that differs.
+        clear = set(each_alone("compare", known, compare, lambda vm: vm.vm_id))
+        unclear = {vm_id: last for vm_id, last in lasts.items() if vm_id not in clear}
+        with alone("leftovers"):
+            unknown = {vm_id: each for vm_id, each in machines.items() if vm_id not in lasts}
+            self._remove_leftovers(unknown)
+            self._tend_strays(unknown)
         # Every running second up to here is confirmed, but for those VMs.
         self._processes.record_answer(began, unclear)
 
@@ -68,10 +88,10 @@ class Reconciler:
         billed = is_billed_as_running(vm.state, vm.run_id)
         if machine is not None and machine.power in (PowerState.UNKNOWN, PowerState.BUILDING):
             return billed
-        running = machine is not None and machine.power == PowerState.RUNNING
+        running = machine is not None and machine.is_on
         if vm.has_operation:
             return billed and not running
-        if vm.state == VMState.RUNNING:
+        if vm.state in ON:
             return not self._compare_running(vm, machine, confirmed, now)
         if vm.state == VMState.BINNED:
             if running:
@@ -79,25 +99,27 @@ class Reconciler:
         elif machine is not None and running:
             self._adopt(vm, machine)
         elif machine is None and vm.state == VMState.STOPPED:
-            self._records.saw_gone(vm, self._events.went(vm.vm_id, since=confirmed, until=now) or confirmed)
+            self._sightings.saw_gone(vm, self._events.went(vm.vm_id, since=confirmed, until=now) or confirmed)
         return False
 
     def _compare_running(self, vm: KnownVM, machine: Machine | None, confirmed: datetime, now: datetime) -> bool:
         """False when the record changed meanwhile: the next round will tell."""
         went = self._events.went(vm.vm_id, since=confirmed, until=now) or confirmed
         if machine is None:
-            return self._records.saw_gone(vm, went)
-        if machine.power != PowerState.RUNNING:
-            return self._records.saw_off(vm, went, machine.fault)
+            return self._sightings.saw_gone(vm, went)
+        if not machine.is_on:
+            return self._sightings.saw_off(vm, went, machine.fault)
         if machine.run_id != vm.run_id:
             try:
-                return self._records.saw_new_run(vm, machine, went)
+                return self._sightings.saw_new_run(vm, machine, went)
             except InsufficientCreditsError:
-                recorded = self._records.saw_off(vm, went)
-                self._records.stop_unpaid(vm.vm_id)
+                recorded = self._sightings.saw_off(vm, went)
+                self._sightings.stop_unpaid(vm.vm_id)
                 return recorded
+        if vm.state != state_of(machine):
+            return self._sightings.saw_state(vm, machine)
         if self._has_news(vm, machine):
-            self._records.saw_signs(vm, machine)
+            self._sightings.saw_signs(vm, machine)
         return True
 
     def _has_news(self, vm: KnownVM, machine: Machine) -> bool:
@@ -110,18 +132,37 @@ class Reconciler:
         if vm.state not in (VMState.STOPPED, VMState.ERROR):
             return
         try:
-            self._records.saw_running(vm, machine)
+            self._sightings.saw_running(vm, machine)
         except InsufficientCreditsError:
-            self._records.stop_unpaid(vm.vm_id)
+            self._sightings.stop_unpaid(vm.vm_id)
 
     def _remove_leftovers(self, machines: dict[str, Machine]) -> None:
-        """Machines of VMs that were deleted; those of VMs this database never had are left alone."""
-        for vm_id in self._records.list_deleted(list(machines)):
+        """Machines of VMs that were deleted."""
+        for vm_id in self._sightings.list_deleted(list(machines)):
             log.warning("leftover_removed", vm=vm_id)
             try:
                 self._driver.delete(vm_id)
             except ComputeError as error:
                 log.warning("leftover_stays", vm=vm_id, error=str(error))
+
+    def _tend_strays(self, machines: dict[str, Machine]) -> None:
+        """Machines of VMs this database never had: listed, and left alone until an admin has one removed."""
+        fresh, asked = self._strays.compare({vm_id: each.power for vm_id, each in machines.items()})
+
+        def remove(vm_id: str) -> None:
+            try:
+                self._driver.delete(vm_id)
+            except ComputeError as error:
+                self._strays.record_failure(vm_id, str(error))
+
+        each_alone("stray", fresh, lambda vm_id: self._strays.record(vm_id, machines[vm_id].power, self._note(vm_id)))
+        each_alone("removal of", asked, remove)
+
+    def _note(self, vm_id: str) -> MachineSpec | None:
+        try:
+            return self._driver.note(vm_id)
+        except ComputeRefused:
+            return None
 
     def _record_facts(self, now: datetime) -> None:
         if self._facts_at is not None and (now - self._facts_at).total_seconds() < FACTS_EVERY_SECONDS:
@@ -131,7 +172,8 @@ class Reconciler:
         self._processes.record_compute(
             ok=health.ok,
             detail=health.detail,
-            images=self._driver.images(),
+            images=self._driver.images.names(),
             capacity={name: getattr(capacity, name) for name in capacity.__slots__},
+            backups=BackupRoom(self._driver.backups.trouble(), *self._driver.backups.room()),
         )
         self._facts_at = now

@@ -2,12 +2,15 @@
 
 from dataclasses import fields
 
-from zentry_web.adapters.compute.base import ComputeDriver, MachineMissing, MachineStatistics, PowerState
+from zentry_web.adapters.compute.base import ComputeDriver, ConsoleLog, MachineMissing, MachineStatistics, PowerState
 from zentry_web.domain.metrics_math import Counters, sample_between
 from zentry_web.services.monitoring_service import MonitoringService
+from zentry_web.services.shared.rounds import alone, each_alone
 from zentry_web.services.vm_service import VMService
 
-CONSOLES_PER_ROUND = 50
+CONSOLES_PER_ROUND = 50  # at most
+LEAST_PER_ROUND = 10
+ROUNDS_PER_TURN = 5  # in which each has its turn, unless that is more or less for a round
 _COUNTERS = tuple(field.name for field in fields(Counters))
 
 
@@ -15,7 +18,7 @@ class Sampler:
     """Remembers the counters of the round before; the first round after a start only reads them."""
 
     def __init__(self, vms: VMService, monitoring: MonitoringService, driver: ComputeDriver) -> None:
-        self._records = vms.records
+        self._sightings = vms.sightings
         self._monitoring = monitoring
         self._driver = driver
         self._before: dict[str, Counters] = {}
@@ -23,45 +26,54 @@ class Sampler:
     def run(self) -> None:
         """One round: one call of the hypervisor, one write for all VMs."""
         readings = {reading.vm_id: _counters(reading) for reading in self._driver.statistics()}
-        owners = {vm.vm_id: vm.owner_id for vm in self._records.list_known()}
+        owners = {vm.vm_id: vm.owner_id for vm in self._sightings.list_known()}
         pairs = []
         for vm_id, after in readings.items():
             before = self._before.get(vm_id)
-            sample = sample_between(vm_id, before, after) if before is not None else None
-            if sample is not None and vm_id in owners:
-                pairs.append((owners[vm_id], sample))
-        self._monitoring.record_samples(pairs)
+            if before is None or vm_id not in owners:
+                continue
+            with alone(f"sample {vm_id}"):
+                sample = sample_between(vm_id, before, after)
+                if sample is not None:
+                    pairs.append((owners[vm_id], sample))
         self._before = readings
+        self._monitoring.record_samples(pairs)
 
 
 class ConsoleCollector:
     """Collects serial consoles: at once while a VM comes up, the others in turn."""
 
     def __init__(self, vms: VMService, monitoring: MonitoringService, driver: ComputeDriver) -> None:
-        self._records = vms.records
+        self._sightings = vms.sightings
         self._monitoring = monitoring
         self._driver = driver
         self._turn = 0
 
     def run(self) -> None:
-        """One round: every VM that is coming up, and the next 50 of the others that run."""
-        known = self._records.list_known()
-        sizes = self._monitoring.console_sizes()
-        running = {machine.vm_id for machine in self._driver.machines() if machine.power != PowerState.UNKNOWN}
-        here = [vm for vm in known if vm.vm_id in running]
-        fresh = [vm.vm_id for vm in here if vm.has_operation or not vm.answered]
-        rest = [vm.vm_id for vm in here if not vm.has_operation and vm.answered]
+        """One round: every VM that is coming up, and the next fifth of the others, of which at least
+        10 and at most 50."""
+        known = self._sightings.list_known()
+        is_on = {each.vm_id: each.is_on for each in self._driver.machines() if each.power != PowerState.UNKNOWN}
+        here = [vm for vm in known if vm.vm_id in is_on]
+        fresh = [vm.vm_id for vm in here if vm.has_operation or (is_on[vm.vm_id] and not vm.answered)]
+        rest = sorted({vm.vm_id for vm in here}.difference(fresh))
         turn = self._turn if self._turn < len(rest) else 0
-        self._turn = turn + CONSOLES_PER_ROUND  # before the calls: one that fails must not hold up the others for good
-        for vm_id in (*fresh, *rest[turn : turn + CONSOLES_PER_ROUND]):
-            self._collect(vm_id, sizes.get(vm_id))
+        some = min(CONSOLES_PER_ROUND, max(LEAST_PER_ROUND, -(-len(rest) // ROUNDS_PER_TURN)))
+        self._turn = turn + some  # before the calls: one that fails must not hold up the others for good
+        chosen = (*fresh, *rest[turn : turn + some])
+        found = each_alone("console", chosen, self._read)
+        read = {vm_id: console for vm_id, console in found if console is not None}
+        sizes = self._monitoring.console_sizes(list(read))
+        same = [vm_id for vm_id, console in read.items() if console.size == sizes.get(vm_id)]
+        self._monitoring.record_same_consoles(same)
+        for vm_id in read.keys() - set(same):
+            self._monitoring.record_console(vm_id, read[vm_id].text, read[vm_id].size)
 
-    def _collect(self, vm_id: str, size: int | None) -> None:
+    def _read(self, vm_id: str) -> tuple[str, ConsoleLog | None]:
         try:
-            console = self._driver.console_log(vm_id)
+            return vm_id, self._driver.console_log(vm_id)
         except MachineMissing:
-            return
-        self._monitoring.record_console(vm_id, console.text, console.size, changed=console.size != size)
+            return vm_id, None
 
 
 def _counters(reading: MachineStatistics) -> Counters:

@@ -69,5 +69,8 @@ def test_a_theme_is_kept_in_a_cookie(visitor, theme):
 
 @pytest.mark.asvs("3.7.2")
 def test_the_theme_leads_back_to_this_site_only(visitor):
-    answer = visitor.post("/account/theme", {"theme": "dark"}, headers={"Referer": "https://evil.example/x"})
+    answer = visitor.post("/account/theme", {"theme": "dark"}, headers={"Referer": "http://localhost//evil.example/x"})
     assert answer.headers["Location"] == "/"
+    answer = visitor.post("/account/theme", {"theme": "light"}, headers={"Referer": "https://evil.example/x"})
+    assert answer.status_code == 400, "another site's form"
+    assert visitor.page("/").root.get("data-bs-theme") == "dark"

@@ -62,9 +62,9 @@ def test_a_wrong_code_keeps_the_same_picture(as_alice, clock):
 def test_a_factor_is_removed_by_its_owner_only(as_alice, as_charlie, container, alice, clock):
     set_up_app(container.get_auth_service(), alice, clock)
     again(as_alice, container)
-    (form,) = as_alice.page("/account/security").find("//form[contains(@action, '/remove')]")
-    assert as_charlie.post(form.get("action")).status_code == 404
-    assert as_alice.post(form.get("action")).headers["Location"] == "/account/security"
+    (link,) = as_alice.page("/account/security").find("//a[contains(@href, '/remove')]")
+    assert as_charlie.post(link.get("href")).status_code == 404
+    assert as_alice.post(link.get("href")).headers["Location"] == "/account/security"
     assert "Only your password" in as_alice.get("/account/security").text
 
 
@@ -153,8 +153,8 @@ def test_an_admin_without_a_factor_is_led_to_the_setup(strict_admin, alice, mach
     assert strict_admin.get(NEEDED).headers["Location"] == "/admin"
     assert strict_admin.get("/admin").status_code == 200
     assert strict_admin.get(f"/vms/{machine.id}").status_code == 200
-    (form,) = strict_admin.page("/account/security").find("//form[contains(@action, '/remove')]")
-    assert strict_admin.post(form.get("action")).status_code == 409
+    (link,) = strict_admin.page("/account/security").find("//a[contains(@href, '/remove')]")
+    assert strict_admin.post(link.get("href")).status_code == 409
 
 
 def test_the_first_admin_sets_one_up_right_after_the_welcome_link(strict, web, visitor):

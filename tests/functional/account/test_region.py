@@ -22,7 +22,7 @@ def test_dates_and_credits_are_written_as_in_the_region(as_alice, cloud, alice):
     assert (html.get("lang"), html.get("data-decimal"), html.get("data-group")) == ("en-DE", ",", ".")
     assert page.one("//select[@name='region']/option[@selected]").get("value") == "DE"
     as_alice.post("/account", PROFILE | {"region": "US"})
-    assert "Nov 23, 2026, 11:00 AM CET" in as_alice.page("/account").text()
+    assert "Nov 23, 2026, 11:00 AM CET" in as_alice.page("/account/data").text()
 
 
 def test_files_and_the_api_stay_as_they_are(as_alice, cloud, alice, machine):

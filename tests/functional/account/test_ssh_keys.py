@@ -5,7 +5,7 @@ import pytest
 from tests.functional.conftest import Browser
 from tests.functional.vms.test_launch import filled
 from tests.page import Page
-from tests.services.test_ssh_keys import new_key
+from tests.services.users.test_ssh_keys import new_key
 
 pytestmark = pytest.mark.integration
 URL = "/account/ssh-keys"
@@ -23,13 +23,13 @@ def test_a_key_is_added_renamed_and_removed(as_alice, keys, alice):
     page = as_alice.page(URL)
     assert "alice@laptop" in page.text()
     assert key.fingerprint in page.text()
-    (link,) = page.find("//td//a")
+    (link,) = page.find("//td[@data-label='Name']//a")
     assert "Ed25519" in as_alice.page(link.get("href")).text()
     assert as_alice.post(link.get("href"), {"name": "Laptop"}).headers["Location"] == URL
     page = as_alice.page(URL)
     assert "Laptop" in page.text()
-    (form,) = page.find("//form[contains(@action, '/remove')]")
-    assert as_alice.post(form.get("action")).headers["Location"] == URL
+    (link,) = page.find("//a[contains(@href, '/remove')]")
+    assert as_alice.post(link.get("href")).headers["Location"] == URL
     page = as_alice.page(URL)
     assert "Machines that have it keep it" in page.text()
     assert keys.list_keys(alice.id) == []

@@ -5,6 +5,8 @@ import pytest
 from tests.conftest import PASSWORD
 from tests.functional.conftest import Browser
 from tests.page import Page
+from tests.services.payment_world import Till
+from zentry_web.domain.setting import SettingKey
 
 pytestmark = pytest.mark.integration
 
@@ -84,7 +86,7 @@ def usage(cloud, container, alice, machine, clock):
     """A charge of Alice's machine: (interval, transfer)."""
     clock.advance(hours=2)
     billing = container.get_billing_service()
-    billing.settle(clock.now())
+    billing.runs.settle(clock.now())
     (row,) = [each for each in billing.list_transactions(alice.id) if each.kind == "usage"]
     opened = billing.bills.get_transfer(alice.id, row.id)
     return opened.charges[0].of.interval.id, row.id
@@ -92,7 +94,7 @@ def usage(cloud, container, alice, machine, clock):
 
 @pytest.mark.parametrize("what", ["interval", "transfer"])
 @pytest.mark.parametrize("htmx", [False, True])
-def test_a_charge_is_given_back(as_admin, as_alice, usage, what, htmx):
+def test_a_charge_is_given_back(usage, as_admin, as_alice, what, htmx):
     interval, transfer = usage
     shown = f"/admin/intervals/{interval}" if what == "interval" else f"/admin/ledger/{transfer}"
     path = as_admin.page(shown).one("//a[contains(@href, '/admin/refund/')]").get("href")
@@ -106,14 +108,14 @@ def test_a_charge_is_given_back(as_admin, as_alice, usage, what, htmx):
     text = as_alice.page("/credits").text()
     assert "Refund" in text
     assert "Host was down" in text
-    assert "0.004 credits were given back" in as_alice.page("/account/notices").text()
+    assert "0.004 credits were refunded to you" in as_alice.page("/account/notices").text()
 
 
 @pytest.mark.parametrize(
     ("changes", "field"),
     [({"amount": "1"}, "amount"), ({"amount": "much"}, "amount"), ({"description": ""}, "description")],
 )
-def test_a_refund_that_cannot_be_is_said_beside_the_field(as_admin, usage, changes, field):
+def test_a_refund_that_cannot_be_is_said_beside_the_field(usage, as_admin, changes, field):
     data = {"amount": "0.001", "description": "Host was down"} | changes
     answer = as_admin.post(f"/admin/refund/transfer:{usage[1]}", data)
     page = Page(answer.text)
@@ -136,3 +138,47 @@ def test_whose_wallet_gains_is_not_offered_to_approve(as_admin, as_second, conta
     assert not page.find(f"//form[@action='/admin/approvals/{found.id}/approve']")
     assert as_second.post(f"/admin/approvals/{found.id}/approve").status_code == 409
     assert as_second.post(f"/admin/approvals/{found.id}/refuse").status_code == 303
+
+
+@pytest.fixture
+def of_each_kind(container, as_admin, as_second, alice):
+    """Requests that are no grants: vouchers, a payment given back, a setting."""
+    payment = Till(container, alice).pay(2000)
+    many = {"value": "2", "count": "500", "uses": "1000", "note": "Autumn fair", "idempotency_key": "k"}
+    for path, data in (
+        ("/admin/vouchers/new", many),
+        (f"/admin/payments/{payment.id}", {"amount": "1500", "reason": "Wrong account", "idempotency_key": "k"}),
+        ("/admin/settings/starting_credits", {"value": "5000000", "version": "0"}),
+    ):
+        answer = as_admin.post(path, data)
+        assert answer.headers["Location"] == "/admin/approvals", answer.text
+    return container.get_billing_service().books.approvals.list_approvals()
+
+
+def test_the_page_says_what_each_kind_of_request_would_do(as_admin, as_second, of_each_kind):
+    page = as_second.page("/admin/approvals")
+    for words in (
+        "500 × a voucher of 2.00 credits with 1,000 uses each: Autumn fair",
+        "A refund of 1,500.00 EUR of a payment: Wrong account",
+        "“Starting credits” to be 5,000,000.00 instead of 5.00: Sign-ups from one network address could then get",
+        "everybody",
+    ):
+        assert words in page.text()
+    assert page.one("//a[.='the payment']").get("href").startswith("/admin/payments/pay_")
+    assert page.one("//a[.='the setting']").get("href") == "/admin/settings/starting_credits"
+    text = as_admin.page("/admin/approvals").text()
+    assert "it waits for a second admin, who has been told" in text
+
+
+def test_each_kind_is_done_once_another_admin_agrees(as_admin, as_second, container, of_each_kind):
+    for request in of_each_kind:
+        assert as_admin.post(f"/admin/approvals/{request.id}/approve").status_code == 409
+        assert as_second.post(f"/admin/approvals/{request.id}/approve").status_code == 303
+    text = as_second.page("/admin/approvals").text()
+    for words in ("the vouchers are made", "the money goes back", "the setting is changed", "Nothing waits"):
+        assert words in text
+    billing = container.get_billing_service()
+    assert billing.settings.number(SettingKey.STARTING_CREDITS) == 5_000_000_000_000
+    assert len(billing.payment_desk.list_open()) == 1
+    link = as_second.page("/admin/approvals").one("//a[.='vouchers']").get("href")
+    assert "Autumn fair" in as_second.page(link).text()

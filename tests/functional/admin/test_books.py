@@ -1,9 +1,8 @@
 """/admin/books and /admin/write-offs: sums, charts' data, files."""
 
-import csv
-import io
-
 import pytest
+
+from tests.csv_rows import csv_rows
 
 pytestmark = pytest.mark.integration
 
@@ -12,7 +11,7 @@ pytestmark = pytest.mark.integration
 def used(container, machine, clock):
     """Two hours of Alice's machine charged."""
     clock.advance(hours=2)
-    container.get_billing_service().settle(clock.now())
+    container.get_billing_service().runs.settle(clock.now())
 
 
 def test_a_period_in_the_address(as_admin, alice, used):
@@ -32,7 +31,7 @@ def test_the_charts_and_the_file_say_the_same(as_admin, alice, used):
     assert found["columns"]["usage_micro"] == [0, 10_000]
     assert found["columns"]["liability_micro"] == [0, 10_000_000 - 10_000]
     answer = as_admin.get("/admin/books.csv?from=2026-11-22&to=2026-11-23")
-    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    rows = csv_rows(answer)
     assert [(row["day"], row["usage_micro"]) for row in rows] == [("2026-11-22", "0"), ("2026-11-23", "10000")]
 
 
@@ -40,12 +39,20 @@ def test_write_offs_with_total_and_file(as_admin, container, alice, machine, clo
     billing = container.get_billing_service()
     billing.deduct_credits(alice.id, billing.get_balance(alice.id).wallet_micro, "All of it")
     clock.advance(hours=3)
-    billing.settle(clock.now())
+    billing.runs.settle(clock.now())
     page = as_admin.page("/admin/write-offs?from=2026-11-23&to=2026-11-23")
     assert "0.010000 credits" in page.text()
     assert len(page.find("//tbody/tr")) == 2
     href = page.find("//tbody//a[contains(@href, '/admin/intervals/')]")[0].get("href")
     assert "web-1" in as_admin.page(href).text()
-    rows = list(csv.DictReader(io.StringIO(as_admin.get("/admin/write-offs.csv?from=2026-11-23&to=2026-11-23").text)))
+    rows = csv_rows(as_admin.get("/admin/write-offs.csv?from=2026-11-23&to=2026-11-23"))
     assert sum(int(row["amount_micro"]) for row in rows) == 10_000
     assert "Nothing was written off" in as_admin.page("/admin/write-offs?from=2026-01-01&to=2026-01-02").text()
+
+
+def test_days_without_anything_are_said_in_words(as_admin, alice):
+    page = as_admin.page("/admin/books?from=2026-01-01&to=2026-01-31")
+    assert "Nothing was booked in these days" in page.text()
+    assert not page.find("//*[@data-chart]")
+    assert page.one("//input[@name='from']").get("value") == "2026-01-01"
+    assert page.find("//a[contains(@href, '/admin/books?') and contains(., 'This month')]")

@@ -15,8 +15,9 @@ def test_the_list_offers_it_without_script(as_admin, alice, bob):
     page = as_admin.page("/admin/users?role=user&q=a")
     boxes = page.find("//input[@type='checkbox'][@name='id'][@form='bulk']")
     assert {box.get("value") for box in boxes} == {alice.id, bob.id}
-    assert page.one("//form[@id='bulk']/input[@name='role']").get("value") == "user"
-    assert page.one("//form[@id='bulk']/input[@name='q']").get("value") == "a"
+    assert page.one("//form[@id='bulk']//input[@name='q']").get("value") == "a role:user"
+    assert "Select all 2" not in page.text(), "all of them are shown"
+    assert page.find("//form[@id='bulk']//button[@name='action'][@value='disable']")
 
 
 @pytest.mark.asvs("2.3.1")
@@ -35,7 +36,7 @@ def test_nothing_is_done_before_it_was_looked_at(as_admin, as_alice, alice, bob)
 
 
 def test_all_that_fit_the_filter(as_admin, alice, bob):
-    answer = as_admin.post("/admin/users/bulk", {"action": "end_sessions", "all": "1", "q": "bob", "role": "user"})
+    answer = as_admin.post("/admin/users/bulk", {"action": "end_sessions", "all": "1", "q": "bob role:user"})
     assert chosen(Page(answer.text)) == [bob.id]
 
 
@@ -44,9 +45,9 @@ def test_all_that_fit_the_filter(as_admin, alice, bob):
     [({"action": "disable"}, "Choose somebody"), ({"action": "erase"}, "Choose what to do"), ({}, "what")],
 )
 def test_nobody_or_nothing_chosen_leads_back_to_the_list(as_admin, alice, data, said):
-    answer = as_admin.post("/admin/users/bulk", {**data, "q": "alice", "role": "user"})
+    answer = as_admin.post("/admin/users/bulk", {**data, "q": "alice role:user"})
     assert answer.status_code == 303
-    assert answer.headers["Location"] == "/admin/users?q=alice&role=user"
+    assert answer.headers["Location"] == "/admin/users?q=alice+role:user"
     assert said in as_admin.page(answer.headers["Location"]).text()
 
 

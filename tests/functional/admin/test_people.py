@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.conftest import sign_up
 from tests.functional.conftest import Browser
 from tests.page import Page
 from tests.services.people import Statements, acting
@@ -25,9 +26,9 @@ def test_searching(as_admin, alice, bob, query, found):
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("role=admin", {"Admin"}), ("role=user&state=disabled", {"Bob"}), ("mark=vms", {"Alice"}),
-        ("state=leaving", set()), ("mark=low", set()),
-        ("state=nonsense&role=system&mark=x&sort=y", {"Alice", "Bob", "Admin"}),
+        ("role=admin", {"Admin"}), ("role=user&state=disabled", {"Bob"}), ("q=machines:>0", {"Alice"}),
+        ("state=leaving", set()), ("q=credits:<1+role:user", set()),
+        ("state=nonsense&role=system&sort=y", {"Alice", "Bob", "Admin"}),
     ],
 )  # fmt: skip
 def test_filters_are_in_the_address(as_admin, alice, bob, machine, query, found):
@@ -39,8 +40,9 @@ def test_filters_are_in_the_address(as_admin, alice, bob, machine, query, found)
 
 def test_orders_and_pages_keep_the_filter(as_admin, alice, bob, monkeypatch):
     monkeypatch.setattr("zentry_web.blueprints.admin.people.PAGE_SIZE", 1)
-    monkeypatch.setattr("zentry_web.web.paging.last_key.__defaults__", (1,))
     page = as_admin.page("/admin/users?role=user&sort=name")
+    assert "2 users" in page.text()
+    assert "Select all 2 that match" in page.text()
     assert [link.text for link in page.find("//tbody//a")] == ["Alice"]
     assert page.find("//th[@aria-sort='ascending']/a[contains(., 'Person')]")
     following = page.one("//a[@rel='next']").get("href")
@@ -50,13 +52,44 @@ def test_orders_and_pages_keep_the_filter(as_admin, alice, bob, monkeypatch):
     assert [link.text for link in second.find("//tbody//a")] == ["Bob"]
 
 
+def test_the_box_speaks_the_language_completes_it_and_is_saved_as_a_view(as_admin, alice, bob):
+    wrong = as_admin.page("/admin/users?q=credits:much")
+    assert "“much” is no amount of credits" in wrong.one("//p[@id='search-problem']").text
+    answer = as_admin.get("/admin/users?q=credits:much", htmx=True)
+    assert (answer.headers["HX-Retarget"], "<" in answer.text) == ("#search-problem", False)
+    assert as_admin.get("/admin/users.csv?q=credits:much").status_code == 400
+    offers = Page(f"<ul>{as_admin.get('/search/complete/people?q=role:', htmx=True).text}</ul>", fragment=True)
+    assert [each.text for each in offers.find("//li/span")] == ["role:user", "role:admin"]
+    assert as_admin.get("/search/complete/nothing", htmx=True).status_code == 404
+    page = as_admin.page("/admin/users?q=role:admin")
+    save = page.one("//a[contains(., 'Save view')]").get("href")
+    assert (
+        as_admin.post(save, {"name": "Admins", "is_default": "y"}).headers["Location"] == "/admin/users?q=role%3Aadmin"
+    )
+    assert as_admin.get("/admin/users").headers["Location"] == "/admin/users?q=role%3Aadmin"
+    assert "Bob" in as_admin.page("/admin/users?view=all").text()
+
+
+def test_the_list_costs_the_same_however_long(as_admin, container, alice):
+    def statements():
+        with Statements(container.database) as counted:
+            as_admin.page("/admin/users?q=role:user+machines:0")
+        return len([one for one in counted.texts if "SELECT" in one])
+
+    sign_up(container, "first")
+    before = statements()
+    for number in range(4):
+        sign_up(container, f"user{number}")
+    assert statements() == before
+
+
 @pytest.mark.asvs("1.2.10")
 def test_the_file_is_safe_in_a_spreadsheet(as_admin, as_alice, alice, bob):
     as_alice.post("/account", {"name": "=HYPERLINK(1)", "time_zone": "UTC"})
     answer = as_admin.get("/admin/users.csv?role=user&sort=email")
     assert answer.mimetype == "text/csv"
     lines = answer.text.splitlines()
-    assert lines[0].startswith("id,email,name,role,")
+    assert lines[0].startswith("\ufeffid,email,name,role,")
     assert [line.split(",")[1] for line in lines[1:]] == [alice.email, bob.email]
     assert "'=HYPERLINK(1)" in lines[1]
     assert "zentry-users.csv" in answer.headers["Content-Disposition"]
@@ -73,6 +106,22 @@ def test_credits_change_with_a_reason(as_admin, as_alice, alice, direction, left
     assert "Course week 3" in text
     assert left in as_alice.page("/overview").text()
     assert "Course week 3" in as_admin.page(f"/admin/users/{alice.id}").text()
+
+
+def test_promotional_credit_is_given_with_a_last_day_and_shown_apart(as_admin, as_alice, alice):
+    data = {"direction": "promote", "amount": "2", "description": "Spring fair", "last_day": "2026-12-24"}
+    answer = as_admin.post(f"/admin/users/{alice.id}", data | {"idempotency_key": "k1"})
+    page = as_admin.page(answer.headers["Location"])
+    assert f"2.00 promotional credits added to {alice.name}." in page.text()
+    text = as_alice.page("/credits").text()
+    assert all(part in text for part in ("Spring fair", "2.0000 promotional", "5.0000 paid", "Dec"))
+    assert "Gave promotional credit" in as_admin.page("/admin/audit?action=credits.promote").text()
+    answer = as_admin.post(f"/admin/users/{alice.id}", data | {"last_day": "2026-01-01"})
+    assert (answer.status_code, set(Page(answer.text).errors())) == (400, {"last_day"})
+
+
+def test_nobody_sees_promotional_credit_who_has_none(as_alice):
+    assert "Promotional" not in as_alice.page("/credits").text()
 
 
 @pytest.mark.parametrize(
@@ -151,7 +200,7 @@ def test_a_note_is_kept_as_plain_text(as_admin, alice, htmx):
     page = as_admin.page(f"/admin/users/{alice.id}")
     note = page.one("//p[@class='z-note']")
     assert note.text == "<b>Called</b>\ntwice"
-    delete = page.one("//ul[@class='z-notes']//form").get("action")
+    delete = page.one("//ul[@class='z-notes']//a").get("href")
     assert as_admin.post(delete).status_code == 303
     assert not as_admin.page(f"/admin/users/{alice.id}").find("//p[@class='z-note']")
     assert as_admin.post(delete).status_code == 404
@@ -208,9 +257,9 @@ def test_without_a_mail_server_a_reset_says_so(as_admin, alice):
 @pytest.mark.asvs("7.4.5")
 def test_sessions_are_ended_one_by_one_and_all(as_admin, as_alice, alice, web):
     other = Browser(web).log_in(alice)
-    ends = as_admin.page(f"/admin/users/{alice.id}").find("//form[contains(@action, '/sessions/ses_')]")
+    ends = as_admin.page(f"/admin/users/{alice.id}").find("//a[contains(@href, '/sessions/ses_')]")
     assert len(ends) == 2
-    assert as_admin.post(ends[0].get("action")).status_code == 303
+    assert as_admin.post(ends[0].get("href")).status_code == 303
     assert sorted(browser.get("/overview").status_code for browser in (as_alice, other)) == [200, 303]
     assert as_admin.post(f"/admin/users/{alice.id}/sessions/end").status_code == 303
     assert {browser.get("/overview").status_code for browser in (as_alice, other)} == {303}

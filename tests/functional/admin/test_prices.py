@@ -1,15 +1,14 @@
 """/admin/prices: drafted on one page, rehearsed, published, withdrawn; what owners see of it."""
 
-import csv
-import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.csv_rows import csv_rows
 from tests.page import Page
-from zentry_web.domain.prices import ItemKind, PriceItem
+from zentry_web.domain.credits.prices import ItemKind, PriceItem
 from zentry_web.domain.user import Actor, Role
-from zentry_web.services import prices
+from zentry_web.services.billing.usage import price_versions
 
 pytestmark = pytest.mark.integration
 
@@ -108,8 +107,48 @@ def test_a_draft_is_thrown_away(as_admin, draft):
     assert as_admin.get(f"/admin/prices/{draft}").status_code == 404
 
 
+def publish(browser, change_id):
+    """From the rehearsal, as it is shown."""
+    seal = browser.page(f"/admin/prices/{change_id}/rehearsal").find("//input[@name='seal']")
+    return browser.post(f"/admin/prices/{change_id}/publish", {"seal": seal[0].get("value")} if seal else {})
+
+
+def test_a_draft_is_published_from_its_rehearsal_only(as_admin, draft, machine):
+    assert not as_admin.page(f"/admin/prices/{draft}").find("//form[contains(@action, '/publish')]")
+    page = as_admin.page(f"/admin/prices/{draft}/rehearsal")
+    section = page.one("//section[@id='publish']")
+    words = " ".join("".join(section.itertext()).split())
+    assert "0.005 → 0.008" in words
+    assert "2026-12-13 10:00:00 UTC" in words
+    assert "1 owner has 1 machine of these now: they are told at once" in words
+
+
+def test_saving_leads_to_the_rehearsal(as_admin, changes):
+    values = filled(as_admin.page("/admin/prices/new"), title="Winter", running_size_nano="0.008") | {"rehearse": "y"}
+    answer = as_admin.post("/admin/prices/new", values)
+    (change,) = changes.list_changes(actor=ADMIN)
+    assert answer.headers["Location"] == f"/admin/prices/{change.id}/rehearsal"
+    assert "0.008" in as_admin.page(answer.headers["Location"]).text()
+
+
+@pytest.mark.parametrize("field", ["title", "starts", "price"])
+def test_what_was_changed_since_the_rehearsal_is_not_published(as_admin, changes, draft, clock, field):
+    seal = as_admin.page(f"/admin/prices/{draft}/rehearsal").one("//input[@name='seal']").get("value")
+    was = changes.get_change(draft, actor=ADMIN)
+    title = "Another" if field == "title" else was.title
+    starts = was.starts_at + timedelta(hours=1) if field == "starts" else was.starts_at
+    items = [FAR] if field == "price" else was.items
+    changes.save_draft(title, starts, items, change_id=draft, actor=ADMIN)
+    answer = as_admin.post(f"/admin/prices/{draft}/publish", {"seal": seal})
+    assert answer.status_code == 409
+    assert "not the prices that you rehearsed" in answer.text
+    assert as_admin.post(f"/admin/prices/{draft}/publish").status_code == 409  # without any
+    assert changes.get_change(draft, actor=ADMIN).published_at is None
+    assert publish(as_admin, draft).status_code == 303
+
+
 def test_publishing_tells_the_owner_and_shows_the_coming_price(as_admin, as_alice, draft, machine, container):
-    answer = as_admin.post(f"/admin/prices/{draft}/publish")
+    answer = publish(as_admin, draft)
     assert answer.headers["Location"] == f"/admin/prices/{draft}"
     container.get_billing_service().price_telling.run()
     shown = as_admin.page(f"/admin/prices/{draft}").text()
@@ -126,7 +165,7 @@ def test_publishing_tells_the_owner_and_shows_the_coming_price(as_admin, as_alic
     )
     assert "From 13 Dec 2026, 10:00 UTC: 0.0087 per hour" in quote.text()
     assert "0.008 from 13 Dec 2026" in as_alice.page("/").text()
-    assert as_admin.post(f"/admin/prices/{draft}/publish").headers["Location"] == f"/admin/prices/{draft}"
+    assert publish(as_admin, draft).headers["Location"] == f"/admin/prices/{draft}"
     assert "These prices are published already." in as_admin.page(f"/admin/prices/{draft}").text()
     other = filled(as_admin.page("/admin/prices/new"), title="x", running_size_nano="1")
     assert as_admin.post(f"/admin/prices/{draft}", other).status_code == 409
@@ -145,7 +184,7 @@ def test_what_follows_an_announced_change_is_compared_with_it(as_admin, as_alice
 
 def test_what_begins_too_soon_is_not_published(as_admin, changes, clock, machine):
     draft = changes.save_draft("Soon", clock.now() + timedelta(days=2), [NANO], actor=ADMIN)
-    answer = as_admin.post(f"/admin/prices/{draft}/publish")
+    answer = publish(as_admin, draft)
     assert answer.status_code == 400
     assert "14 days before" in answer.text
     assert "Draft" in as_admin.page("/admin/prices").text()
@@ -184,18 +223,22 @@ def test_an_announced_change_is_withdrawn(as_admin, as_alice, announced, machine
     assert "These prices are withdrawn already." in as_admin.page(f"/admin/prices/{announced}").text()
 
 
-@pytest.mark.parametrize("period", ["", "?period=30d", "?page=9"])
+@pytest.mark.parametrize("period", ["", "?period=month", "?page=9"])
 def test_a_rehearsal_names_the_owners(as_admin, as_alice, draft, machine, alice, clock, cloud, period):
     clock.advance(3600 * 5)
     container = cloud.container
-    container.get_billing_service().settle(clock.now())
+    container.get_billing_service().runs.settle(clock.now())
     page = as_admin.page(f"/admin/prices/{draft}/rehearsal{period}")
     assert alice.name in page.text()
     answer = as_admin.get(f"/admin/prices/{draft}/rehearsal.csv{period}")
-    (row,) = [row for row in csv.DictReader(io.StringIO(answer.text)) if row["owner_id"] == alice.id]
+    (row,) = [row for row in csv_rows(answer) if row["owner_id"] == alice.id]
     assert row["burn_before_micro_per_hour"] == "5000"
     assert row["burn_after_micro_per_hour"] == "8700"
-    if "30d" in period:
+    now = page.one("//div[contains(@class, 'z-stat')][div[normalize-space()='Machines as they are now']]")
+    assert " ".join("".join(now.itertext()).split()).startswith(
+        "Machines as they are now 6.351 per month +2.701 from 3.65"
+    )
+    if "month" not in period:
         assert int(row["new_micro"]) - int(row["old_micro"]) == int(row["difference_micro"]) > 0
 
 
@@ -215,7 +258,8 @@ def test_a_change_that_is_not_there(as_admin, path):
 
 def test_the_image_s_surcharge_is_in_every_price_shown(as_alice, project, container, clock):
     with container.get_billing_service().transaction() as session:
-        prices.add_image_version(session, "img_tiny", 1_000, clock.now(), clock.now(), "admin")
+        origin = price_versions.Origin(clock.now(), clock.now(), "admin")
+        price_versions.add_image_version(session, "img_tiny", 1_000, origin)
     form = as_alice.page("/vms/new")
     assert "Launch for 0.006 per hour" in form.text()
     assert "adds 0.001 per hour" in form.text()

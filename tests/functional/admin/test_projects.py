@@ -1,11 +1,10 @@
 """/admin/projects, /admin/invitations, and the trail as a file."""
 
-import csv
-import io
 import json
 
 import pytest
 
+from tests.csv_rows import csv_rows
 from tests.services.people import acting
 
 pytestmark = pytest.mark.integration
@@ -13,7 +12,7 @@ pytestmark = pytest.mark.integration
 
 def read(answer):
     assert answer.mimetype == "text/csv"
-    return list(csv.DictReader(io.StringIO(answer.text)))
+    return csv_rows(answer)
 
 
 def test_projects_of_all(as_admin, machine, project):
@@ -46,7 +45,8 @@ def test_invitations_are_found_and_withdrawn(as_admin, cloud, alice, project):
     made = invitations.invite(project.id, {"email": "ann@example.com", "role": "viewer"}, actor=acting(alice))
     page = as_admin.page("/admin/invitations?q=ann&state=open")
     assert made.secret not in page.text()
-    (form,) = page.find("//section[@id='invitations']//tbody//form")
+    (link,) = page.find("//section[@id='invitations']//tbody//a[contains(., 'Revoke')]")
+    (form,) = as_admin.page(link.get("href")).find("//main//form")  # it asks first
     answer = as_admin.post(form.get("action"))
     assert (answer.status_code, answer.headers["Location"]) == (303, "/admin/invitations")
     assert as_admin.post(form.get("action")).status_code == 404
@@ -56,7 +56,7 @@ def test_invitations_are_found_and_withdrawn(as_admin, cloud, alice, project):
 
 
 def test_the_trail_as_a_file(as_admin, as_alice, project, monkeypatch):
-    monkeypatch.setattr("zentry_web.services.user_service.CHUNK", 2)
+    monkeypatch.setattr("zentry_web.services.users.trail.CHUNK", 2)
     as_alice.post("/projects/new", {"name": "=cmd()"})
     as_alice.post("/projects/new", {"name": "Shop"})
     page = as_admin.page("/admin/audit?action=project.create")

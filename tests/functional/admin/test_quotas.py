@@ -4,7 +4,7 @@ import pytest
 
 from tests.functional.vms.test_resize import values
 from tests.page import Page
-from zentry_web.domain.quota import Resource
+from zentry_web.domain.projects.quota import Resource
 
 pytestmark = pytest.mark.integration
 
@@ -68,7 +68,8 @@ def test_a_launch_over_the_quota_is_refused_beside_its_cause(as_alice, alice, ma
 def test_the_launch_form_says_what_is_left(as_alice, alice, machine, quotas):
     quotas.set_limits(alice.id, {"vms": "5", "memory_mib": "1 GiB", "vcpus": "none", "disk_gib": "none"})
     text = as_alice.page(f"/vms/new?project={machine.project_id}").text()
-    assert "4 machines, 896 MiB memory" in text
+    assert "The quota leaves 4 machines 3 machines" in text
+    assert "The quota leaves 896 MiB memory" in text
     assert "Over the quota" not in text
 
 

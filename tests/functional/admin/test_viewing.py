@@ -9,7 +9,8 @@ from tests.page import Page
 from tests.services.people import acting, events_of, personal_of
 from zentry_web.domain.user import Role
 from zentry_web.models import DbEvent, DbUser
-from zentry_web.web.viewing import SHOWN
+from zentry_web.web.session import greyed
+from zentry_web.web.session.viewing import SHOWN
 
 pytestmark = pytest.mark.integration
 
@@ -23,6 +24,25 @@ def looking(as_admin, alice):
     answer = as_admin.post(f"/admin/users/{alice.id}/view", REASON)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/overview")
     return as_admin
+
+
+PRESSED = "[not(@type='hidden')][not(self::button[@type='button'])]"
+
+
+def offered(page):
+    """What a page lets one press: (method, address), of links, forms and their buttons."""
+    found = [("GET", link.get("href")) for link in page.find("//a[@href]")]
+    for form in page.find("//form"):
+        inside = f".//*[self::button or self::input or self::select or self::textarea][not(@disabled)]{PRESSED}"
+        fields = form.xpath(inside)
+        if form.get("id"):
+            fields += page.find(f"//*[@form='{form.get('id')}'][not(@disabled)]{PRESSED}")
+        method = (form.get("method") or "get").upper()
+        found += [(method, field.get("formaction") or form.get("action") or "") for field in fields]
+    for method in ("get", "post", "put", "patch", "delete"):
+        pressed = page.find(f"//*[self::a or self::button][not(@disabled)][@hx-{method}]")
+        found += [(method.upper(), each.get(f"hx-{method}")) for each in pressed]
+    return found
 
 
 def rows(core):
@@ -110,6 +130,17 @@ def test_pages_that_are_not_on_the_list_are_not_shown(looking, web, alice, proje
 def test_what_holds_secrets_is_not_on_the_list(secret):
     assert secret in RULES
     assert secret not in SHOWN
+
+
+def test_what_a_guest_printed_is_not_on_the_machines_page(looking, as_alice, container, machine):
+    container.get_monitoring_service().record_console(machine.id, "root password: hunter2", 22)
+    assert "hunter2" in as_alice.page(f"/vms/{machine.id}/console").text()
+    assert looking.get(f"/vms/{machine.id}/console").status_code == 403
+    for tab in ("", "/metrics", "/activity", "/settings"):
+        seen = looking.get(f"/vms/{machine.id}{tab}")
+        assert seen.status_code == 200
+        assert "hunter2" not in seen.text
+        assert "vms.console" not in seen.text
 
 
 def test_the_list_names_pages_there_are_and_none_of_the_admins(looking, web, alice, project, machine):
@@ -231,3 +262,74 @@ def test_an_old_log_in_is_asked_again(as_admin, alice, clock):
 def test_error_pages_have_the_banner_too(looking):
     assert looking.get("/vms/vm_none").status_code == 404
     assert "Viewing as Alice" in looking.get("/vms/vm_none").text
+
+
+def test_nothing_that_would_be_refused_can_be_pressed(looking, web, alice, project, machine):
+    """Of all pages shown, and of what they load: links, forms and buttons lead where the guard lets one."""
+    targets = {}
+    for endpoint in SHOWN:
+        url = address(web, endpoint, project=project, machine=machine, alice=alice)
+        for htmx in (False, True):
+            answer = looking.get(url, htmx=htmx)
+            if answer.mimetype != "text/html" or not answer.text.strip():
+                continue
+            for method, target in offered(Page(answer.text, fragment="<html" not in answer.text)):
+                if not target.startswith(("#", "http", "mailto:", "ssh:")):
+                    targets.setdefault((method, target or url), endpoint)
+    assert targets.pop(("POST", "/account/view/leave"))
+    assert [targets.pop(key) for key in list(targets) if key[1].startswith("/login")]  # once the session has ended
+    assert {method for method, _ in targets} <= {"GET", "DIALOG"}
+    refused = {target: seen for (_, target), seen in targets.items() if looking.get(target).status_code == 403}
+    assert refused == {}
+    assert len(targets) > 50
+
+
+def test_what_cannot_be_pressed_says_why(looking, machine):
+    page = looking.page(f"/vms/{machine.id}")
+    stop = page.find("//main//form[contains(@action, '/stop')]//button")[0]
+    assert stop.get("disabled") is not None
+    assert stop.get("title") == "You are only looking at this account: nothing can be changed."
+    page = looking.page("/account")
+    tokens = page.one("//a[normalize-space()='API tokens']")
+    assert tokens.get("href") is None
+    assert (tokens.get("role"), tokens.get("aria-disabled")) == ("link", "true")
+    assert tokens.get("title") == "Not shown to somebody who only looks at this account."
+    assert page.find("//input[@name='name'][@disabled]")
+    assert page.find("//a[normalize-space()='Machines'][@href='/vms']")
+    assert page.find("//button[normalize-space()='Leave'][not(@disabled)]")
+
+
+def test_pages_of_ones_own_are_not_greyed(as_alice, machine):
+    page = as_alice.page(f"/vms/{machine.id}")
+    assert page.find("//main//form[contains(@action, '/stop')]//button[not(@disabled)]")
+    assert not page.find("//a[@aria-disabled]")
+
+
+@pytest.mark.parametrize(
+    ("html", "shown"),
+    [
+        ("<p>a > b &amp; c</p>\n<script>if (a < b) x = '<a href=\"/no\">'</script>", None),
+        ('<a\n href="/yes?q=1&amp;p">x</a><br/>', None),
+        (
+            '<a id="b" href="/no?a&amp;b" hx-get="/no">x</a>',
+            '<a id="b" role="link" aria-disabled="true" title="W">x</a>',
+        ),
+        (
+            'é\n<form method="post" action="/no"><input name=a value="&lt;"></form><input>',
+            'é\n<form method="post" action="/no"><input name="a" value="&lt;" disabled title="W"></form><input>',
+        ),
+        (
+            '<button form="f">x</button><form id="f" method="post" action="/no"></form>',
+            '<button form="f" disabled title="W">x</button><form id="f" method="post" action="/no"></form>',
+        ),
+        (
+            '<form id="f" action="/yes"><button formaction="/no">x</button></form>',
+            '<form id="f" action="/yes"><button formaction="/no" disabled title="W">x</button></form>',
+        ),
+        ('<form method="post" action="/no"><button type="button">x</button><input type="hidden"></form>', None),
+    ],
+)
+def test_only_what_may_not_be_asked_for_is_written_anew(monkeypatch, html, shown):
+    for why in ("_nothing_changes", "_not_shown"):
+        monkeypatch.setattr(greyed, why, lambda: "W")
+    assert greyed.grey(html, lambda method, url: method == "GET" and not url.startswith("/no")) == (shown or html)

@@ -1,12 +1,10 @@
 """/admin/vms: the machines of all, orders with a reason, and the file."""
 
-import csv
-import io
-
 import pytest
 
+from tests.csv_rows import csv_rows
 from tests.page import Page
-from zentry_web.domain.vm import VMState
+from zentry_web.domain.vms.state import VMState
 
 pytestmark = pytest.mark.integration
 
@@ -18,8 +16,10 @@ def order(vm, kind="stop"):
 def test_the_list_leads_to_what_can_be_ordered(as_admin, machine):
     page = as_admin.page("/admin/vms")
     assert page.find(f"//input[@type='checkbox'][@form='vms-order'][@value='{machine.id}']")
-    assert page.find(f"//a[@href='{order(machine)}']")
-    assert not page.find(f"//a[@href='{order(machine, 'start')}']"), "it runs already"
+    menu = page.one(f"//tr[@id='row-{machine.id}']//button[@form='z-menus']").get("formaction")
+    for opened in (as_admin.page(menu, htmx=True), as_admin.page(menu)):  # by script, and as a page without it
+        assert opened.find(f"//a[@href='{order(machine)}']")
+        assert not opened.find(f"//a[@href='{order(machine, 'start')}']"), "it runs already"
     assert page.one("//form[@id='vms-order']").get("action") == "/admin/vms/order"
 
 
@@ -33,6 +33,19 @@ def test_the_list_leads_to_what_can_be_ordered(as_admin, machine):
 )  # fmt: skip
 def test_filters_in_the_address(as_admin, machine, query, count):
     assert len(as_admin.page(f"/admin/vms?{query}").find("//tbody/tr")) == count
+
+
+def test_the_box_speaks_the_language_and_completes_it(as_admin, machine):
+    page = as_admin.page("/admin/vms?owner=alice&state=running&q=web")
+    assert page.one("//input[@id='search']").get("value") == "web state:running owner:alice"
+    assert len(as_admin.page("/admin/vms?q=owner:bob", htmx=True).find("//tbody/tr")) == 0
+    wrong = as_admin.page("/admin/vms?q=owner:")
+    assert "after “owner:”" in wrong.one("//p[@id='search-problem']").text
+    assert as_admin.get("/admin/vms.csv?q=owner:").status_code == 400
+    offers = Page(f"<ul>{as_admin.get('/admin/vms/complete?q=ow', htmx=True).text}</ul>", fragment=True)
+    assert [each.text for each in offers.find("//li/span")] == ["owner:"]
+    by_owner = as_admin.page("/admin/vms?sort=owner")
+    assert "Owner" in "".join(by_owner.one("//th[@aria-sort='ascending']").itertext())
 
 
 def test_an_order_with_its_reason(as_admin, as_alice, cloud, machine):
@@ -80,8 +93,8 @@ def test_a_bad_reason(as_admin, cloud, machine, why):
 
 @pytest.mark.error
 def test_nothing_chosen_and_nonsense(as_admin, machine):
-    assert "No machine is chosen" in as_admin.page("/admin/vms/order?order=stop").text()
-    assert "No machine is chosen" in as_admin.page("/admin/vms/order?order=stop&id=vm_none&id=%00").text()
+    assert "No machine is selected" in as_admin.page("/admin/vms/order?order=stop").text()
+    assert "No machine is selected" in as_admin.page("/admin/vms/order?order=stop&id=vm_none&id=%00").text()
     answer = as_admin.post("/admin/vms/order", {"order": "stop", "why": "why"})
     assert answer.status_code == 400
     for wrong in ("", "?order=create", "?order=nonsense"):
@@ -104,5 +117,24 @@ def test_the_file_has_what_the_filter_leaves(as_admin, cloud, alice, machine):
     link = page.one("//a[contains(@href, 'vms.csv')]").get("href")
     answer = as_admin.get(link)
     assert answer.mimetype == "text/csv"
-    (row,) = csv.DictReader(io.StringIO(answer.text))
+    (row,) = csv_rows(answer)
     assert (row["name"], row["project"], row["owner_email"]) == ("db-1", "'=cmd()", alice.email)
+
+
+def test_all_that_match_are_selected_with_what_they_cost(as_admin, cloud, alice, project, machine, monkeypatch):
+    monkeypatch.setattr("zentry_web.blueprints.admin.vms.PAGE_SIZE", 1)
+    other = cloud.launch(alice, project, "web-2")
+    page = as_admin.page("/admin/vms?q=web")
+    assert "Select all 2 that match" in page.text()
+    page = as_admin.page(page.one("//a[@class='z-bar-all']").get("href"))
+    assert "2 selected, 0.01 per hour together" in page.text()
+    fields = {
+        each.get("name"): each.get("value") for each in page.find("//form[@id='vms-order']//input[@type='hidden']")
+    }
+    assert fields == {"all": "1", "q": "web"}
+    page = as_admin.page("/admin/vms/order?order=stop&all=1&q=web")
+    chosen = {each.get("value") for each in page.find("//main//input[@name='id']")}
+    assert chosen == {machine.id, other.id}
+    form = {"order": "stop", "id": sorted(chosen), "why": "Maintenance", "key": "all-1", "q": "web"}
+    assert as_admin.post("/admin/vms/order", form).headers["Location"] == "/admin/vms?q=web"
+    assert "No machine is selected" in as_admin.page("/admin/vms/order?order=stop&all=1&q=owner:").text()

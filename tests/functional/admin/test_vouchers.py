@@ -1,12 +1,10 @@
 """/admin/vouchers: making, finding, exporting and revoking."""
 
-import csv
-import io
-
 import pytest
 
+from tests.csv_rows import csv_rows
 from tests.page import Page
-from zentry_web.domain.voucher import VoucherDraft, VoucherFilter
+from zentry_web.domain.credits.voucher import VoucherDraft, VoucherFilter
 
 pytestmark = pytest.mark.integration
 
@@ -44,6 +42,13 @@ def test_a_batch_is_made_once_and_shown(as_admin, vouchers, htmx):
     assert made[0].code not in trail
 
 
+def test_vouchers_may_give_promotional_credit(as_admin, as_alice, vouchers):
+    answer = as_admin.post("/admin/vouchers/new", NEW | {"is_promo": "y", "promo_days": "30"})
+    assert "promotional, 30 days" in as_admin.page(answer.headers["Location"]).text()
+    as_alice.post("/credits/redeem", {"code": vouchers.list_vouchers(VoucherFilter())[0].code})
+    assert "2.5000 promotional" in as_alice.page("/credits").text()
+
+
 @pytest.mark.error
 @pytest.mark.parametrize(
     ("changes", "field"),
@@ -74,7 +79,7 @@ def test_the_filter_and_its_csv(as_admin, vouchers):
     answer = as_admin.get(link)
     assert answer.mimetype == "text/csv"
     assert "attachment" in answer.headers["Content-Disposition"]
-    (row,) = csv.DictReader(io.StringIO(answer.text))
+    (row,) = csv_rows(answer)
     assert (row["code"], row["note"]) == (spring.shown_code, "'=spring")
     assert len(rows(as_admin.page("/admin/vouchers?state=expired"))) == 0
     assert len(rows(as_admin.page("/admin/vouchers?state=nonsense"))) == 2

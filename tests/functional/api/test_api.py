@@ -104,6 +104,14 @@ def test_a_session_cookie_opens_nothing_here(as_alice):
 
 @pytest.mark.asvs("10.3.1")
 @pytest.mark.error
+def test_a_machine_that_stands_still_says_so_and_why(client, pair, cloud, machine):
+    cloud.control.pause(machine.id, "full")
+    cloud.round(3)
+    (vm,) = client.get("/api/v1/vms", headers=bearer(pair["access_token"])).json["items"]
+    assert (vm["state"], vm["micro_credits_per_hour"]) == ("paused", machine.running_micro_per_hour)
+    assert "the host’s disk is full" in vm["state_reason"]
+
+
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", "Bearer " + "x" * 5000, "Bearer zta_nothing"])
 def test_without_a_token_that_works_there_is_a_401(client, header):
     answer = client.get("/api/v1/me", headers={"Authorization": header})

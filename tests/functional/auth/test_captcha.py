@@ -4,7 +4,7 @@ import pytest
 
 from tests.conftest import PASSWORD, make_config
 from tests.page import Page
-from tests.services.test_captcha import settings_for, siteverify
+from tests.services.auth.test_captcha import settings_for, siteverify
 from zentry_web.composition import build_container
 
 pytestmark = pytest.mark.integration

@@ -73,12 +73,12 @@ def test_an_address_with_an_account_is_told_what_to_do_and_does_it(visitor, issu
     assert (answer.status_code, answer.headers["Location"]) == (303, "/account/security")
     page = visitor.page("/account/security")
     assert alice.email in page.text()
-    (unlink,) = page.find("//form[contains(@action, '/unlink')]/@action")
+    (unlink,) = page.find("//a[contains(@href, '/unlink')]/@href")
     again = Browser(visitor.client.application)
     assert follow(again, again.post("/login/oidc")).headers["Location"] == "/overview"
     assert "Alice" in again.page("/overview").text()
     assert visitor.post(unlink).headers["Location"] == "/account/security"
-    assert not visitor.page("/account/security").find("//form[contains(@action, '/unlink')]")
+    assert not visitor.page("/account/security").find("//a[contains(@href, '/unlink')]")
 
 
 @pytest.mark.error

@@ -1,6 +1,8 @@
-"""The landing plan and the notices as pages."""
+"""What happens if credits run out, and the notices as pages."""
 
 import pytest
+
+from zentry_web.domain.target import Place, Target
 
 pytestmark = pytest.mark.integration
 
@@ -16,8 +18,8 @@ def machines(cloud, alice, project):
 
 def test_the_plan_says_what_stops_when(as_alice, machines):
     text = as_alice.page("/credits/plan").text()
-    assert "is stopped; its disk is kept" in text
-    assert "its disk is deleted" in text
+    assert "It stops. Its disk is kept free of charge." in text
+    assert "Its disk is deleted." in text
 
 
 def test_machines_of_one_name_are_told_apart_by_their_project(as_alice, machines, project):
@@ -34,7 +36,7 @@ def test_what_happens_to_many_at_once_is_one_row(as_alice, cloud, alice, project
     plan = cloud.billing.landing.get_plan(alice.id)
     assert [len(row.findall(".//a")) for row in rows] == [len(moment.lines) for moment in plan.moments]
     assert len(rows) < len(plan.lines) == 16
-    assert "machines: are stopped; their disks are kept" in page.text()
+    assert "machines stop. Their disks are kept" in page.text()
 
 
 def test_an_empty_plan(as_alice):
@@ -89,7 +91,7 @@ def test_a_low_balance_that_makes_no_sense(as_alice, cloud, alice, typed):
 
 def test_notices_are_counted_listed_and_read(as_alice, as_charlie, cloud, alice):
     assert "Nothing yet" in as_alice.page("/account/notices").text()
-    cloud.billing.notices.tell(alice.id, "test", "1", "<b>Title</b>", "One\nTwo", url="/credits/plan")
+    cloud.billing.notices.tell(alice.id, "test", "1", "<b>Title</b>", "One\nTwo", target=Target(Place.PLAN))
     page = as_alice.page("/account/notices")
     assert "<b>Title</b>" in page.text()
     assert "1 unread" in " ".join(page.text().split())

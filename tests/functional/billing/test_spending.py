@@ -21,6 +21,12 @@ def test_spend_adds_up(as_alice, billed, by):
     assert sum(round(float(cell) * 1e4) for cell in shown) == round(float(total) * 1e4) > 0
 
 
+def test_spend_of_nothing_is_said_in_words(as_charlie):
+    page = as_charlie.page("/credits/spend?by=day")
+    assert not page.find("//*[@data-chart]")
+    assert page.find("//a[contains(@href, '/credits/spend?') and contains(., 'Last month')]")
+
+
 def test_spend_of_nothing(as_charlie):
     assert "Nothing was spent" in as_charlie.page("/credits/spend").text()
 
@@ -39,17 +45,48 @@ def test_the_balances_for_the_chart(as_alice, billed):
     assert columns["projected_micro"][-1] is not None
 
 
-@pytest.mark.parametrize("htmx", [False, True])
-def test_the_history(as_alice, billed, htmx):
-    page = as_alice.page("/credits/history", htmx=htmx)
+def test_the_history(as_alice, billed):
+    page = as_alice.page("/credits/history")
     assert "projected" in page.text()
     assert page.one("//*[@data-chart='balance']").get("data-src") == "/credits/history.json"
 
 
-def test_the_credits_page_brings_both(as_alice, billed):
-    page = as_alice.page("/credits")
-    parts = {part.get("hx-get") for part in page.find("//*[@hx-trigger='load']")}
-    assert parts == {"/credits/history", "/credits/what-if"}
+def test_the_history_as_a_drawing(as_alice, billed):
+    drawn = as_alice.page("/credits/history", htmx=True)
+    was, will_be = (line.get("points").split() for line in reversed(drawn.find("//*[local-name()='polyline']")))
+    assert was[-1] == will_be[0]
+    assert was[-1].startswith("500,")
+    assert will_be[-1].startswith("1000,")
+    assert "if nothing changes" in drawn.one("//*[local-name()='svg']").get("aria-label")
+
+
+def test_a_bar_and_its_day_in_the_table_lead_to_the_day_s_charges(as_alice, billed):
+    page = as_alice.page("/credits/spend?by=day")
+    assert page.one("//*[@data-chart='spend']").get("data-leads-to") == "/credits/bill?to=DAY&from=DAY"
+    day = page.one("//div[@aria-label='Spent by day']//tbody/tr[1]//a")
+    assert "web-1" in as_alice.page(day.get("href")).text()
+
+
+def test_days_are_newest_first(as_alice, billed):
+    page = as_alice.page("/credits/spend?by=day&from=2026-11-20&to=2026-11-25")
+    for table in page.find("//table"):
+        days = [link.text for link in table.xpath(".//tbody//td[1]/a")]
+        assert days == [f"{day} Nov 2026" for day in range(25, 19, -1)]
+
+
+def test_long_lists_are_paged_by_key_and_add_up(as_alice, billed, monkeypatch):
+    monkeypatch.setattr("zentry_web.blueprints.billing.spending.PAGE_SIZE", 2)
+    page, seen = as_alice.page("/credits/spend?by=day&from=2026-11-20&to=2026-11-24"), []
+    while True:
+        rows = page.find("//div[@aria-label='Spent by day']//tbody/tr")
+        seen += [link.text for link in page.find("//div[@aria-label='Spent by day']//tbody//a")]
+        shown = [round(float("".join(row.xpath("td[2]")[0].itertext())) * 1e4) for row in rows]
+        assert sum(shown[:-1]) == shown[-1] > 0
+        following = page.find("//a[@rel='next']")
+        if not following:
+            break
+        page = as_alice.page(following[0].get("href"))
+    assert seen == [f"{day} Nov 2026" for day in range(24, 19, -1)]
 
 
 def test_what_if_in_place(as_alice, billed):

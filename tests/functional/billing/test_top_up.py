@@ -8,8 +8,8 @@ import pytest
 from tests.page import Page
 from tests.services.payment_world import CREDIT, STARTING, Till
 from tests.stripe_fixture import SECRET_KEY, provider_at
-from zentry_web.domain.payments import PaymentNews, PaymentState
-from zentry_web.web.headers import POLICY
+from zentry_web.domain.credits.payments import PaymentNews, PaymentState
+from zentry_web.web.output.headers import POLICY
 
 pytestmark = pytest.mark.integration
 
@@ -40,10 +40,42 @@ def test_choosing_paying_and_the_receipt(as_alice, till):
     assert "No card is asked for and no money moves" in as_alice.page(where).text()
     receipt = press(as_alice, where)
     text = as_alice.page(receipt).text()
-    assert "10.00 EUR came in" in text
+    assert "10.00 credits added" in text
+    assert "You paid 10.00 EUR" in text
+    assert "15.0000" in text
     assert till.wallet == STARTING + 10 * CREDIT
     assert "Paid" in as_alice.page("/credits/top-up").text()
     assert "Payment of 10.00 EUR" in as_alice.page("/credits").text()
+
+
+def test_amounts_to_choose_from_say_what_they_mean(as_alice, till, cloud, project):
+    assert "at today’s rate" not in as_alice.page("/credits/top-up").text()
+    cloud.launch(till.user, project, "web-1")
+    page = as_alice.page("/credits/top-up")
+    options = page.find("//input[@name='preset']")
+    assert [option.get("value") for option in options] == ["10", "20", "50", "100", ""]
+    assert "20.00 EUR" in page.text()
+    assert "5 months at today’s rate" in page.text()
+    answer = as_alice.post("/credits/top-up", {"preset": "50", "amount": "20"})
+    press(as_alice, answer.headers["Location"])
+    (payment,) = till.payments.list_payments(till.user.id)
+    assert payment.amount_micro == 50 * CREDIT
+
+
+@pytest.mark.parametrize("preset", ["", "7", "50000", "x"])
+def test_without_one_of_them_what_is_typed_counts(as_alice, till, preset):
+    begin(as_alice, "3", preset=preset)
+    (payment,) = till.payments.list_payments(till.user.id)
+    assert payment.amount_micro == 3 * CREDIT
+
+
+def test_the_steps_say_where_one_is(as_alice, till):
+    def step(address):
+        return as_alice.page(address).one("//ol[@aria-label='Steps of a top-up']/li[@aria-current]/span[2]").text
+
+    where = begin(as_alice)
+    assert (step("/credits/top-up"), step(where)) == ("Amount", "Payment")
+    assert step(press(as_alice, where)) == "Done"
 
 
 def test_a_decline_says_so_and_leads_back(as_alice, till):

@@ -19,6 +19,20 @@ def test_not_ready_names_what_is_missing(visitor):
     assert not answer.json["compute"]["ok"]
 
 
+@pytest.mark.asvs("13.4.5")
+def test_strangers_are_told_names_and_no_more(visitor, web, container, cloud, monkeypatch):
+    """No versions, no error texts; whoever may see the figures sees them here, too."""
+    cloud.worker.reconciler.run()
+    parts = visitor.get("/readyz").json
+    parts.pop("status")
+    assert {name: set(shown) for name, shown in parts.items()} == {name: {"ok"} for name in parts}
+    monkeypatch.setitem(web.config, "ZENTRY_METRICS_TOKEN", "secret")
+    assert visitor.get("/readyz", headers={"Authorization": "Bearer wrong"}).json["compute"] == {"ok": True}
+    told = visitor.get("/readyz", headers={"Authorization": "Bearer secret"}).json
+    assert "simulator" in told["compute"]["detail"].lower()
+    assert "age_seconds" in told["worker"]
+
+
 def test_ready_when_everything_is(visitor, container, cloud):
     container.get_monitoring_service().processes.record_heartbeat("worker-1", "bill", 1, "")
     cloud.worker.reconciler.run()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zentry_web.domain.token import Party
+from zentry_web.domain.people.token import Party
 
 pytestmark = pytest.mark.integration
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.page import Page
 from tests.services.people import acting, join
-from zentry_web.domain.project import ProjectRole
+from zentry_web.domain.projects.project import ProjectRole
 
 pytestmark = pytest.mark.integration
 
@@ -22,7 +22,8 @@ def cap(cloud, project, micro):
 
 @pytest.mark.parametrize("htmx", [False, True])
 def test_it_is_set_shown_and_removed(as_alice, cloud, project, url, htmx):
-    assert "This project has none" in as_alice.page(f"/projects/{project.id}").text()
+    assert "Budget none" in as_alice.page(f"/projects/{project.id}").text()
+    assert "This project has none" in as_alice.page(f"/projects/{project.id}/spend").text()
     assert as_alice.page(url, htmx=htmx).one("//input[@name='alerts']").get("value") == "50, 80, 100"
     answer = as_alice.post(url, FORM, htmx=htmx)
     assert answer.status_code == (204 if htmx else 303)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.page import Page
-from zentry_web.domain.vm import VMState
+from zentry_web.domain.vms.state import VMState
 
 pytestmark = pytest.mark.integration
 
@@ -103,3 +103,17 @@ def test_projects_have_pages_of_their_own(as_alice, alice, cloud, monkeypatch):
     assert len(second.find(rows)) == 1
     assert second.one(pages).get("href") == "/bin"
     assert second.one("//div[@id='bin']").get("hx-get").startswith("/bin?projects=")
+
+
+def test_disks_at_another_price_than_shown_ask_again(as_alice, alice, cloud, project, machine):
+    cloud.keep_deleted(7)
+    cloud.projects.delete_project(project.id)
+    cloud.worker.work()
+    url = f"/bin/projects/{project.id}/restore"
+    assert as_alice.page(url).one("//input[@name='shown_price']").get("value") == "0-100"
+    answer = as_alice.post(url, {"name": "Again", "shown_price": "0-50"})
+    assert answer.status_code == 409
+    assert "Now: 0.0001 credits per hour. Shown before: 0.00005 credits per hour." in answer.text
+    assert 'value="Again"' in answer.text
+    assert as_alice.get(f"/projects/{project.id}").status_code == 404
+    assert as_alice.post(url, {"name": "Again", "shown_price": "0-100"}).status_code == 303

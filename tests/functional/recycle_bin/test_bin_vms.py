@@ -5,7 +5,8 @@ import pytest
 from tests.conftest import sign_up
 from tests.functional.conftest import Browser
 from tests.services.people import acting, join
-from zentry_web.domain.vm import VMState
+from zentry_web.domain.user import SYSTEM
+from zentry_web.domain.vms.state import VMState
 
 pytestmark = pytest.mark.integration
 
@@ -34,6 +35,7 @@ def test_the_delete_page_says_that_it_can_be_restored(as_alice, machine, cloud):
 def test_the_bin_shows_what_was_deleted_by_whom(as_alice, machine, cloud):
     assert "The recycle bin is empty" in as_alice.get("/bin").text
     as_alice.post(f"/vms/{machine.id}/delete", {"confirm_name": machine.name})
+    assert "web-1 is in the recycle bin" in as_alice.get("/vms").text  # with a way to restore it, once
     text = as_alice.get("/bin").text
     assert "Powering off" in text
     assert f"/bin/vms/{machine.id}/restore" not in text
@@ -118,6 +120,25 @@ def test_the_bin_is_paged(as_alice, cloud, alice, project, monkeypatch):
     assert page.find("//a[@href='/bin']"), "back to the first page"
 
 
+def test_the_bin_is_searched(as_alice, cloud, alice, project, binned):
+    other = cloud.project(alice, "Web archive")
+    cloud.projects.delete_project(other.id, actor=acting(alice))
+    cloud.worker.work()
+
+    def found(query):
+        return {
+            row.get("id")[7:10] for row in as_alice.page(f"/bin?q={query}").find("//tr[starts-with(@id, 'binned-')]")
+        }
+
+    assert found("web") == {"vm_", "prj"}
+    assert found("web-1") == found("name:web-") == found("project:site") == {"vm_"}
+    assert found("archive") == found("-name:web-1") == {"prj"}
+    assert found("deleted:>=2020") == {"vm_", "prj"}
+    assert found("deleted:<2020") == set()
+    assert "Nothing matches" in as_alice.page("/bin?q=zzz").text()
+    assert "no date" in as_alice.page("/bin?q=deleted:soon").one("//p[@id='search-problem']").text
+
+
 def test_a_project_in_the_bin_is_paged(as_alice, cloud, alice, project, monkeypatch):
     monkeypatch.setattr("zentry_web.blueprints.recycle_bin.routes.PAGE_SIZE", 2)
     for number in range(3):
@@ -128,3 +149,35 @@ def test_a_project_in_the_bin_is_paged(as_alice, cloud, alice, project, monkeypa
     second = as_alice.page(first.one("//a[@rel='next']").get("href"))
     rows = [len(page.find("//tbody/tr")) for page in (first, second)]
     assert rows == [2, 1]
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_a_disk_at_another_price_than_shown_asks_again(as_alice, binned, cloud, htmx):
+    url = f"/bin/vms/{binned.id}/restore"
+    assert as_alice.page(url, htmx=htmx).one("//input[@name='shown_price']").get("value") == "0-100"
+    cloud.billing.price_list.publish("size_nano", 5000, 300, actor=SYSTEM)
+    answer = as_alice.post(url, {"name": "web-9", "shown_price": "0-100"}, htmx=htmx)
+    assert answer.status_code == 409
+    assert "Now: 0.0003 credits per hour. Shown before: 0.0001 credits per hour." in answer.text
+    assert 'value="web-9"' in answer.text
+    assert as_alice.get(f"/vms/{binned.id}").status_code == 410
+    assert as_alice.post(url, {"name": "web-9", "shown_price": "0-300"}, htmx=htmx).status_code in (204, 303)
+
+
+def test_the_address_of_what_was_deleted_says_when_by_whom_and_offers_it(as_alice, as_charlie, binned):
+    for path in ("", "/metrics", "/settings"):
+        page = as_alice.page(f"/vms/{binned.id}{path}", status=410)
+        for words in ("This machine was deleted", "by Alice", "recycle bin until"):
+            assert words in page.text()
+        assert page.find(f"//a[@href='/bin/vms/{binned.id}/restore']")
+        assert as_charlie.get(f"/vms/{binned.id}{path}").status_code == 404
+
+
+def test_and_of_what_is_gone_for_good(as_alice, machine, cloud):
+    cloud.keep_deleted(0)
+    as_alice.post(f"/vms/{machine.id}/delete", {"confirm_name": machine.name})
+    cloud.worker.work()
+    page = as_alice.page(f"/vms/{machine.id}", status=410)
+    assert "It is deleted for good" in page.text()
+    assert "by Alice" in page.text()
+    assert not page.find("//a[contains(@href, 'restore')]")

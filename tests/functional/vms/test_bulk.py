@@ -5,7 +5,7 @@ import pytest
 from tests.functional.conftest import Browser
 from tests.page import Page
 from tests.services.people import acting, join
-from zentry_web.domain.vm import VMState
+from zentry_web.domain.vms.state import VMState
 
 pytestmark = pytest.mark.integration
 
@@ -30,15 +30,17 @@ def test_lists_have_boxes_and_a_form_for_them(as_alice, project, two, path):
     assert {box.get("value") for box in boxes} == {vm.id for vm in two}
     assert not [box for box in boxes if box.get("checked") is not None]
     assert page.one("//form[@id='vms-bulk']").get("action") == "/vms/bulk"
-    ticked = as_alice.page(page.one("//form[@id='vms-bulk']//a").get("href"))
+    ticked = as_alice.page(page.one("//a[@class='z-select-all']").get("href"))
     assert len(ticked.find("//tbody//input[@checked]")) == 2
+    offered = {each.get("value") for each in page.find("//form[@id='vms-bulk']//button[@name='do'][not(@disabled)]")}
+    assert offered == {"start", "stop", "label", "unlabel", "move", "delete"}
 
 
 def test_who_only_looks_has_none(web, container, project, two, bob):
     join(container, project, bob, "viewer")
     as_bob = Browser(web).log_in(bob)
     page = as_bob.page("/vms")
-    assert not page.find("//input[@type='checkbox'] | //form[@id='vms-bulk']")
+    assert not page.find("//table//input[@type='checkbox'] | //form[@id='vms-bulk']")
     answer = as_bob.post("/vms/bulk", form("stop", *two))
     assert answer.status_code == 200
     words = Page(answer.text).text()
@@ -67,7 +69,9 @@ def test_what_became_of_each_is_told(as_alice, cloud, alice, two):
     gone = cloud.launch(alice, cloud.project(alice, "Old"), "old-1")
     cloud.vms.delete_vm(gone.id, "old-1", actor=acting(alice))
     cloud.vms.stop_vm(two[0].id, actor=acting(alice))
-    assert "1 of them will be refused" in as_alice.page(url("start", *two[:1])).text()
+    before = as_alice.page(url("start", *two[:1]))
+    assert "1 of them will be refused" in before.text()
+    assert len(before.find("//tbody/tr[contains(., 'not possible now')]")) == 1
     answer = as_alice.post("/vms/bulk", form("start", *two, gone))
     assert answer.status_code == 200
     page = Page(answer.text)
@@ -130,8 +134,8 @@ def test_moving_offers_projects_and_keeps_the_choice(as_alice, cloud, alice, two
 
 @pytest.mark.error
 def test_nothing_chosen_and_nonsense(as_alice, two):
-    assert "No machine is chosen" in as_alice.page("/vms/bulk?do=stop").text()
-    assert "No machine is chosen" in as_alice.page("/vms/bulk?do=stop&id=vm_none&id=%00").text()
+    assert "No machine is selected" in as_alice.page("/vms/bulk?do=stop").text()
+    assert "No machine is selected" in as_alice.page("/vms/bulk?do=stop&id=vm_none&id=%00").text()
     answer = as_alice.post("/vms/bulk", {"do": "stop"})
     assert answer.status_code == 400
     for wrong in ("", "?do=reboot", "?do=%00"):
@@ -139,8 +143,24 @@ def test_nothing_chosen_and_nonsense(as_alice, two):
 
 
 def test_strangers_see_nothing(as_charlie, cloud, two):
-    assert "No machine is chosen" in as_charlie.page(url("stop", *two)).text()
+    assert "No machine is selected" in as_charlie.page(url("stop", *two)).text()
     answer = as_charlie.post("/vms/bulk", form("stop", *two))
     assert answer.status_code == 400
     assert "web-1" not in answer.text
     assert {cloud.vms.get_vm(vm.id).state for vm in two} == {VMState.RUNNING}
+
+
+def test_starting_at_another_price_than_shown_asks_again(as_alice, cloud, two):
+    as_alice.post("/vms/bulk", form("stop", *two))
+    cloud.worker.work()
+    page = as_alice.page(url("start", *two))
+    assert "0.01 credits per hour together" in page.text()
+    shown = page.one("//input[@name='shown_price']").get("value")
+    assert shown == "10000-200"
+    answer = as_alice.post("/vms/bulk", form("start", *two, shown_price="5000-100"))
+    assert answer.status_code == 409
+    assert "Now: 0.01 credits per hour running" in answer.text
+    assert {cloud.vm(vm).state for vm in two} == {VMState.STOPPED}
+    again = Page(answer.text).one("//input[@name='shown_price']").get("value")
+    assert as_alice.post("/vms/bulk", form("start", *two, shown_price=again)).status_code == 303
+    assert {cloud.vm(vm).state for vm in two} == {VMState.STARTING}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from zentry_web.domain.vm import VMState
+from tests.page import Page
+from zentry_web.domain.vms.state import VMState
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +29,7 @@ def test_the_page_offers_what_fits_and_says_why_the_rest_does_not(as_alice, clou
 def test_the_price_moves_with_the_choice(as_alice, machine):
     answer = as_alice.get(f"/vms/{machine.id}/resize/quote?size_id=size_small", htmx=True)
     assert "Restart as small for 0.05 " in answer.text
-    assert "0.005 now" in answer.text
+    assert "0.005" in answer.text
     assert "Not enough credits" not in answer.text
     assert f"/credits/what-if?size.{machine.id}=size_small" in answer.text
     assert as_alice.page(f"/vms/{machine.id}/resize/quote?size_id=nonsense", htmx=True).text()
@@ -101,5 +102,21 @@ def test_the_largest_has_nowhere_to_go(as_alice, cloud, alice, project):
 
 
 def test_it_is_in_the_menus(as_alice, machine):
-    for path in ("/vms", f"/vms/{machine.id}"):
+    for path in (f"/vms/{machine.id}/menu", f"/vms/{machine.id}"):
         assert as_alice.page(path).find(f"//a[@href='/vms/{machine.id}/resize']"), path
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_a_size_at_another_price_than_shown_asks_again(as_alice, cloud, machine, htmx):
+    url = f"/vms/{machine.id}/resize"
+    page = as_alice.page(url)
+    sent = values(page, "size_large") | {"shown_price": page.one("//input[@name='shown_price']").get("value")}
+    answer = as_alice.post(url, sent, htmx=htmx)
+    assert answer.status_code == 409
+    assert "large comes at another price than this page showed" in answer.text
+    assert "Now: 0.20 credits per hour running" in answer.text
+    assert cloud.vm(machine).state == VMState.RUNNING
+    again = Page(answer.text, fragment=htmx)
+    shown = again.one("//input[@name='shown_price']").get("value")
+    assert (shown, again.one("//input[@name='size_id'][@checked]").get("value")) == ("200000-8000", "size_large")
+    assert as_alice.post(url, sent | {"shown_price": shown}).status_code == 303

@@ -1,6 +1,7 @@
 """/vms/<id> and its parts."""
 
-from datetime import UTC, datetime
+import re
+from datetime import timedelta
 
 import pytest
 
@@ -11,7 +12,45 @@ def test_a_running_machine(as_alice, machine):
     text = as_alice.page(f"/vms/{machine.id}").text()
     for words in ("Running", machine.address, "nano", "0.005", "Zentry Tiny Linux", "Stop: then 0.0001/h"):
         assert words in text
-    assert "Coming up" not in text
+    assert "Starting" not in text
+
+
+def test_it_says_what_it_has_cost(as_alice, machine, clock):
+    clock.advance(hours=2)
+    text = as_alice.page(f"/vms/{machine.id}").text()
+    assert "Cost today" in text
+    assert "0.0100 credits" in text
+
+
+@pytest.mark.parametrize("tab", ["", "/metrics", "/console", "/activity", "/settings"])
+def test_each_tab_is_a_page_with_the_machine_s_name_state_and_actions(as_alice, machine, tab):
+    page = as_alice.page(f"/vms/{machine.id}{tab}")
+    (current,) = page.find("//nav[@aria-label='Sections']/a[@aria-current='page']")
+    assert current.get("href") == f"/vms/{machine.id}{tab}"
+    assert machine.name in page.one("//h1").text
+    assert page.find("//main//form[@id='vm-stop']")
+
+
+def test_where_the_charts_once_were_leads_to_them(as_alice, machine):
+    answer = as_alice.get(f"/vms/{machine.id}?range=6h")
+    assert (answer.status_code, answer.headers["Location"]) == (301, f"/vms/{machine.id}/metrics?range=6h")
+
+
+def test_its_charts_are_drawn_before_any_script(as_alice, alice, machine, container, clock):
+    now = clock.now()
+    container.monitoring.generate_mock_metrics(machine.id, now - timedelta(minutes=5), now, owner_id=alice.id)
+    page = as_alice.page(f"/vms/{machine.id}/metrics?range=15m")
+    charts = page.find("//*[@data-chart]")
+    assert [each.get("data-chart") for each in charts] == ["cpu", "memory", "disk", "network"]
+    for chart in charts:
+        assert chart.xpath(".//*[local-name()='path']")
+        assert re.search(r"last 15 min\. .*: .* to .*, last ", chart.get("aria-label"))
+    assert not page.find("//head/script[contains(@src, 'plotly')]")
+
+
+def test_charts_without_samples_say_so(as_alice, machine):
+    page = as_alice.page(f"/vms/{machine.id}/metrics")
+    assert len(page.find("//*[@data-chart]//*[normalize-space(text())='No samples in this time']")) == 4
 
 
 def test_a_machine_that_comes_up_shows_its_steps(as_alice, ordered):
@@ -77,7 +116,21 @@ def test_the_console_shows_what_was_collected_and_how_old_it_is(as_alice, contai
     container.get_monitoring_service().record_console(machine.id, "<b>login:</b>", 13)
     page = as_alice.page(f"/vms/{machine.id}/console", htmx=True)
     assert page.one("//pre").text == "<b>login:</b>"
-    assert page.find("//time[@data-prefix='last output']")
+    # What was there at the first look may be of any age: only when it was read is known.
+    assert page.find("//time[@data-prefix='read']")
+    assert not page.find("//time[@data-prefix='last output']")
+
+
+def test_the_console_of_a_machine_that_is_off_tells_when_it_last_spoke(as_alice, container, machine, clock):
+    monitoring = container.get_monitoring_service()
+    monitoring.record_console(machine.id, "booting", 7)
+    monitoring.record_console(machine.id, "booting, login:", 15)
+    spoke = clock.now()
+    clock.advance(hours=15)
+    monitoring.record_console(machine.id, "", 15, changed=False)
+    page = as_alice.page(f"/vms/{machine.id}/console", htmx=True)
+    assert page.one("//time[@data-prefix='last output']").get("datetime") == f"{spoke:%Y-%m-%dT%H:%M:%SZ}"
+    assert page.one("//time[@data-prefix='read']").get("datetime") == f"{clock.now():%Y-%m-%dT%H:%M:%SZ}"
 
 
 def test_metrics_are_compact_columns(as_alice, container, machine, clock):
@@ -86,7 +139,6 @@ def test_metrics_are_compact_columns(as_alice, container, machine, clock):
         "cpu_percent": 12.345, "memory_used_bytes": 1, "memory_total_bytes": 2, "disk_read_bytes_per_s": 0,
         "disk_write_bytes_per_s": 0, "net_rx_bytes_per_s": 0, "net_tx_bytes_per_s": 0,
     }  # fmt: skip
-    clock.set(datetime.now(UTC))
     monitoring.record_vm_metrics(machine.id, figures, machine.owner_id)
     answer = as_alice.get(f"/vms/{machine.id}/metrics.json?range=1h").json
     assert answer["columns"]["cpu_percent"][0] == pytest.approx(12.345, abs=0.01)

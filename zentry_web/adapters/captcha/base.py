@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from zentry_web.domain.captcha import Widget
+from zentry_web.domain.people.captcha import Widget
 
 
 class CaptchaAway(Exception):

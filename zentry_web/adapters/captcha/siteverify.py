@@ -5,7 +5,7 @@ from dataclasses import replace
 import requests
 
 from zentry_web.adapters.captcha.base import CaptchaAway
-from zentry_web.domain.captcha import Widget
+from zentry_web.domain.people.captcha import Widget
 
 TIMEOUT_SECONDS = (3, 5)
 LONGEST_ANSWER = 8000

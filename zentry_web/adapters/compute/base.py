@@ -13,7 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from zentry_web.domain.vms.state import VMState
+
+if TYPE_CHECKING:  # the capabilities know this module
+    from zentry_web.adapters.compute.backups import BackupDriver
+    from zentry_web.adapters.compute.consoles import Consoles
+    from zentry_web.adapters.compute.copies import DiskCopies
+    from zentry_web.adapters.compute.identity import Identities
+    from zentry_web.adapters.compute.images import Images
+    from zentry_web.adapters.compute.rebuilds import Rebuilds
+    from zentry_web.adapters.compute.rescues import Rescues
+    from zentry_web.adapters.compute.snapshots import Snapshots
 
 
 class ComputeError(Exception):
@@ -39,6 +51,9 @@ class MachineMissing(ComputeError):
 class PowerState(StrEnum):
     BUILDING = "building"  # accepted, not yet there (OpenStack BUILD); libvirt never reports it
     RUNNING = "running"
+    # On, with its memory, and not moving: ``Machine.fault`` says why. ``ComputeDriver.resume`` ends both.
+    PAUSED = "paused"  # by somebody on the host, or by the host because its disk is full
+    SLEEPING = "sleeping"  # by the guest itself
     OFF = "off"
     FAILED = "failed"  # the machine exists and cannot run; ``Machine.fault`` says why
     UNKNOWN = "unknown"  # exists, but its host does not answer
@@ -53,9 +68,10 @@ class MachineSpec:
     vcpus: int
     memory_mib: int
     disk_gib: int
-    image: str  # name of an image the driver knows (see ``images()``)
+    image: str  # name of an image the driver knows (see ``images.names()``)
     ssh_keys: tuple[str, ...] = ()  # OpenSSH public key lines
     user_data: str = ""  # run by the guest at each boot if it begins with '#!'
+    copy: str = ""  # the key of a whole copy that its disk begins as (``copies``), instead of the image's
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +84,20 @@ class Machine:
     addresses: tuple[str, ...] = ()  # from DHCP leases (or the cloud's port list)
     answered: bool = False  # in this run a lease was taken or the ready line was printed
     reach: str = ""  # how to reach it when it has no routable address: 'ssh -p 40022 root@127.0.0.1'
-    fault: str = ""  # why FAILED, or why it went OFF unasked where that is known
+    fault: str = ""  # why FAILED, PAUSED or SLEEPING, or why it went OFF unasked where that is known
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it holds its memory: it runs, or stands still."""
+        return self.power in (PowerState.RUNNING, PowerState.PAUSED, PowerState.SLEEPING)
+
+
+_STATES = {PowerState.PAUSED: VMState.PAUSED, PowerState.SLEEPING: VMState.SLEEPING}
+
+
+def state_of(machine: Machine) -> VMState:
+    """The state of a VM whose machine is on."""
+    return _STATES.get(machine.power, VMState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +122,7 @@ class ConsoleLog:
     """The tail of a machine's serial console."""
 
     text: str
-    size: int  # bytes written since the log began; unchanged size means unchanged text
+    size: int  # bytes written since the log began, or kept of them; unchanged size means unchanged text
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +146,7 @@ class MachineEvent:
     """Something changed. ``vm_id`` is None when everything should be looked at again (reconnected)."""
 
     vm_id: str | None
-    kind: str  # 'started', 'stopped', 'rebooted', 'deleted', 'reconnected'
+    kind: str  # 'started', 'stopped', 'paused', 'resumed', 'rebooted', 'deleted', 'reconnected'
     at: datetime
 
 
@@ -127,8 +156,39 @@ class ComputeDriver(Protocol):
     name: str  # 'libvirt', 'simulator'
     simulated: bool  # True for the twin: the pages say so
 
-    def images(self) -> tuple[str, ...]:
-        """Names of the images that machines can be made from now."""
+    # What it can do beyond power and disk, each in a module of its own.
+
+    @property
+    def identity(self) -> "Identities":
+        """What guests learn of themselves."""
+
+    @property
+    def snapshots(self) -> "Snapshots":
+        """Going back to what a machine was."""
+
+    @property
+    def images(self) -> "Images":
+        """What machines can be made from."""
+
+    @property
+    def copies(self) -> "DiskCopies":
+        """Copies of machines' disks, of which images and other machines are made."""
+
+    @property
+    def backups(self) -> "BackupDriver":
+        """Copies of its disks, apart from them."""
+
+    @property
+    def consoles(self) -> "Consoles":
+        """What is typed on and looked at."""
+
+    @property
+    def rebuilds(self) -> "Rebuilds":
+        """Disks made anew."""
+
+    @property
+    def rescues(self) -> "Rescues":
+        """The rescue system."""
 
     def create(self, spec: MachineSpec) -> None:
         """Make disk, seed and definition (not running). Repeating it with the same vm_id changes nothing.
@@ -137,7 +197,22 @@ class ComputeDriver(Protocol):
         """
 
     def start(self, vm_id: str) -> None:
-        """Power on. Success if it runs already. Raises MachineMissing, ComputeRefused (no memory)."""
+        """Power on; from its saved memory if somebody saved that on the host: then it has answered if it had before.
+
+        Success if it runs already; one that stands still goes on. Raises MachineMissing, ComputeRefused (no memory).
+        """
+
+    def resume(self, vm_id: str) -> None:
+        """Let one that is paused go on, wake one that sleeps; both go on with the memory they had. Success if it runs.
+
+        Raises MachineMissing, ComputeRefused (it is off; the disk it was paused for is still full).
+        """
+
+    def suspend(self, vm_id: str) -> None:
+        """Let it stand still, with its memory; ``resume`` lets it go on. Success if it stands still already.
+
+        Raises MachineMissing, ComputeRefused if it is off.
+        """
 
     def shutdown(self, vm_id: str) -> None:
         """Ask the guest to power off and return at once. Success if off. Raises MachineMissing."""
@@ -148,12 +223,20 @@ class ComputeDriver(Protocol):
     def reboot(self, vm_id: str) -> None:
         """Ask the guest to restart; still the same run. Raises MachineMissing, ComputeRefused if it is off."""
 
+    def reset(self, vm_id: str) -> None:
+        """Press its reset button: it boots anew at once and the guest is not asked; still the same run. What it had
+        not written to its disk is lost. Raises MachineMissing, ComputeRefused if it is off."""
+
+    def check_resize(self, vm_id: str) -> None:
+        """Whether its size could be changed if it were off, so that nobody is switched off in vain. Raises
+        MachineMissing, and ComputeRefused when others have made snapshots of it or saved its memory on the host."""
+
     def resize(self, vm_id: str, *, vcpus: int, memory_mib: int, disk_gib: int) -> None:
         """Give a machine that is off other processors, memory and disk; the next start has them. Success if it has
         them already, running or not.
 
         A disk only grows, and the file system Zentry made on it with it: one that is larger stays as it is. Raises
-        MachineMissing, ComputeRefused (it runs; no room for the disk): then nothing has changed.
+        MachineMissing, ComputeRefused (it runs; no room for the disk; ``check_resize``): then nothing has changed.
         """
 
     def delete(self, vm_id: str) -> None:
@@ -164,6 +247,12 @@ class ComputeDriver(Protocol):
 
     def machine(self, vm_id: str) -> Machine | None:
         """One of them, or None when a successful look-up did not find it."""
+
+    def note(self, vm_id: str) -> MachineSpec | None:
+        """What a machine was made as, without its keys and user data; None when there is no note, or one of nonsense.
+
+        Numbers are positive and fit 32 bits, ``name`` and ``image`` are short and printable.
+        """
 
     def statistics(self) -> list[MachineStatistics]:
         """Counters of every running machine of this Zentry, in one call."""

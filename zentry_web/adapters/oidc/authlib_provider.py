@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,7 +18,8 @@ from joserfc.jwk import KeySet
 
 from zentry_web.adapters.clock import Clock
 from zentry_web.adapters.oidc.base import OidcAway, OidcError, OidcRequest
-from zentry_web.domain.oidc import MAX_SUBJECT, OidcClaims
+from zentry_web.domain.host import is_loopback
+from zentry_web.domain.people.oidc import MAX_SUBJECT, OidcClaims
 
 log = structlog.get_logger(__name__)
 
@@ -29,20 +29,29 @@ KEPT_SECONDS = 3600
 KEYS_AT_LEAST_SECONDS = 60  # a token with an unknown key makes us look again, but not all the time
 LEEWAY_SECONDS = 60
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 class AuthlibProvider:
     """The one provider that the operator chose."""
 
     def __init__(
-        self, *, issuer: str, client_id: str, client_secret: str, name: str, scopes: str, clock: Clock
+        self,
+        *,
+        issuer: str,
+        client_id: str,
+        client_secret: str,
+        name: str,
+        scopes: str,
+        redirect_uri: str,
+        clock: Clock,
     ) -> None:
         self.issuer = issuer
         self.name = name
         self._client_id = client_id
         self._client_secret = client_secret
         self._scopes = scopes
+        self._redirect_uri = redirect_uri
         self._clock = clock
         self._lock = threading.Lock()
         self._found: tuple[float, dict[str, Any]] | None = None
@@ -74,9 +83,11 @@ class AuthlibProvider:
                 )
             )
         claims = dict(self._verified(str(token.get("id_token") or ""), str(token.get("access_token") or ""), request))
-        if not claims.get("email") and found.get("userinfo_endpoint") and token.get("access_token"):
+        lacks = not claims.get("email") or claims.get("email_verified") is None
+        if lacks and found.get("userinfo_endpoint") and token.get("access_token"):
             told = self._get(found["userinfo_endpoint"], bearer=str(token["access_token"]))
-            if told.get("sub") == claims["sub"]:
+            same_address = claims.get("email") in (None, "", told.get("email"))
+            if told.get("sub") == claims["sub"] and same_address:
                 claims = told | claims
         return _as_claims(self.issuer, claims)
 
@@ -88,7 +99,7 @@ class AuthlibProvider:
             self._client_secret or None,
             token_endpoint_auth_method=self._how_to_authenticate(),
             scope=self._scopes,
-            redirect_uri=request.redirect_uri,
+            redirect_uri=self._redirect_uri,
             code_challenge_method="S256",
             default_timeout=(CONNECT_SECONDS, READ_SECONDS),
         )
@@ -193,15 +204,7 @@ def is_safe_address(url: str) -> bool:
     return parts.scheme == "http" and is_loopback(host)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is this very machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _ask(question: Callable[[], Answer]) -> Answer:
+def _ask(question: Callable[[], T]) -> T:
     """Call the provider. What it says of its errors is not passed on: it may quote the request."""
     try:
         return question()
@@ -213,6 +216,11 @@ def _ask(question: Callable[[], Answer]) -> Answer:
         raise OidcError(f"The provider's answer is not usable ({type(error).__name__}).") from error
 
 
+def _means_yes(value: object) -> bool:
+    """The forms in which providers say that an address is verified: JSON's true, and the word."""
+    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
+
+
 def _as_claims(issuer: str, claims: dict[str, Any]) -> OidcClaims:
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or "\x00" in subject:
@@ -222,7 +230,7 @@ def _as_claims(issuer: str, claims: dict[str, Any]) -> OidcClaims:
         issuer=issuer,
         subject=subject,
         email=email if isinstance(email, str) else "",
-        email_verified=claims.get("email_verified") is True,
+        email_verified=_means_yes(claims.get("email_verified")),
         name=name if isinstance(name, str) else "",
         auth_time=datetime.fromtimestamp(at, UTC) if isinstance(at, (int, float)) and 0 < at < 1e11 else None,
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from zentry_web.domain.oidc import OidcClaims
+from zentry_web.domain.people.oidc import OidcClaims
 
 
 class OidcError(Exception):
@@ -21,7 +21,6 @@ class OidcRequest:
     state: str
     nonce: str = field(repr=False)
     verifier: str = field(repr=False)
-    redirect_uri: str
     fresh: bool = False  # the person is to prove it anew there, whoever is signed in
 
 

@@ -1,9 +1,10 @@
 """What Zentry asks of a payment provider. Everything is repeatable: the payment's id is the idempotency key."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from zentry_web.domain.payments import Order, PaymentNews, PayScript, ProviderEvent
+from zentry_web.domain.credits.payments import Order, PaymentNews, PayScript, ProviderEvent
 
 
 class PaymentError(Exception):
@@ -18,11 +19,19 @@ class BadSignature(PaymentError):
     """A webhook that the provider did not sign, or signed too long ago."""
 
 
+@dataclass(frozen=True, slots=True)
+class SignedEvent:
+    """A webhook as it would arrive over HTTP."""
+
+    payload: bytes
+    headers: Mapping[str, str]
+
+
 class PaymentProvider(Protocol):
     """A decline is no error: it comes back as news with ``state`` failed and the sentence in ``error``."""
 
     name: str
-    is_test: bool
+    is_test: bool  # no money moves: the payer presses buttons on a page of Zentry's, see ``act``
     pay_script: PayScript | None  # None: the pay page is Zentry's own
 
     def create_intent(self, order: Order) -> PaymentNews:
@@ -61,4 +70,9 @@ class PaymentProvider(Protocol):
 
     def parse_event(self, payload: bytes, headers: Mapping[str, str]) -> ProviderEvent:
         """Check the signature first, then read the webhook. Raises BadSignature, PaymentError (unreadable)."""
+        ...
+
+    def act(self, ref: str, action: str, card: str) -> SignedEvent:
+        """The payer presses a button: 'pay', 'decline' or 'later', with the card that ends in these digits. Returns the
+        webhook that follows. Raises PaymentError (over, no such button), and always where money moves."""
         ...

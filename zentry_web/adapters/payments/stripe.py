@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import requests
 import stripe
 
-from zentry_web.adapters.payments.base import BadSignature, PaymentError, ProviderAway
-from zentry_web.domain.payments import (
+from zentry_web.adapters.payments.base import BadSignature, PaymentError, ProviderAway, SignedEvent
+from zentry_web.domain.credits.payments import (
     Dispute,
     DisputeState,
     Method,
@@ -163,8 +163,12 @@ class StripeProvider:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PaymentError("The webhook cannot be read.") from error
 
+    def act(self, ref: str, action: str, card: str) -> SignedEvent:
+        """Nobody presses buttons here."""
+        raise PaymentError("Payments end on Stripe's form only.")
 
-Answer = TypeVar("Answer")
+
+T = TypeVar("T")
 
 
 class _Declined(PaymentError):
@@ -203,7 +207,7 @@ def _key(key: str) -> stripe.RequestOptions:
     return {"idempotency_key": key}
 
 
-def _ask(question: Callable[[], Answer]) -> Answer:
+def _ask(question: Callable[[], T]) -> T:
     """Call Stripe; its errors without what they quote of the request."""
     try:
         return question()

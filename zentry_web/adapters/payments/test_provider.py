@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from zentry_web.adapters.clock import Clock
-from zentry_web.adapters.payments.base import PaymentError
+from zentry_web.adapters.payments.base import PaymentError, SignedEvent
 from zentry_web.adapters.payments.signing import HEADER, derive_key, sign, verify
-from zentry_web.domain.payments import (
+from zentry_web.domain.credits.payments import (
     Dispute,
     DisputeState,
     Method,
@@ -53,14 +53,6 @@ class _Intent:
     method: dict[str, Any] | None = None
     dispute: dict[str, Any] | None = field(default=None)
     refunds: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class SignedEvent:
-    """A webhook as it would arrive over HTTP."""
-
-    payload: bytes
-    headers: Mapping[str, str]
 
 
 class BuiltInTestProvider:
@@ -143,10 +135,8 @@ class BuiltInTestProvider:
             known = told["kind"].startswith(("payment.", "dispute.", "refund."))
             news = _news(_Intent(**told["payment"])) if known else None
             return ProviderEvent(str(told["id"]), str(told["kind"]), at, news, told)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise PaymentError("The webhook cannot be read.") from error
-
-    # -- what only this one can do --------------------------------------------------------------
 
     def act(self, ref: str, action: str, card: str = WORKS) -> SignedEvent:
         """The payer presses a button: 'pay', 'decline' or 'later'. Returns the webhook that follows."""
@@ -165,6 +155,8 @@ class BuiltInTestProvider:
                 raise PaymentError("There is no such button.")
             _keep(database, intent)
         return self.event(f"payment.{intent.state}", ref)
+
+    # -- what only this one can do --------------------------------------------------------------
 
     def dispute(self, ref: str, state: DisputeState, minor: int | None = None) -> SignedEvent:
         """The card's holder questions a payment, or the bank has decided. Returns the webhook that follows."""

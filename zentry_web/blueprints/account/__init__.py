@@ -1,6 +1,6 @@
 """account: see routes.py."""
 
-from . import email, factors, leaving, notifications, oidc, proof, security, ssh_keys, tokens, viewing
+from . import email, factors, leaving, notifications, oidc, proof, saved_views, security, ssh_keys, tokens, viewing
 from .routes import blueprint
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "notifications",
     "oidc",
     "proof",
+    "saved_views",
     "security",
     "ssh_keys",
     "tokens",

@@ -5,13 +5,15 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.account.forms import AppForm, PasskeyForm
 from zentry_web.blueprints.account.routes import blueprint
-from zentry_web.web.actor import current_actor, here
-from zentry_web.web.entering import after_setup, set_up_for
-from zentry_web.web.flash import success
-from zentry_web.web.htmx import go_to
-from zentry_web.web.qr import qr_data_uri
-from zentry_web.web.safe_next import safe_next
+from zentry_web.domain.language import _
+from zentry_web.web.input.questions import Question, ask, one_of
+from zentry_web.web.output.flash import success
+from zentry_web.web.output.htmx import go_to
+from zentry_web.web.output.qr import qr_data_uri
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import current_actor, here
+from zentry_web.web.session.entering import after_setup, set_up_for
+from zentry_web.web.session.safe_next import safe_next
 
 
 @blueprint.get("/factors/needed")
@@ -21,7 +23,7 @@ def factor_needed() -> ResponseReturnValue:
     if not here().lacks_factor:
         return redirect(target or url_for("admin.overview" if here().is_admin else "account.security"), 303)
     set_up_for(target)
-    possible = services().get_auth_service().passkeys.possible
+    possible = services().auth.passkeys.possible
     return render_template("account/factor_needed.html", passkeys=possible)
 
 
@@ -29,7 +31,7 @@ def factor_needed() -> ResponseReturnValue:
 def factor_app() -> ResponseReturnValue:
     """Scan a picture with an authenticator app, and give the code it shows."""
     user, actor, form = here(), current_actor(), AppForm()
-    factors = services().get_auth_service().factors
+    factors = services().auth.factors
     if request.method == "POST":
         sealed, code = form.text("sealed"), form.text("code")
         if form.submit(
@@ -37,7 +39,7 @@ def factor_app() -> ResponseReturnValue:
         ):
             if form.result:
                 return render_template("account/recovery_codes.html", codes=form.result, first=True, then=after_setup())
-            success("The authenticator app is set up.")
+            success(_("The authenticator app is set up."))
             return go_to(url_for("account.security"))
         setup = factors.same_app(user.id, sealed, actor=actor)
     else:
@@ -52,7 +54,7 @@ def factor_app() -> ResponseReturnValue:
 def add_passkey() -> ResponseReturnValue:
     """Name a new passkey, and let the device make it."""
     user, actor, form = here(), current_actor(), PasskeyForm()
-    passkeys = services().get_auth_service().passkeys
+    passkeys = services().auth.passkeys
     passkeys.check_may_add(user.id, actor=actor)
     if request.method == "POST" and form.submit(
         lambda: passkeys.register(
@@ -61,7 +63,7 @@ def add_passkey() -> ResponseReturnValue:
     ):
         if form.result:
             return render_template("account/recovery_codes.html", codes=form.result, first=True, then=after_setup())
-        success("The passkey is set up.")
+        success(_("The passkey is set up."))
         return go_to(url_for("account.security"))
     return render_template("account/passkey.html", form=form), form.status
 
@@ -69,24 +71,36 @@ def add_passkey() -> ResponseReturnValue:
 @blueprint.post("/passkeys.json")
 def passkey_options() -> ResponseReturnValue:
     """What a new passkey is asked."""
-    user, passkeys = here(), services().get_auth_service().passkeys
+    user, passkeys = here(), services().auth.passkeys
     text = passkeys.begin_registration(user.id, user.session_token, actor=current_actor())
     return Response(text, mimetype="application/json")
 
 
-@blueprint.post("/factors/<factor_id>/remove")
+@blueprint.route("/factors/<factor_id>/remove", methods=["GET", "POST"])
 def remove_factor(factor_id: str) -> ResponseReturnValue:
     """Take a factor away."""
+    if request.method == "GET":
+        ways = services().auth.factors.list_factors(here().id, actor=current_actor())
+        name = one_of(ways.factors, factor_id).name
+        text = _(
+            "It lets you in no more, and every other session ends. Without another factor your password alone does."
+        )
+        return ask(
+            Question(_("Remove %(name)s?", name=name), text, _("Remove"), url_for("account.security"), "account")
+        )
     user = here()
-    services().get_auth_service().factors.remove(
-        user.id, factor_id, actor=current_actor(), session_token=user.session_token
-    )
-    success("The second factor is removed. Every other session has been ended.")
+    services().auth.factors.remove(user.id, factor_id, actor=current_actor(), session_token=user.session_token)
+    success(_("The second factor is removed. Every other session has been ended."))
     return go_to(url_for("account.security"))
 
 
-@blueprint.post("/factors/codes")
+@blueprint.route("/factors/codes", methods=["GET", "POST"])
 def new_codes() -> ResponseReturnValue:
     """New recovery codes, shown this once."""
-    codes = services().get_auth_service().factors.new_codes(here().id, actor=current_actor())
+    if request.method == "GET":
+        text = _("The codes that you have kept work no more. The new ones are shown this once.")
+        return ask(
+            Question(_("Make new recovery codes?"), text, _("Make new ones"), url_for("account.security"), "account")
+        )
+    codes = services().auth.factors.new_codes(here().id, actor=current_actor())
     return render_template("account/recovery_codes.html", codes=codes, first=False, then="")

@@ -5,7 +5,6 @@ from zoneinfo import available_timezones
 from wtforms import (
     EmailField,
     HiddenField,
-    IntegerField,
     PasswordField,
     SelectField,
     SelectMultipleField,
@@ -14,10 +13,11 @@ from wtforms import (
 )
 from wtforms.validators import InputRequired, Length
 
-from zentry_web.domain.token import SCOPES
+from zentry_web.domain.language import _, languages, lazy
+from zentry_web.domain.people.token import SCOPES
 from zentry_web.domain.user import THEME_CHOICES
-from zentry_web.web.forms import BaseForm, SelectChoice
-from zentry_web.web.regions import region_choices
+from zentry_web.web.input.forms import BaseForm, SelectChoice, WholeNumberField
+from zentry_web.web.output.regions import region_choices
 
 AREAS = (
     "Africa/",
@@ -34,19 +34,28 @@ AREAS = (
 ZONES = ["UTC", *sorted(name for name in available_timezones() if name.startswith(AREAS))]
 
 
+def language_choices() -> list[SelectChoice]:
+    """Those there are, by their own names."""
+    return [SelectChoice("", _("As the browser says")), *(SelectChoice(*each) for each in languages().items())]
+
+
 class ProfileForm(BaseForm):
-    name = StringField("Your name", validators=[InputRequired("Tell us your name."), Length(max=100)])
+    name = StringField(lazy("Your name"), validators=[InputRequired(lazy("Tell us your name.")), Length(max=100)])
     time_zone = SelectField(
-        "Time zone",
-        validators=[InputRequired("Choose a time zone.")],
+        lazy("Time zone"),
+        validators=[InputRequired(lazy("Choose a time zone."))],
         choices=[SelectChoice(name, name) for name in ZONES],
     )
-    region = SelectField("Region", choices=[SelectChoice(code, text) for code, text in region_choices()])
-    theme = SelectField("Theme", choices=[SelectChoice(code, text) for code, text in THEME_CHOICES.items()])
+    language = SelectField(lazy("Language"), choices=language_choices)
+    region = SelectField(lazy("Region"), choices=lambda: [SelectChoice(code, text) for code, text in region_choices()])
+    theme = SelectField(lazy("Theme"), choices=[SelectChoice(code, text) for code, text in THEME_CHOICES.items()])
+    shortcuts = SelectField(
+        lazy("Keyboard shortcuts"), choices=[SelectChoice("on", lazy("On")), SelectChoice("off", lazy("Off"))]
+    )
 
 
 class EmailForm(BaseForm):
-    email = EmailField("New address", validators=[InputRequired("Enter the new address."), Length(max=254)])
+    email = EmailField(lazy("New address"), validators=[InputRequired(lazy("Enter the new address.")), Length(max=254)])
 
 
 class LeaveWithoutPasswordForm(BaseForm):
@@ -54,52 +63,64 @@ class LeaveWithoutPasswordForm(BaseForm):
 
 
 class LeaveForm(BaseForm):
-    password = PasswordField("Your password", validators=[InputRequired("Enter your password."), Length(max=256)])
+    password = PasswordField(
+        lazy("Your password"), validators=[InputRequired(lazy("Enter your password.")), Length(max=256)]
+    )
 
 
 class TokenForm(BaseForm):
-    name = StringField("Name", validators=[InputRequired("Give it a name."), Length(max=100)])
+    name = StringField(lazy("Name"), validators=[InputRequired(lazy("Give it a name.")), Length(max=100)])
     scopes = SelectMultipleField(
-        "What it may do", choices=[SelectChoice(scope.value, text) for scope, text in SCOPES.items()]
+        lazy("What it may do"), choices=[SelectChoice(scope.value, text) for scope, text in SCOPES.items()]
     )
-    days = IntegerField("Days it works", default=90, validators=[InputRequired("Enter a number of days.")])
+    days = WholeNumberField(
+        lazy("Days it works"), default=90, validators=[InputRequired(lazy("Enter a number of days."))]
+    )
 
 
 class NotificationsForm(BaseForm):
-    mail = SelectMultipleField("By mail", choices=[], validate_choice=False)
+    mail = SelectMultipleField(lazy("By mail"), choices=[], validate_choice=False)
 
 
 class SshKeyForm(BaseForm):
-    public_key = TextAreaField("Public key", validators=[InputRequired("Paste a public key."), Length(max=8192)])
-    name = StringField("Name", validators=[Length(max=100)])
+    public_key = TextAreaField(
+        lazy("Public key"), validators=[InputRequired(lazy("Paste a public key.")), Length(max=8192)]
+    )
+    name = StringField(lazy("Name"), validators=[Length(max=100)])
 
 
 class SshKeyNameForm(BaseForm):
-    name = StringField("Name", validators=[InputRequired("Give it a name."), Length(max=100)])
+    name = StringField(lazy("Name"), validators=[InputRequired(lazy("Give it a name.")), Length(max=100)])
 
 
 class FirstPasswordForm(BaseForm):
     """Of somebody whom another service let in: there is none yet."""
 
-    new = PasswordField("New password", validators=[InputRequired("Choose a new password."), Length(max=256)])
+    new = PasswordField(
+        lazy("New password"), validators=[InputRequired(lazy("Choose a new password.")), Length(max=256)]
+    )
 
 
 class PasswordForm(FirstPasswordForm):
     current = PasswordField(
-        "Present password", validators=[InputRequired("Enter your present password."), Length(max=256)]
+        lazy("Current password"), validators=[InputRequired(lazy("Enter your current password.")), Length(max=256)]
     )
 
 
 class AppForm(BaseForm):
     sealed = HiddenField()
-    code = StringField("Code from the app", validators=[InputRequired("Enter the six digits."), Length(max=20)])
+    code = StringField(
+        lazy("Code from the app"), validators=[InputRequired(lazy("Enter the six digits.")), Length(max=20)]
+    )
 
 
 class ProofByPasswordForm(BaseForm):
-    password = PasswordField("Password", validators=[InputRequired("Enter your password."), Length(max=256)])
+    password = PasswordField(
+        lazy("Password"), validators=[InputRequired(lazy("Enter your password.")), Length(max=256)]
+    )
     next = HiddenField()
 
 
 class PasskeyForm(BaseForm):
-    name = StringField("Name", validators=[Length(max=60)], description="Such as the device it is kept on.")
+    name = StringField(lazy("Name"), validators=[Length(max=60)], description=lazy("Such as the device it is kept on."))
     credential = HiddenField(validators=[Length(max=20_000)])

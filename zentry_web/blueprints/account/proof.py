@@ -5,18 +5,18 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.account.forms import ProofByPasswordForm
 from zentry_web.blueprints.account.routes import blueprint
-from zentry_web.web.actor import current_actor, here
-from zentry_web.web.forms import CodeOrPasskeyForm
-from zentry_web.web.proof import after_proof
-from zentry_web.web.safe_next import safe_next
+from zentry_web.web.input.forms import CodeOrPasskeyForm
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import current_actor, here
+from zentry_web.web.session.proof import after_proof
+from zentry_web.web.session.safe_next import safe_next
 
 
 @blueprint.route("/confirm", methods=["GET", "POST"])
 def confirm() -> ResponseReturnValue:
     """Ask for the factor (or the password, where there is none), then lead back."""
     user, actor = here(), current_actor()
-    auth = services().get_auth_service()
+    auth = services().auth
     target = safe_next(request.values.get("next", ""), url_for("account.security"))
     needed = auth.proofs.what_proves(user.id, actor=actor)
     form = CodeOrPasskeyForm() if needed else ProofByPasswordForm()
@@ -36,6 +36,6 @@ def confirm() -> ResponseReturnValue:
 @blueprint.post("/confirm.json")
 def confirm_options() -> ResponseReturnValue:
     """What the account's passkeys are asked as a proof."""
-    user, passkeys = here(), services().get_auth_service().passkeys
+    user, passkeys = here(), services().auth.passkeys
     text = passkeys.begin_proof(user.id, user.session_token, actor=current_actor())
     return Response(text, mimetype="application/json")

@@ -4,10 +4,11 @@ from flask import redirect, session, url_for
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.account.routes import blueprint
-from zentry_web.web.actor import VIEW, here, looking_admin
-from zentry_web.web.flash import success
+from zentry_web.domain.language import _
+from zentry_web.web.output.flash import success
 from zentry_web.web.services import services
-from zentry_web.web.viewing import forget_view
+from zentry_web.web.session.actor import VIEW, here, looking_admin
+from zentry_web.web.session.viewing import forget_view
 
 
 @blueprint.post("/view/leave")
@@ -16,7 +17,7 @@ def leave_view() -> ResponseReturnValue:
     user = here()
     if user.view is None:
         return redirect(url_for("dashboard.overview"), 303)
-    services().get_user_service().views.end(str(session[VIEW]), user.session_token, actor=looking_admin(user))
+    services().users.views.end(str(session[VIEW]), user.session_token, actor=looking_admin(user))
     forget_view()
-    success(f"You left the account of {user.name}.")
+    success(_("You left the account of %(name)s.", name=user.name))
     return redirect(url_for("admin.user", user_id=user.id), 303)

@@ -1,6 +1,7 @@
-"""admin: routes.py (overview, images, trail, health), people.py (accounts), person.py (one of them),
-prices.py (sizes), ledger.py, price_changes.py (new prices from a date on), payments.py, quotas.py, vouchers.py,
-approvals.py (and refunds), books.py (revenue, liability, write-offs), announcements.py (banners), settings.py,
+"""admin: routes.py (overview, health), images.py, trail.py (the audit trail), people.py (accounts), person.py (one of
+them), prices.py (sizes), ledger.py, price_changes.py (new prices from a date on), payments.py, quotas.py, vouchers.py,
+approvals.py (and refunds), books.py (revenue, liability, write-offs), taxes.py, announcements.py (banners),
+settings.py, strays.py (machines that only the hypervisor has),
 viewing.py (seeing the pages of others), vms.py and projects.py (of all), bulk.py (many accounts at once)."""
 
 from . import (
@@ -8,6 +9,7 @@ from . import (
     approvals,
     books,
     bulk,
+    images,
     ledger,
     payments,
     people,
@@ -17,6 +19,9 @@ from . import (
     projects,
     quotas,
     settings,
+    strays,
+    taxes,
+    trail,
     viewing,
     vms,
     vouchers,
@@ -29,6 +34,7 @@ __all__ = [
     "blueprint",
     "books",
     "bulk",
+    "images",
     "ledger",
     "payments",
     "people",
@@ -38,6 +44,9 @@ __all__ = [
     "projects",
     "quotas",
     "settings",
+    "strays",
+    "taxes",
+    "trail",
     "viewing",
     "vms",
     "vouchers",

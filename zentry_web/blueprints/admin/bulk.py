@@ -6,30 +6,41 @@ from typing import Any
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from zentry_web.blueprints.admin.forms import BulkForm, BulkGrantForm
-from zentry_web.blueprints.admin.people import filter_fields, wanted_people
+from zentry_web.blueprints.admin.forms import BulkGrantForm, UserBulkForm
 from zentry_web.blueprints.admin.routes import blueprint
-from zentry_web.domain.directory import BulkAction
+from zentry_web.domain.language import _
+from zentry_web.domain.list_keys import PEOPLE, checks_of
+from zentry_web.domain.people.directory import BulkAction
+from zentry_web.domain.query_language import MAX_SEARCH, ListSearch, parse_search
 from zentry_web.domain.user import UserRow
 from zentry_web.services.errors import ValidationError
-from zentry_web.web.actor import current_actor
-from zentry_web.web.flash import warning
-from zentry_web.web.outcomes import outcomes
+from zentry_web.web.output.filters import viewer_zone
+from zentry_web.web.output.flash import warning
+from zentry_web.web.output.outcomes import outcomes
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import current_actor
 
 ACTIONS = {each.value for each in BulkAction}
 
 
-def _confirm(form: BulkForm, action: str, rows: list[UserRow]) -> ResponseReturnValue:
+def _everybody(text: str) -> ListSearch:
+    """All that the list's search finds. Raises ValidationError where it makes no sense."""
+    try:
+        return ListSearch(parse_search(text, checks_of(PEOPLE)), viewer_zone())
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+def _confirm(form: UserBulkForm, action: str, rows: list[UserRow]) -> ResponseReturnValue:
     return render_template("admin/bulk.html", form=form, action=action, rows=rows), form.status
 
 
-def _form(action: str, *, fresh: bool) -> BulkForm:
-    kind = BulkGrantForm if action == BulkAction.GRANT else BulkForm
+def _form(action: str, *, fresh: bool) -> UserBulkForm:
+    kind = BulkGrantForm if action == BulkAction.GRANT else UserBulkForm
     return kind(formdata=None, data={"action": action, "key": secrets.token_hex(16)}) if fresh else kind()
 
 
-def _granted(form: BulkForm) -> dict[str, Any]:
+def _granted(form: UserBulkForm) -> dict[str, Any]:
     """Amount and reason, once the form has been looked at."""
     if not isinstance(form, BulkGrantForm):
         return {}
@@ -39,14 +50,14 @@ def _granted(form: BulkForm) -> dict[str, Any]:
 @blueprint.post("/users/bulk")
 def bulk() -> ResponseReturnValue:
     """Who it would be done to, and what. Nothing is done yet."""
-    action, wanted = request.form.get("action", ""), wanted_people(request.form)
-    everybody = wanted if request.form.get("all") else None
-    back = url_for("admin.users", **filter_fields(wanted))
+    action, text = request.form.get("action", ""), request.form.get("q", "")[:MAX_SEARCH]
+    back = url_for("admin.users", q=text or None)
     if action not in ACTIONS:
-        warning("Choose what to do.")
+        warning(_("Choose what to do."))
         return redirect(back, 303)
     try:
-        rows = services().get_user_service().bulk.preview(
+        everybody = _everybody(text) if request.form.get("all") else None
+        rows = services().users.bulk.preview(
             request.form.getlist("id"), everybody, actor=current_actor()
         )  # fmt: skip
     except ValidationError as error:
@@ -59,7 +70,7 @@ def bulk() -> ResponseReturnValue:
 def run_bulk() -> ResponseReturnValue:
     """Do it, and list what became of each account."""
     action, ids, actor = request.form.get("action", ""), request.form.getlist("id"), current_actor()
-    service, form = services().get_user_service().bulk, _form(action, fresh=False)
+    service, form = services().users.bulk, _form(action, fresh=False)
     if form.submit(lambda: service.run(BulkAction(action), ids, form.text("key"), actor=actor, **_granted(form))):
         return render_template("admin/bulk_done.html", action=action, **outcomes(form.result))
     return _confirm(form, action, service.preview(ids, actor=actor))

@@ -1,22 +1,26 @@
-"""For admins: the ledger, filtered in the address; one transfer opened; the same as CSV."""
+"""For admins: the ledger, searched in the address; one transfer opened; the same as CSV."""
 
-from dataclasses import dataclass, field
-from typing import Any
-
-from flask import Response, render_template, url_for
+from flask import Response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.admin.routes import blueprint
-from zentry_web.domain.bill_csv import iso
-from zentry_web.domain.billing import AccountKind, TransferKind
-from zentry_web.domain.books import LedgerFilter
-from zentry_web.domain.money import parse_credits
-from zentry_web.web.actor import current_actor
-from zentry_web.web.files import csv_file
-from zentry_web.web.htmx import is_htmx
-from zentry_web.web.paging import PAGE_SIZE, last_key, number_argument, pages, text_argument
-from zentry_web.web.period import asked_dates, moments
+from zentry_web.domain.credits.bill_csv import iso
+from zentry_web.domain.credits.billing import AccountKind, TransferKind
+from zentry_web.domain.credits.books import LedgerFilter
+from zentry_web.domain.list_keys import LEDGER, ledger_filter
+from zentry_web.domain.people.saved_view import ListKind
+from zentry_web.domain.query_language import ListSearch
+from zentry_web.services.errors import ValidationError
+from zentry_web.web.input.columns import LEDGER as LIST_COLUMNS
+from zentry_web.web.input.columns import stays
+from zentry_web.web.input.paging import PAGE_SIZE, last_key, number_argument, pages, rows_asked
+from zentry_web.web.input.saved_views import list_saved, opening, view_context
+from zentry_web.web.input.search import Searched, read_list, stay
+from zentry_web.web.output.files import csv_file
+from zentry_web.web.output.filters import viewer_zone
+from zentry_web.web.output.htmx import is_htmx
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import current_actor
 
 COLUMNS = (
     "seq", "transfer_id", "at", "kind", "person_id", "person", "actor_id", "reason", "idempotency_key", "account",
@@ -24,54 +28,46 @@ COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass
-class Asked:
-    """The filter as it was typed, what it means, and what of it means nothing."""
-
-    typed: dict[str, str]
-    wanted: LedgerFilter
-    errors: list[str] = field(default_factory=list)
+FIELDS = ("person", "kind", "account", "actor")  # of the plain form, of older addresses and of links
 
 
-def _asked() -> Asked:
-    typed = {name: text_argument(name) for name in ("person", "kind", "account", "actor", "text", "least", "most")}
-    first, last = asked_dates()
-    typed |= {"from": f"{first or ''}", "to": f"{last or ''}"}
-    errors: list[str] = []
-    amounts: dict[str, int | None] = {}
-    for name in ("least", "most"):
-        try:
-            amounts[name] = parse_credits(typed[name]) if typed[name] else None
-        except ValueError as error:
-            amounts[name] = None
-            errors.append(str(error))
-    start, end = moments(first, last)
-    wanted = LedgerFilter(
-        person=typed["person"], kind=typed["kind"] if typed["kind"] in set(TransferKind) else "",
-        account=typed["account"] if typed["account"] in set(AccountKind) else "", actor=typed["actor"],
-        text=typed["text"], least=amounts["least"], most=amounts["most"], start=start, end=end,
-    )  # fmt: skip
-    return Asked(typed, wanted, errors)
+def _asked() -> tuple[Searched, LedgerFilter]:
+    searched = read_list(LEDGER, FIELDS)
+    try:
+        return searched, ledger_filter(ListSearch(searched.terms, viewer_zone()))
+    except ValueError as error:
+        return Searched(searched.text, problem=str(error)), LedgerFilter()
 
 
 @blueprint.get("/ledger")
 def ledger() -> ResponseReturnValue:
     """Transfers that fit the address, newest first."""
-    asked = _asked()
-    rows = services().get_billing_service().books.ledger.list_transfers(
-        asked.wanted, actor=current_actor(), before=number_argument("before"), limit=PAGE_SIZE
-    )  # fmt: skip
-    template = "admin/_ledger.html" if is_htmx() else "admin/ledger.html"
-    shown = {"rows": rows, "asked": asked, "kinds": list(TransferKind), "accounts": list(AccountKind)}
-    arguments: dict[str, Any] = {name: text for name, text in asked.typed.items() if text}
-    file_url = url_for("admin.ledger_file", **arguments)
-    return render_template(template, **shown, file_url=file_url, **pages(last_key(rows, "seq")))
+    if chosen := LIST_COLUMNS.chosen_address():
+        return redirect(chosen)
+    searched, wanted = _asked()
+    if searched.problem and is_htmx():
+        return stay(searched)
+    views = list_saved(ListKind.LEDGER)
+    if opens := opening(views):
+        return redirect(opens)
+    limit, before, browser = rows_asked(PAGE_SIZE), number_argument("before"), services().billing.books.ledger
+    rows = []
+    if not searched.problem:
+        rows = browser.list_transfers(wanted, actor=current_actor(), before=before, limit=limit)
+    file_url = url_for("admin.ledger_file", q=searched.text or None)
+    shown = {"rows": rows, "searched": searched, "kinds": list(TransferKind), "accounts": list(AccountKind)}
+    shown |= {"shown": LIST_COLUMNS.shown(), "keep": stays()}
+    shown |= view_context(ListKind.LEDGER, views, q=searched.text)
+    return render_template("admin/ledger.html", **shown, file_url=file_url, **pages(last_key(rows, "seq", limit)))
 
 
 @blueprint.get("/ledger.csv")
 def ledger_file() -> Response:
     """Every entry of the transfers that fit."""
-    found = services().get_billing_service().books.ledger.export(_asked().wanted, actor=current_actor())
+    searched, wanted = _asked()
+    if searched.problem:
+        raise ValidationError(searched.problem)
+    found = services().billing.books.ledger.export(wanted, actor=current_actor())
     rows = (
         (
             row.seq, row.id, iso(row.at), str(row.kind), row.owner_id, row.owner_email, row.actor_id, row.reason, key,
@@ -85,5 +81,5 @@ def ledger_file() -> Response:
 @blueprint.get("/ledger/<transfer_id>")
 def ledger_transfer(transfer_id: str) -> ResponseReturnValue:
     """One transfer: its entries, who, why, and the charges behind it."""
-    found = services().get_billing_service().books.ledger.get_transfer(transfer_id, actor=current_actor())
+    found = services().billing.books.ledger.get_transfer(transfer_id, actor=current_actor())
     return render_template("admin/ledger_transfer.html", transfer=found)

@@ -4,21 +4,24 @@ from typing import Any
 
 from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import HiddenField, IntegerField, SelectField, StringField, TextAreaField
+from wtforms import HiddenField, SelectField, StringField, TextAreaField
 from wtforms.fields.core import Field
 from wtforms.validators import InputRequired, Length
 
+from zentry_web.blueprints.admin.approvals import waiting_url
 from zentry_web.blueprints.admin.forms import ConfirmForm
 from zentry_web.blueprints.admin.routes import blueprint
+from zentry_web.domain.language import _, lazy
 from zentry_web.domain.money import format_credits
-from zentry_web.domain.quota import as_typed
-from zentry_web.domain.setting import Definition, Setting, SettingKind, SettingValue, show_setting
-from zentry_web.services.settings import Settings
-from zentry_web.web.actor import current_actor
-from zentry_web.web.flash import success
-from zentry_web.web.forms import BaseForm, CreditsField, SelectChoice, number_of
-from zentry_web.web.htmx import go_to
+from zentry_web.domain.projects.quota import as_typed
+from zentry_web.domain.setting import ONE_LINE, Definition, Setting, SettingKind, SettingValue, show_setting
+from zentry_web.services.shared.settings import Settings
+from zentry_web.web.input.forms import BaseForm, CreditsField, SelectChoice, WholeNumberField, number_of
+from zentry_web.web.input.questions import Question, ask
+from zentry_web.web.output.flash import success
+from zentry_web.web.output.htmx import go_to
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import current_actor
 
 
 class SettingForm(BaseForm):
@@ -48,24 +51,35 @@ def setting(setting_key: str) -> ResponseReturnValue:
     if request.method == "POST" and form.submit(
         lambda: service.change(setting_key, _typed(form, found.definition), form.seen, actor=actor)
     ):
-        success(f"“{found.definition.title}” is changed, for everybody and at once.")
-        return go_to(url_for("admin.settings"))
+        return go_to(
+            _changed(form.result, _("“%(title)s” is changed, for everybody and at once.", title=found.definition.title))
+        )
     return _page(found, form)
 
 
-@blueprint.post("/settings/<setting_key>/reset")
+@blueprint.route("/settings/<setting_key>/reset", methods=["GET", "POST"])
 def reset_setting(setting_key: str) -> ResponseReturnValue:
     """Back to the default."""
+    if request.method == "GET":
+        return ask(_reset(setting_key))
     service, actor = _service(), current_actor()
     found = service.get_setting(setting_key, actor=actor)
     form = setting_form(found)
     asked = ConfirmForm()
     if asked.submit(lambda: service.reset(setting_key, form.seen, actor=actor)):
-        success(f"“{found.definition.title}” is as it is by default.")
-        return go_to(url_for("admin.settings"))
+        return go_to(_changed(asked.result, _("“%(title)s” is as it is by default.", title=found.definition.title)))
     again = setting_form(found, fresh=True)
     again.form_errors, again.status = list(asked.form_errors), asked.status
     return _page(found, again)
+
+
+def _reset(setting_key: str) -> Question:
+    found = _service().get_setting(setting_key, actor=current_actor())
+    now, default = show_setting(found.definition, found.value), show_setting(found.definition, found.default)
+    text = _("%(now)s becomes %(default)s, for everybody.", now=now, default=default)
+    back, fields = url_for("admin.setting", setting_key=setting_key), {"version": str(found.version)}
+    title = _("Reset “%(title)s”?", title=found.definition.title)
+    return Question(title, text, _("Reset to default"), back, "admin.settings", fields)
 
 
 def setting_form(found: Setting, *, fresh: bool = False) -> SettingForm:
@@ -80,15 +94,17 @@ def setting_form(found: Setting, *, fresh: bool = False) -> SettingForm:
 
 def _field(definition: Definition) -> Field:
     if definition.kind == SettingKind.CREDITS:
-        return CreditsField(definition.title, validators=[InputRequired("Enter an amount.")])
+        return CreditsField(definition.title, validators=[InputRequired(lazy("Enter an amount."))])
     if definition.kind == SettingKind.NUMBER:
-        return IntegerField(definition.title, validators=[InputRequired("Enter a whole number.")])
+        return WholeNumberField(definition.title, validators=[InputRequired(lazy("Enter a whole number."))])
     if definition.kind == SettingKind.LIMIT:
-        needed = InputRequired("Enter a number, or “none” for no limit.")
+        needed = InputRequired(lazy("Enter a number, or “none” for no limit."))
         return StringField(definition.title, validators=[needed, Length(max=30)])
     if definition.kind == SettingKind.CHOICE:
         choices = [SelectChoice(value, text) for value, text in definition.choices]
-        return SelectField(definition.title, choices=choices, validators=[InputRequired("Choose one of these.")])
+        return SelectField(definition.title, choices=choices, validators=[InputRequired(lazy("Choose one of these."))])
+    if definition.kind == SettingKind.TEXT and definition.most <= ONE_LINE:
+        return StringField(definition.title, validators=[Length(max=definition.most)])
     return TextAreaField(definition.title, validators=[Length(max=30_000)])
 
 
@@ -107,6 +123,14 @@ def _typed(form: SettingForm, definition: Definition) -> object:
     return field.micro if definition.kind == SettingKind.CREDITS else field.data
 
 
+def _changed(result: object, words: str) -> str:
+    """Say what became of it; returns where to look at it."""
+    if url := waiting_url(result):
+        return url
+    success(words)
+    return url_for("admin.settings")
+
+
 def _page(found: Setting, form: SettingForm) -> ResponseReturnValue:
     history = _service().list_history(found.key, actor=current_actor())
     shown = {"setting": found, "form": form, "history": history, "show": show_setting}
@@ -114,4 +138,4 @@ def _page(found: Setting, form: SettingForm) -> ResponseReturnValue:
 
 
 def _service() -> Settings:
-    return services().get_billing_service().settings
+    return services().billing.settings

@@ -5,16 +5,16 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.admin.forms import ViewForm
 from zentry_web.blueprints.admin.routes import blueprint
-from zentry_web.web.actor import current_actor, here
-from zentry_web.web.htmx import go_to, is_htmx
+from zentry_web.web.output.htmx import go_to
 from zentry_web.web.services import services
-from zentry_web.web.viewing import begin_view
+from zentry_web.web.session.actor import current_actor, here
+from zentry_web.web.session.viewing import begin_view
 
 
 @blueprint.route("/users/<user_id>/view", methods=["GET", "POST"])
 def view_as(user_id: str) -> ResponseReturnValue:
     """Ask why, then show this browser the person's pages."""
-    people, actor, form = services().get_user_service(), current_actor(), ViewForm()
+    people, actor, form = services().users, current_actor(), ViewForm()
     person = people.get_user(user_id, actor=actor)
     token = here().session_token
     if request.method == "POST" and form.submit(
@@ -22,5 +22,4 @@ def view_as(user_id: str) -> ResponseReturnValue:
     ):
         begin_view(form.result.id)
         return go_to(url_for("dashboard.overview"))
-    template = "admin/_view.html" if is_htmx() else "admin/view.html"
-    return render_template(template, form=form, person=person), form.status
+    return render_template("admin/view.html", form=form, person=person), form.status

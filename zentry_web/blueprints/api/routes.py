@@ -9,12 +9,12 @@ from flask_smorest import Api, Blueprint
 from webargs.flaskparser import FlaskParser
 
 from zentry_web.blueprints.api import schemas
-from zentry_web.domain.token import Scope, TokenPair
+from zentry_web.domain.people.token import TokenPair, TokenScope
 from zentry_web.domain.user import User
 from zentry_web.services.errors import ValidationError
-from zentry_web.web.actor import public
-from zentry_web.web.bearer import needs, token_actor, token_user
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import public
+from zentry_web.web.session.bearer import needs, token_actor, token_user
 
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 
@@ -23,6 +23,13 @@ class Parser(FlaskParser):
     """Reads what was sent; what is wrong with it comes out of the same table as everything else."""
 
     DEFAULT_VALIDATION_STATUS = HTTPStatus.BAD_REQUEST
+
+    def load_json(self, req: Any, schema: Any) -> Any:
+        """The body; one that is nested too deeply or has a number of thousands of digits is no JSON for us."""
+        try:
+            return super().load_json(req, schema)
+        except (ValueError, RecursionError):
+            self._handle_invalid_json_error()
 
     def handle_error(self, error: Any, *_args: Any, **_kwargs: Any) -> NoReturn:
         """A field of the wrong shape."""
@@ -81,7 +88,7 @@ def problems(*statuses: int) -> Callable[[Callable[..., Any]], Callable[..., Any
 @public
 def log_in(credentials: dict[str, str]) -> TokenPair:
     """Log in: an access token for 15 minutes and a refresh token for 30 days."""
-    return services().get_auth_service().tokens.issue(credentials, actor=token_actor())
+    return services().auth.tokens.issue(credentials, actor=token_actor())
 
 
 @blueprint.post("/auth/refresh")
@@ -91,7 +98,7 @@ def log_in(credentials: dict[str, str]) -> TokenPair:
 @public
 def refresh(data: dict[str, str]) -> TokenPair:
     """The next pair. A refresh token works once; a second time ends all that came from its log-in."""
-    return services().get_auth_service().tokens.refresh(data["refresh_token"], actor=token_actor())
+    return services().auth.tokens.refresh(data["refresh_token"], actor=token_actor())
 
 
 @blueprint.post("/auth/revoke")
@@ -100,14 +107,14 @@ def refresh(data: dict[str, str]) -> TokenPair:
 @public
 def revoke(data: dict[str, str]) -> None:
     """End a token, and what came with it. An unknown token is no error."""
-    services().get_auth_service().tokens.revoke(data["token"], actor=token_actor())
+    services().auth.tokens.revoke(data["token"], actor=token_actor())
 
 
 @blueprint.get("/me")
 @blueprint.doc(security=BEARER)
 @blueprint.response(200, schemas.MeSchema)
 @problems(401, 403)
-@needs(Scope.ACCOUNT_READ)
+@needs(TokenScope.ACCOUNT_READ)
 def me() -> User:
     """The account behind the token."""
     return token_user()
@@ -118,16 +125,11 @@ def me() -> User:
 @blueprint.arguments(schemas.PageSchema, location="query")
 @blueprint.response(200, schemas.VMListSchema)
 @problems(401, 403)
-@needs(Scope.VMS_READ)
+@needs(TokenScope.VMS_READ)
 def vms(page: dict[str, Any]) -> dict[str, Any]:
     """The account's virtual machines, newest first."""
     user, limit = token_user(), page["limit"]
-    found = (
-        services()
-        .get_vm_service()
-        .list_vms(user.id, actor=token_actor(user), before=page.get("before"), limit=limit)
-        .vms
-    )
+    found = services().vms.list_vms(user.id, actor=token_actor(user), before=page.get("before"), limit=limit).vms
     return {"items": found, "next": found[-1].id if len(found) == limit else None}
 
 

@@ -75,6 +75,10 @@ class VMSchema(Schema):
     project_id = fields.String(required=True)
     project_name = fields.String(required=True)
     state = fields.String(required=True)
+    state_reason = fields.String(
+        required=True,
+        metadata={"description": "why it is off, paused, sleeping or in error; empty when that is as asked"},
+    )
     size_id = fields.String(required=True)
     image_name = fields.String(required=True)
     vcpus = fields.Integer(required=True)

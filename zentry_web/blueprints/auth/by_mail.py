@@ -5,13 +5,14 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.auth.forms import ForgotForm, NewPasswordForm
 from zentry_web.blueprints.auth.routes import blueprint
+from zentry_web.domain.language import _
 from zentry_web.services.errors import NotFoundError
-from zentry_web.web.actor import begin_session, current_actor, public
-from zentry_web.web.come_back import where_to
-from zentry_web.web.flash import success
-from zentry_web.web.headers import secret_page
-from zentry_web.web.htmx import go_to
+from zentry_web.web.output.flash import success
+from zentry_web.web.output.headers import secret_page
+from zentry_web.web.output.htmx import go_to
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import begin_session, current_actor, public
+from zentry_web.web.session.come_back import where_to
 
 
 @blueprint.get("/check-mail")
@@ -25,17 +26,17 @@ def check_mail() -> ResponseReturnValue:
 @public
 def finish_signup(token: str) -> ResponseReturnValue:
     """The link of a sign-up: choose a password, and the account is made."""
-    verification = services().get_auth_service().verification
+    verification = services().auth.verification
     waiting = verification.peek_signup(token)
     if waiting is None:
-        raise NotFoundError("This link has been used or is too old. Sign up again to get a new one.")
+        raise NotFoundError(_("This link has been used or is too old. Sign up again to get a new one."))
     form = NewPasswordForm()
     if request.method == "POST" and form.submit(
         lambda: verification.finish_signup(token, form.text("password"), actor=current_actor())
     ):
         target = where_to(url_for("dashboard.overview"))
         begin_session(form.result)
-        success("Welcome to Zentry. Your account is ready.")
+        success(_("Welcome to Zentry. Your account is ready."))
         return go_to(target)
     return secret_page(render_template("auth/finish_signup.html", form=form, waiting=waiting), form.status)
 
@@ -44,10 +45,10 @@ def finish_signup(token: str) -> ResponseReturnValue:
 @public
 def forgot() -> ResponseReturnValue:
     """Ask for a link to choose a new password."""
-    verification, form = services().get_auth_service().verification, ForgotForm()
+    verification, form = services().auth.verification, ForgotForm()
     if request.method == "POST":
         if not verification.enabled:
-            raise NotFoundError("This Zentry sends no mail. Ask its administrator for a link.")
+            raise NotFoundError(_("This Zentry sends no mail. Ask its administrator for a link."))
         if form.submit(lambda: verification.request_reset(form.text("email"), actor=current_actor())):
             return go_to(url_for("auth.check_mail"))
     return render_template("auth/forgot.html", form=form, sends_mail=verification.enabled), form.status
@@ -57,14 +58,14 @@ def forgot() -> ResponseReturnValue:
 @public
 def reset_password(token: str) -> ResponseReturnValue:
     """The link of a forgotten password: choose a new one, then log in with it."""
-    verification = services().get_auth_service().verification
+    verification = services().auth.verification
     user = verification.peek_reset(token)
     if user is None:
-        raise NotFoundError("This link has been used or is too old. Ask for a new one.")
+        raise NotFoundError(_("This link has been used or is too old. Ask for a new one."))
     form = NewPasswordForm()
     if request.method == "POST" and form.submit(
         lambda: verification.reset_password(token, form.text("password"), actor=current_actor())
     ):
-        success("Your password is changed. Log in with it.")
+        success(_("Your password is changed. Log in with it."))
         return redirect(url_for("auth.login"), 303)
     return secret_page(render_template("auth/reset.html", form=form, email=user.email), form.status)

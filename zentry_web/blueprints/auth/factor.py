@@ -5,22 +5,23 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.auth.forms import LoginForm, PasskeyLoginForm
 from zentry_web.blueprints.auth.routes import blueprint
+from zentry_web.domain.language import _
 from zentry_web.domain.user import SignedIn
 from zentry_web.services.errors import AuthenticationRequiredError
-from zentry_web.web.actor import current_actor, public, session_token
-from zentry_web.web.entering import browser_secret, enter, forget_waiting, waiting
-from zentry_web.web.flash import warning
-from zentry_web.web.forms import CodeOrPasskeyForm
-from zentry_web.web.htmx import go_to
-from zentry_web.web.safe_next import safe_next
+from zentry_web.web.input.forms import CodeOrPasskeyForm
+from zentry_web.web.output.flash import warning
+from zentry_web.web.output.htmx import go_to
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import current_actor, public, session_token
+from zentry_web.web.session.entering import browser_secret, enter, forget_waiting, waiting
+from zentry_web.web.session.safe_next import safe_next
 
 
 @blueprint.route("/login/factor", methods=["GET", "POST"])
 @public
 def login_factor() -> ResponseReturnValue:
     """The password was right: now the code of an app, a passkey or a recovery code."""
-    auth, (secret, target) = services().get_auth_service(), waiting()
+    auth, (secret, target) = services().auth, waiting()
     factors = auth.pending.find_factors(secret) if secret else None
     if factors is None:
         return begin_again(bool(secret))
@@ -38,7 +39,7 @@ def login_factor() -> ResponseReturnValue:
 
 def finish(secret: str, code: str, credential: str) -> SignedIn:
     """Bring what was given: a passkey's answer or a code."""
-    auth, actor = services().get_auth_service(), current_actor()
+    auth, actor = services().auth, current_actor()
     if credential:
         return auth.passkeys.finish_factor(secret, credential, actor=actor, replaces=session_token())
     return auth.pending.finish_with_code(secret, code, actor=actor, replaces=session_token())
@@ -48,21 +49,21 @@ def finish(secret: str, code: str, credential: str) -> SignedIn:
 @public
 def factor_options() -> ResponseReturnValue:
     """What the account's passkeys are asked in a log-in that waits."""
-    return json(services().get_auth_service().passkeys.begin_factor(waiting()[0]))
+    return json(services().auth.passkeys.begin_factor(waiting()[0]))
 
 
 @blueprint.post("/login/passkey.json")
 @public
 def passkey_options() -> ResponseReturnValue:
     """What any passkey of this site is asked."""
-    return json(services().get_auth_service().passkeys.begin_login(browser_secret(), actor=current_actor()))
+    return json(services().auth.passkeys.begin_login(browser_secret(), actor=current_actor()))
 
 
 @blueprint.post("/login/passkey")
 @public
 def passkey_login() -> ResponseReturnValue:
     """Sign in by a passkey, without a password."""
-    wanted, passkeys = request.form.get("next", ""), services().get_auth_service().passkeys
+    wanted, passkeys = request.form.get("next", ""), services().auth.passkeys
     form, old = PasskeyLoginForm(), session_token()
     if form.submit(
         lambda: passkeys.login(browser_secret(), form.text("credential"), actor=current_actor(), replaces=old)
@@ -70,7 +71,7 @@ def passkey_login() -> ResponseReturnValue:
         return enter(form.result, safe_next(wanted, url_for("dashboard.overview")))
     shown = LoginForm(formdata=None)
     shown.form_errors.extend(form.form_errors or ["No passkey was sent. Please try again."])
-    provider = services().get_auth_service().oidc.provider_name
+    provider = services().auth.oidc.provider_name
     context = {"next": wanted, "passkeys": passkeys.possible, "provider": provider}
     return render_template("auth/login.html", form=shown, **context), form.status
 
@@ -85,7 +86,7 @@ def begin_again(waited: bool) -> ResponseReturnValue:
     target = waiting()[1]
     forget_waiting()
     if waited:
-        warning("Please log in again: five minutes have passed, or too many codes were wrong.")
+        warning(_("Please log in again: five minutes have passed, or too many codes were wrong."))
     if request.method == "GET":
         return redirect(url_for("auth.login", next=target or None), 303)
     return go_to(url_for("auth.login", next=target or None))

@@ -5,17 +5,18 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.auth.forms import LoginForm
 from zentry_web.blueprints.auth.routes import blueprint
-from zentry_web.domain.oidc import Departure, Linked, MailSent, Proved
+from zentry_web.domain.language import _
+from zentry_web.domain.people.oidc import Departure, Linked, MailSent, Proved
 from zentry_web.services.errors import AuthenticationRequiredError, ServiceError
-from zentry_web.web.actor import current_actor, public, session_token, signed_in_user
-from zentry_web.web.come_back import invitation, where_to
-from zentry_web.web.entering import browser_secret, enter
-from zentry_web.web.flash import success
-from zentry_web.web.forms import SHOWN_IN_FORM
-from zentry_web.web.headers import secret_page
-from zentry_web.web.proof import after_proof
-from zentry_web.web.safe_next import safe_next
+from zentry_web.web.input.forms import SHOWN_IN_FORM
+from zentry_web.web.output.flash import success
+from zentry_web.web.output.headers import secret_page
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import current_actor, public, session_token, signed_in_user
+from zentry_web.web.session.come_back import invitation, where_to
+from zentry_web.web.session.entering import browser_secret, enter
+from zentry_web.web.session.proof import after_proof
+from zentry_web.web.session.safe_next import safe_next
 
 SHOWN = (*SHOWN_IN_FORM, AuthenticationRequiredError)
 EXPECTED = ("state", "code", "error", "iss")
@@ -27,7 +28,7 @@ def oidc_begin() -> ResponseReturnValue:
     """Off to the provider. A page of its own leads there: forms may only be sent to this site."""
     wanted = safe_next(request.form.get("next", ""), "")
     try:
-        departure = services().get_auth_service().oidc.begin(browser_secret(), actor=current_actor(), target=wanted)
+        departure = services().auth.oidc.begin(browser_secret(), actor=current_actor(), target=wanted)
     except SHOWN as error:
         return login_page(error, wanted)
     return leaving(departure)
@@ -37,7 +38,7 @@ def oidc_begin() -> ResponseReturnValue:
 @public
 def oidc_callback() -> ResponseReturnValue:
     """Back from the provider."""
-    auth, back = services().get_auth_service(), {name: request.args.get(name, "") for name in EXPECTED}
+    auth, back = services().auth, {name: request.args.get(name, "") for name in EXPECTED}
     answer = {name: value for name, value in back.items() if value}
     try:
         outcome, target = auth.oidc.finish(
@@ -56,7 +57,7 @@ def oidc_callback() -> ResponseReturnValue:
     if isinstance(outcome, Proved):
         return after_proof(safe_next(target, url_for("account.security")))
     if isinstance(outcome, Linked):
-        success(f"{auth.oidc.provider_name} lets you in from now on.")
+        success(_("%(provider)s lets you in from now on.", provider=auth.oidc.provider_name))
         return redirect(url_for("account.security"), 303)
     return enter(outcome, safe_next(target, where_to(url_for("dashboard.overview"))))
 
@@ -68,7 +69,7 @@ def leaving(departure: Departure) -> ResponseReturnValue:
 
 def login_page(error: ServiceError, wanted: str) -> ResponseReturnValue:
     """The log-in with the reason why nobody was signed in; the password still works."""
-    form, auth = LoginForm(formdata=None), services().get_auth_service()
+    form, auth = LoginForm(formdata=None), services().auth
     form.take(error)
     shown = {"next": wanted, "passkeys": auth.passkeys.possible, "provider": auth.oidc.provider_name}
     return render_template("auth/login.html", form=form, **shown), form.status

@@ -7,18 +7,19 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.auth.forms import LoginForm, SignupForm, SignupWithPasswordForm, WelcomeForm
+from zentry_web.domain.language import _
 from zentry_web.domain.setting import SettingKey
 from zentry_web.services.errors import ConflictError, NotFoundError
-from zentry_web.web import human
-from zentry_web.web.actor import current_actor, end_session, public, session_token, signed_in_user
-from zentry_web.web.captcha import captcha_answer, with_widget
-from zentry_web.web.come_back import invitation, where_to
-from zentry_web.web.entering import enter
-from zentry_web.web.flash import success
-from zentry_web.web.headers import secret_page
-from zentry_web.web.htmx import go_to
-from zentry_web.web.safe_next import safe_next
+from zentry_web.web.output.flash import success
+from zentry_web.web.output.headers import secret_page
+from zentry_web.web.output.htmx import go_to
 from zentry_web.web.services import services
+from zentry_web.web.session import human
+from zentry_web.web.session.actor import current_actor, end_session, public, session_token, signed_in_user
+from zentry_web.web.session.captcha import captcha_answer, with_widget
+from zentry_web.web.session.come_back import invitation, where_to
+from zentry_web.web.session.entering import enter
+from zentry_web.web.session.safe_next import safe_next
 
 blueprint = Blueprint("auth", __name__)
 
@@ -29,7 +30,7 @@ def signup() -> ResponseReturnValue:
     """Make an account and sign it in; where mail is sent, mail the link that does so."""
     if signed_in_user() is not None:
         return redirect(url_for("dashboard.overview"), 303)
-    auth, actor = services().get_auth_service(), current_actor()
+    auth, actor = services().auth, current_actor()
     by_mail = auth.verification.enabled
     form = SignupForm() if by_mail else SignupWithPasswordForm()
     if request.method == "POST":
@@ -43,18 +44,18 @@ def signup() -> ResponseReturnValue:
                 return go_to(url_for("auth.check_mail"))
         elif form.submit(lambda: ask_first(lambda: auth.signup(data, actor=actor))):
             answer = enter(auth.login(data, actor=actor), where_to(url_for("dashboard.overview")))
-            success("Welcome to Zentry. Your account is ready.")
+            success(_("Welcome to Zentry. Your account is ready."))
             return answer
     form.stamp.data = form.stamp.data or human.stamp()
-    starting = services().get_billing_service().settings.number(SettingKey.STARTING_CREDITS)
+    starting = services().billing.settings.number(SettingKey.STARTING_CREDITS)
     shown = {"starting": starting, "by_mail": by_mail, "why_not": auth.rules.why_not(invitation())}
-    shown |= {"provider": auth.oidc.provider_name, "widget": auth.captcha.widget}
+    shown |= {"provider": auth.oidc.provider_name, "widget": auth.captcha.widget, "not_before": human.least_seconds()}
     return with_widget(render_template("auth/signup.html", form=form, **shown), form.status, auth.captcha.widget)
 
 
 def ask_first(action: Callable[[], Any]) -> Any:
     """Sign up once it is said that this is no program."""
-    services().get_auth_service().captcha.check_signup(captcha_answer(), current_actor())
+    services().auth.captcha.check_signup(captcha_answer(), current_actor())
     return action()
 
 
@@ -65,7 +66,7 @@ def login() -> ResponseReturnValue:
     target = safe_next(request.values.get("next", ""), url_for("dashboard.overview"))
     if request.method == "GET" and signed_in_user() is not None:
         return redirect(target, 303)
-    form, auth = LoginForm(), services().get_auth_service()
+    form, auth = LoginForm(), services().auth
     if request.method == "POST":
         credentials = {"email": form.email.data, "password": form.password.data, "captcha": captcha_answer()}
         replaces = session_token()
@@ -84,7 +85,7 @@ def login() -> ResponseReturnValue:
 def logout() -> ResponseReturnValue:
     """End this session."""
     end_session()
-    success("You are logged out.")
+    success(_("You are logged out."), _("Log in again"), url_for("auth.login"))
     return go_to(url_for("public.landing"))
 
 
@@ -92,16 +93,16 @@ def logout() -> ResponseReturnValue:
 @public
 def welcome(token: str) -> ResponseReturnValue:
     """The one-time link: choose a password, and be signed in."""
-    auth = services().get_auth_service()
+    auth = services().auth
     user = auth.peek_link(token)
     if user is None:
-        raise NotFoundError("This link has been used or is too old. Ask an administrator for a new one.")
+        raise NotFoundError(_("This link has been used or is too old. Ask an administrator for a new one."))
     email = "" if user.email.endswith("@localhost") else user.email
     form = WelcomeForm(data={"email": email, "name": user.name})
     if request.method == "POST":
         chosen = {"name": form.name.data, "email": form.email.data}
         if form.submit(lambda: auth.redeem_link(token, form.text("password"), actor=current_actor(), **chosen)):
             answer = enter(form.result, url_for("dashboard.overview"))
-            success("Welcome. You are an admin." if user.is_admin else "Welcome back. Your password is set.")
+            success(_("Welcome. You are an admin.") if user.is_admin else _("Welcome back. Your password is set."))
             return answer
     return secret_page(render_template("auth/welcome.html", form=form, user=user), form.status)

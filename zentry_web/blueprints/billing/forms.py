@@ -5,16 +5,17 @@ import secrets
 from wtforms import HiddenField, StringField
 from wtforms.validators import InputRequired, Length
 
-from zentry_web.web.forms import BaseForm, as_key, without_nul
+from zentry_web.domain.language import lazy
+from zentry_web.web.input.forms import BaseForm, as_key
 
 
 class RedeemForm(BaseForm):
     """``request_key`` tells a form sent twice from a second one."""
 
     code = StringField(
-        "Voucher code",
-        validators=[InputRequired("Enter the code of your voucher.")],
-        filters=[without_nul],
+        lazy("Voucher code"),
+        validators=[InputRequired(lazy("Enter the code of your voucher."))],
+        filters=[lambda typed: typed.replace("\x00", "") if typed else typed],  # which nobody can see in it
     )
     request_key = HiddenField(validators=[Length(max=100)], filters=[as_key])
 

@@ -5,26 +5,30 @@ from typing import ClassVar
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import BooleanField, HiddenField, IntegerField, SelectField
+from werkzeug.datastructures import MultiDict
+from wtforms import BooleanField, HiddenField, SelectField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from zentry_web.blueprints.billing.forms import redeem_form
 from zentry_web.blueprints.billing.routes import blueprint
-from zentry_web.domain.money import format_credits
-from zentry_web.domain.payments import AutoTopUp, StoredMethod
-from zentry_web.web.actor import current_actor, me
-from zentry_web.web.flash import success
-from zentry_web.web.forms import BaseForm, CreditsField, SelectChoice, as_key, without_nul
-from zentry_web.web.htmx import go_to
-from zentry_web.web.paging import last_key, pages, text_argument
+from zentry_web.domain.credits.payments import AutoTopUp, CreditPrice, StoredMethod
+from zentry_web.domain.language import _, lazy
+from zentry_web.domain.money import MICRO, format_credits
+from zentry_web.web.input.forms import BaseForm, CreditsField, SelectChoice, WholeNumberField, as_key
+from zentry_web.web.input.paging import last_key, pages, text_argument
+from zentry_web.web.input.questions import Question, ask, one_of
+from zentry_web.web.output.flash import success
+from zentry_web.web.output.htmx import go_to
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import current_actor, me
 
 PAYMENTS_SHOWN = 20
+PRESETS = (10, 20, 50, 100)  # credits
 
 
 class TopUpForm(BaseForm):
-    amount = CreditsField("Credits", validators=[InputRequired("Enter an amount.")])
-    keep = BooleanField("Keep this card for later and for automatic top-up")
+    amount = CreditsField(lazy("Credits"), validators=[InputRequired(lazy("Enter an amount."))])
+    keep = BooleanField(lazy("Keep this card for later and for automatic top-up"))
     idempotency_key = HiddenField(validators=[Length(max=100)], filters=[as_key])
 
 
@@ -38,17 +42,18 @@ class AutoTopUpForm(BaseForm):
         "method_id": "method",
     }
 
-    enabled = BooleanField("Top up automatically")
-    threshold = CreditsField("When my balance is below", validators=[InputRequired("Enter an amount.")])
-    hours = IntegerField("Or when credits last for fewer hours than", validators=[Optional(), NumberRange(min=0)])
-    sum = CreditsField("Add", validators=[InputRequired("Enter an amount.")])
-    ceiling = CreditsField("In a month at most", validators=[InputRequired("Enter an amount.")])
+    enabled = BooleanField(lazy("Top up automatically"))
+    threshold = CreditsField(lazy("When my balance is below"), validators=[InputRequired(lazy("Enter an amount."))])
+    hours = WholeNumberField(
+        lazy("Or when credits last for fewer hours than"), validators=[Optional(), NumberRange(min=0)]
+    )
+    sum = CreditsField(lazy("Add"), validators=[InputRequired(lazy("Enter an amount."))])
+    ceiling = CreditsField(lazy("In a month at most"), validators=[InputRequired(lazy("Enter an amount."))])
     method = SelectField(
-        "Card",
+        lazy("Card"),
         choices=[],
         validate_choice=False,
-        filters=[without_nul],
-        validators=[InputRequired("Keep a card first: tick that with your next payment.")],
+        validators=[InputRequired(lazy("Keep a card first: tick that with your next payment."))],
     )
 
     @classmethod
@@ -76,8 +81,8 @@ class AutoTopUpForm(BaseForm):
 @blueprint.route("/top-up", methods=["GET", "POST"])
 def top_up() -> ResponseReturnValue:
     """The page; a POST begins a payment and leads to where it is paid."""
-    user, actor, payments = me(), current_actor(), services().get_billing_service().payments
-    form = TopUpForm(data=_fresh())
+    user, actor, payments = me(), current_actor(), services().billing.payments
+    form = TopUpForm(data=_fresh(), formdata=_chosen() if request.method == "POST" else None)
     if request.method == "POST":
         key = form.idempotency_key.data or None
         if form.submit(
@@ -92,24 +97,32 @@ def top_up() -> ResponseReturnValue:
 @blueprint.post("/top-up/automatic")
 def auto_top_up() -> ResponseReturnValue:
     """When and how much to pay automatically."""
-    user, actor, billing = me(), current_actor(), services().get_billing_service()
+    user, actor, billing = me(), current_actor(), services().billing
     form = AutoTopUpForm.of(AutoTopUp(), billing.payments.list_methods(user.id, actor=actor))
     if form.submit(lambda: billing.auto_top_ups.set_settings(user.id, form.wanted(), actor=actor)):
-        success("Automatic top-up is on." if form.wanted().enabled else "Automatic top-up is off.")
+        success(_("Automatic top-up is on.") if form.wanted().enabled else _("Automatic top-up is off."))
         return go_to(url_for("billing.top_up", _anchor="automatic"))
     return _page(auto_form=form), form.status
 
 
-@blueprint.post("/methods/<method_id>/remove")
+@blueprint.route("/methods/<method_id>/remove", methods=["GET", "POST"])
 def remove_method(method_id: str) -> ResponseReturnValue:
     """Forget a means of payment."""
-    services().get_billing_service().payments.remove_method(me().id, method_id, actor=current_actor())
-    success("The card is removed.")
+    if request.method == "GET":
+        found = services().billing.payments.list_methods(me().id, actor=current_actor())
+        label = one_of(found, method_id).label
+        text = _(
+            "Nothing is charged to it any more; automatic top-up with it ends. It can be kept again with a payment."
+        )
+        title = _("Remove %(name)s?", name=label)
+        return ask(Question(title, text, _("Remove"), url_for("billing.top_up"), "billing", icon="trash"))
+    services().billing.payments.remove_method(me().id, method_id, actor=current_actor())
+    success(_("Card removed."))
     return redirect(url_for("billing.top_up"), 303)
 
 
 def _page(form: TopUpForm | None = None, auto_form: AutoTopUpForm | None = None) -> str:
-    user, actor, billing = me(), current_actor(), services().get_billing_service()
+    user, actor, billing = me(), current_actor(), services().billing
     payments, before = billing.payments, text_argument("before") or None
     found = payments.list_payments(user.id, actor=actor, before=before, limit=PAYMENTS_SHOWN)
     now, methods = billing.auto_top_ups.get_settings(user.id, actor=actor), payments.list_methods(user.id, actor=actor)
@@ -118,6 +131,8 @@ def _page(form: TopUpForm | None = None, auto_form: AutoTopUpForm | None = None)
         payments=found,
         methods=methods,
         service=payments,
+        presets=_presets(payments.price),
+        tax=payments.taxes.tax_on(user.id, payments.price.minor_per_credit, actor=actor),
         now=now,
         spent_micro=billing.auto_top_ups.count_this_month(user.id),
         form=form or TopUpForm(data=_fresh(), formdata=None),
@@ -125,6 +140,21 @@ def _page(form: TopUpForm | None = None, auto_form: AutoTopUpForm | None = None)
         redeem_form=redeem_form(),
         **pages(last_key(found, "id", PAYMENTS_SHOWN)),
     )
+
+
+def _chosen() -> MultiDict[str, str]:
+    """What was sent, with the amount of the card that was chosen; without one, what was typed."""
+    sent = MultiDict(request.form)
+    preset = sent.get("preset", "")
+    if preset in [f"{credits}" for credits in PRESETS]:
+        sent["amount"] = preset
+    return sent
+
+
+def _presets(price: CreditPrice) -> list[tuple[int, int]]:
+    """(micro-credits, minor units) of the amounts to choose from, but for what the provider could not take exactly."""
+    amounts = [(credits * MICRO, price.minor_of(credits * MICRO)) for credits in PRESETS]
+    return [(micro, minor) for micro, minor in amounts if minor is not None]
 
 
 def _fresh() -> dict[str, str]:

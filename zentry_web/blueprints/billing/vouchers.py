@@ -5,12 +5,13 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.billing.forms import redeem_form
 from zentry_web.blueprints.billing.routes import blueprint
-from zentry_web.web.actor import current_actor, me
-from zentry_web.web.flash import success
-from zentry_web.web.htmx import go_to, is_htmx
-from zentry_web.web.paging import text_argument
-from zentry_web.web.regions import credits_text
+from zentry_web.domain.language import _
+from zentry_web.web.input.paging import text_argument
+from zentry_web.web.output.flash import success
+from zentry_web.web.output.htmx import go_to
+from zentry_web.web.output.regions import credits_text
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import current_actor, me
 
 
 @blueprint.route("/redeem", methods=["GET", "POST"])
@@ -19,9 +20,10 @@ def redeem() -> ResponseReturnValue:
     user, actor = me(), current_actor()
     form = redeem_form(text_argument("code"))
     if request.method == "POST":
-        vouchers, key = services().get_billing_service().vouchers, form.text("request_key")
+        vouchers, key = services().billing.vouchers, form.text("request_key")
         if form.submit(lambda: vouchers.redeem(user.id, form.text("code"), actor=actor, request_key=key)):
-            success(f"{credits_text(form.result.value_micro)} credits are added to your balance.")
+            added = credits_text(form.result.value_micro)
+            words = _("%(credits)s credits added to your balance.", credits=added)
+            success(words, _("See the transactions"), url_for("billing.transactions"))
             return go_to(url_for("billing.index"))
-    template = "billing/_redeem.html" if is_htmx() else "billing/redeem.html"
-    return render_template(template, redeem_form=form), form.status
+    return render_template("billing/redeem.html", redeem_form=form), form.status

@@ -3,11 +3,10 @@
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from zentry_web.web.activity import activity_lines
-from zentry_web.web.actor import current_actor, me
-from zentry_web.web.context import use_balance
-from zentry_web.web.htmx import is_htmx
+from zentry_web.web.output.activity import activity_lines
+from zentry_web.web.output.context import use_balance
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import current_actor, here, me
 
 blueprint = Blueprint("dashboard", __name__)
 
@@ -16,8 +15,13 @@ blueprint = Blueprint("dashboard", __name__)
 def overview() -> ResponseReturnValue:
     """The page, or for htmx its moving part."""
     user = me()
-    dashboard = services().get_user_service().get_dashboard(user.id, actor=current_actor())
+    dashboard = services().users.get_dashboard(user.id, actor=current_actor())
     use_balance(dashboard.balance)
-    lines = activity_lines(dashboard.recent, viewer_id=user.id)
-    template = "dashboard/_overview.html" if is_htmx() else "dashboard/overview.html"
-    return render_template(template, dashboard=dashboard, lines=lines)
+    steps = services().users.get_first_steps(user, dashboard, has_factor=here().has_factor, actor=current_actor())
+    lines = activity_lines(
+        dashboard.recent,
+        reader_id=user.id,
+        rights=dashboard.rights_there,
+        now=services().clock.now(),
+    )
+    return render_template("dashboard/overview.html", user=user, dashboard=dashboard, lines=lines, steps=steps)

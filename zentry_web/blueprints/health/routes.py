@@ -8,8 +8,8 @@ from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 
 from zentry_web.domain.monitoring import ServiceHealth
-from zentry_web.web.actor import public
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import public
 
 blueprint = Blueprint("health", __name__)
 
@@ -24,15 +24,28 @@ def alive() -> ResponseReturnValue:
 @blueprint.get("/readyz")
 @public
 def ready() -> ResponseReturnValue:
-    """Database, compute and worker, each by name; 503 when one of them is not ready."""
+    """Database, compute and worker, each by name; 503 when one of them is not ready.
+
+    What is known beyond that (versions, errors, ages) is for bearers of ZENTRY_METRICS_TOKEN.
+    """
     parts = _parts()
-    shown = {part.name: {"ok": part.ok, "detail": part.detail, "age_seconds": part.age_seconds} for part in parts}
+    shown: dict[str, dict[str, object]] = {part.name: {"ok": part.ok} for part in parts}
+    if _shows_token():
+        for part in parts:
+            shown[part.name] |= {"detail": part.detail, "age_seconds": part.age_seconds}
     ok = all(part.ok for part in parts)
     return jsonify(status="ready" if ok else "not ready", **shown), 200 if ok else 503
 
 
+def _shows_token() -> bool:
+    """Whether the request shows ZENTRY_METRICS_TOKEN; never when there is none."""
+    token = current_app.config["ZENTRY_METRICS_TOKEN"]
+    given = request.headers.get("Authorization", "")
+    return bool(token) and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+
+
 def _parts() -> list[ServiceHealth]:
-    monitoring = services().get_monitoring_service()
+    monitoring = services().monitoring
     health = monitoring.health_check()
     database = ServiceHealth("database", health.ok, health.detail)
     if not database.ok:
@@ -45,9 +58,7 @@ def _parts() -> list[ServiceHealth]:
 @public
 def metrics() -> ResponseReturnValue:
     """Prometheus figures of all web processes, for bearers of ZENTRY_METRICS_TOKEN. Without one: no such page."""
-    token = current_app.config["ZENTRY_METRICS_TOKEN"]
-    given = request.headers.get("Authorization", "")
-    if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+    if not _shows_token():
         abort(404)
     registry: CollectorRegistry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # prometheus_client's own switch, set by `zentry web`

@@ -1,6 +1,6 @@
-"""projects: routes.py (the projects themselves), members.py, ownership.py, settings.py."""
+"""projects: routes.py (the projects themselves), images.py, members.py, ownership.py, settings.py."""
 
-from . import members, ownership, settings
+from . import images, members, ownership, settings
 from .routes import blueprint
 
-__all__ = ["blueprint", "members", "ownership", "settings"]
+__all__ = ["blueprint", "images", "members", "ownership", "settings"]

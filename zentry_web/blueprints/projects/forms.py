@@ -6,9 +6,11 @@ from typing import ClassVar
 from wtforms import BooleanField, EmailField, RadioField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
-from zentry_web.domain.budget import parse_alerts
-from zentry_web.domain.project import ProjectRole
-from zentry_web.web.forms import BaseForm, CreditsField, without_nul
+from zentry_web.domain.credits.budget import parse_alerts
+from zentry_web.domain.language import lazy
+from zentry_web.domain.projects.project import ProjectRole
+from zentry_web.domain.projects.team import ROLE_TITLES
+from zentry_web.web.input.forms import BaseForm, CreditsField
 
 
 class AlertsField(StringField):
@@ -25,15 +27,15 @@ class AlertsField(StringField):
 
 
 class ProjectForm(BaseForm):
-    name = StringField("Name", validators=[InputRequired("Give the project a name."), Length(max=60)])
+    name = StringField(lazy("Name"), validators=[InputRequired(lazy("Give the project a name.")), Length(max=60)])
 
 
 class SettingsForm(BaseForm):
-    name = StringField("Name", validators=[InputRequired("Give the project a name."), Length(max=60)])
-    description = TextAreaField("Description", filters=[without_nul])
-    colour = RadioField("Colour", choices=[], validate_choice=False, filters=[without_nul], default="")
+    name = StringField(lazy("Name"), validators=[InputRequired(lazy("Give the project a name.")), Length(max=60)])
+    description = TextAreaField(lazy("Description"))
+    colour = RadioField(lazy("Colour"), choices=[], validate_choice=False, default="")
 
-    labels = TextAreaField("Labels", filters=[without_nul])
+    labels = TextAreaField(lazy("Labels"))
 
     @property
     def values(self) -> dict[str, object]:
@@ -44,24 +46,26 @@ class SettingsForm(BaseForm):
 class InviteForm(BaseForm):
     """Which roles may be given is the service's to say; ``choices`` are those offered."""
 
-    email = EmailField("E-mail", validators=[InputRequired("Enter an e-mail address."), Length(max=254)])
-    role = RadioField("Role", validators=[InputRequired("Choose a role.")], choices=[], validate_choice=False)
+    email = EmailField(lazy("E-mail"), validators=[InputRequired(lazy("Enter an e-mail address.")), Length(max=254)])
+    role = RadioField(
+        lazy("Role"), validators=[InputRequired(lazy("Choose a role."))], choices=[], validate_choice=False
+    )
     choices: Sequence[dict[str, str]] = ()
 
     def offer(self, roles: Sequence[ProjectRole], words: Mapping[ProjectRole, str]) -> None:
         """Set what can be chosen; the mildest is chosen until the person chooses."""
-        self.choices = [{"value": role, "title": role.capitalize(), "text": words[role]} for role in roles]
+        self.choices = [{"value": role, "title": ROLE_TITLES[role], "text": words[role]} for role in roles]
         if not self.role.data and roles:
             self.role.data = roles[-1]
 
 
-class DeleteForm(BaseForm):
-    confirm = StringField("Name", validators=[InputRequired("Type the name to confirm.")])
+class DeleteProjectForm(BaseForm):
+    confirm = StringField(lazy("Name"), validators=[InputRequired(lazy("Type the name to confirm."))])
 
 
 class BudgetForm(BaseForm):
     fields_of_service: ClassVar = {"amount_micro": "amount"}
 
-    amount = CreditsField("Each month", validators=[Optional()])
-    alerts = AlertsField("Tell me at", validators=[Length(max=100)])
-    hard_cap = BooleanField("Refuse what would pass it")
+    amount = CreditsField(lazy("Each month"), validators=[Optional()])
+    alerts = AlertsField(lazy("Tell me at"), validators=[Length(max=100)])
+    hard_cap = BooleanField(lazy("Refuse what would pass it"))

@@ -3,20 +3,21 @@
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
-from zentry_web.web.forms import BaseForm
+from zentry_web.domain.language import lazy
+from zentry_web.web.input.forms import BaseForm, PricedForm
 
 
-class RestoreForm(BaseForm):
-    name = StringField("Name", validators=[InputRequired("Give it a name."), Length(max=63)])
+class RestoreForm(PricedForm):
+    name = StringField(lazy("Name"), validators=[InputRequired(lazy("Give it a name.")), Length(max=63)])
 
 
 class PurgeForm(BaseForm):
-    confirm_name = StringField("Name", validators=[InputRequired("Type the name to confirm.")])
+    confirm_name = StringField(lazy("Name"), validators=[InputRequired(lazy("Type the name to confirm."))])
 
 
-class RestoreProjectForm(BaseForm):
-    name = StringField("Name", validators=[InputRequired("Give it a name."), Length(max=60)])
+class RestoreProjectForm(PricedForm):
+    name = StringField(lazy("Name"), validators=[InputRequired(lazy("Give it a name.")), Length(max=60)])
 
 
 class PurgeProjectForm(BaseForm):
-    confirm = StringField("Name", validators=[InputRequired("Type the name to confirm.")])
+    confirm = StringField(lazy("Name"), validators=[InputRequired(lazy("Type the name to confirm."))])

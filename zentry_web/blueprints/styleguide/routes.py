@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from zentry_web.domain.billing import Balance
+from zentry_web.domain.credits.billing import Balance
 from zentry_web.domain.monitoring import MetricSeries
-from zentry_web.domain.vm import Size, Step, VMState
-from zentry_web.web.charts import payload
+from zentry_web.domain.vms.catalogue import Size
+from zentry_web.domain.vms.state import VMState
+from zentry_web.domain.vms.steps import Step
+from zentry_web.web.output.charts import payload
+from zentry_web.web.output.filters import viewer_zone
 
 blueprint = Blueprint("styleguide", __name__, url_prefix="/styleguide")
 
@@ -68,7 +71,7 @@ def metrics() -> ResponseReturnValue:
         "net_rx_bytes_per_s": tuple(None if v is None else v * 2e3 for v in shown),
         "net_tx_bytes_per_s": tuple(None if v is None else v * 7e2 for v in shown),
     }
-    return payload(MetricSeries("vm_styleguide", start, end, 10, times, columns))
+    return payload(MetricSeries("vm_styleguide", start, end, 10, times, columns), viewer_zone())
 
 
 @blueprint.get("/spend.json")

@@ -1,7 +1,43 @@
-"""vms: see routes.py; changing the size is in resize.py, moving into another project in move.py, labels in
-labels.py, several machines at once in bulk.py."""
+"""vms: see routes.py; the list of them is in listing.py, launching in launch.py, changing the size in resize.py, moving
+into another project in move.py, its name in rename.py, labels in labels.py, consoles in console.py, starting and
+stopping in orders.py, another disk in rebuild.py, the rescue system in rescue.py,
+snapshots in snapshots.py, backups in backups.py, when
+they are made in schedules.py, an image of its disk in images.py, several at once in bulk.py."""
 
-from . import bulk, labels, move, resize
+from . import (
+    backups,
+    bulk,
+    console,
+    images,
+    labels,
+    launch,
+    listing,
+    move,
+    orders,
+    rebuild,
+    rename,
+    rescue,
+    resize,
+    schedules,
+    snapshots,
+)
 from .routes import blueprint
 
-__all__ = ["blueprint", "bulk", "labels", "move", "resize"]
+__all__ = [
+    "backups",
+    "blueprint",
+    "bulk",
+    "console",
+    "images",
+    "labels",
+    "launch",
+    "listing",
+    "move",
+    "orders",
+    "rebuild",
+    "rename",
+    "rescue",
+    "resize",
+    "schedules",
+    "snapshots",
+]

@@ -2,45 +2,48 @@
 
 from typing import Any
 
-from wtforms import HiddenField, RadioField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import BooleanField, HiddenField, RadioField, SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
-from zentry_web.domain.project import Project
-from zentry_web.domain.ssh_key import SshKey
-from zentry_web.domain.vm import Image, Size
-from zentry_web.web.forms import BaseForm, SelectChoice, as_key, without_nul
+from zentry_web.domain.language import _, lazy
+from zentry_web.domain.people.ssh_key import SshKey
+from zentry_web.domain.projects.project import Project
+from zentry_web.domain.vms.catalogue import Image, Size
+from zentry_web.domain.vms.rebuild import ImageChoice
+from zentry_web.domain.vms.schedule import Schedule
+from zentry_web.web.input.forms import BaseForm, PlannedForm, PricedForm, SelectChoice, as_key
 
 
-class LaunchForm(BaseForm):
+class LaunchForm(PricedForm):
     """Choices are not checked here: a size withdrawn meanwhile is VMService's to refuse, with its reason."""
 
     idempotency_key = HiddenField(validators=[Length(max=100)], filters=[as_key])
-    name = StringField("Name", validators=[InputRequired("Give the machine a name."), Length(max=63)])
+    name = StringField(lazy("Name"), validators=[InputRequired(lazy("Give the machine a name.")), Length(max=63)])
     project_id = SelectField(
-        "Project",
-        validators=[InputRequired("Choose a project.")],
+        lazy("Project"),
+        validators=[InputRequired(lazy("Choose a project."))],
         choices=[],
         validate_choice=False,
-        filters=[without_nul],
     )
     size_id = RadioField(
-        "Size",
-        validators=[InputRequired("Choose a size.")],
+        lazy("Size"),
+        validators=[InputRequired(lazy("Choose a size."))],
         choices=[],
         validate_choice=False,
-        filters=[without_nul],
     )
     image_id = RadioField(
-        "Image",
-        validators=[InputRequired("Choose an image.")],
+        lazy("Image"),
+        validators=[InputRequired(lazy("Choose an image."))],
         choices=[],
         validate_choice=False,
-        filters=[without_nul],
     )
-    ssh_key_ids = SelectMultipleField("Your SSH keys", choices=[], validate_choice=False)
-    ssh_key = TextAreaField("SSH public key", validators=[Optional(), Length(max=8192)])
-    user_data = TextAreaField("User data", validators=[Optional()])
-    labels = StringField("Labels", validators=[Optional()], filters=[without_nul])
+    snapshot_id = HiddenField(validators=[Length(max=40)])
+    count = StringField(lazy("How many"), default="1", validators=[Optional(), Length(max=10)])
+    ssh_key_ids = SelectMultipleField(lazy("Your SSH keys"), choices=[], validate_choice=False)
+    ssh_key = TextAreaField(lazy("SSH public key"), validators=[Optional(), Length(max=8192)])
+    key_name = StringField(lazy("Keep it as"), validators=[Optional(), Length(max=100)])
+    user_data = TextAreaField(lazy("User data"), validators=[Optional()])
+    labels = StringField(lazy("Labels"), validators=[Optional()])
 
     def offer(self, projects: list[Project], sizes: list[Size], images: list[Image], keys: list[SshKey]) -> None:
         """Set what can be chosen; the first of each and every key are chosen until the person chooses."""
@@ -55,48 +58,128 @@ class LaunchForm(BaseForm):
     @property
     def vm_data(self) -> dict[str, Any]:
         """What VMService.create_vm takes."""
-        fields = ("project_id", "name", "size_id", "image_id", "ssh_key", "user_data", "labels")
+        fields = ("project_id", "name", "size_id", "image_id", "ssh_key", "user_data", "labels", "count", "snapshot_id")
         return {name: self[name].data or "" for name in fields} | {"ssh_key_ids": self.ssh_key_ids.data or []}
 
 
 class LabelsForm(BaseForm):
-    labels = TextAreaField("Labels", filters=[without_nul])
+    labels = TextAreaField(lazy("Labels"))
 
 
-class MoveForm(BaseForm):
+class RenameForm(BaseForm):
+    name = StringField(lazy("Name"), validators=[InputRequired(lazy("Give the machine a name.")), Length(max=63)])
+
+
+class SnapshotForm(BaseForm):
+    name = StringField(lazy("Name"), validators=[InputRequired(lazy("Give it a name.")), Length(max=60)])
+    note = TextAreaField(lazy("Note"), validators=[Length(max=500)])
+
+
+class BackupForm(SnapshotForm):
+    """A name, and what it is good for."""
+
+
+class RevertForm(PlannedForm):
+    """The question before a revert."""
+
+    forget = BooleanField(lazy("Do not keep what it is now: there is no way back then"))
+
+
+class ScheduleForm(BaseForm):
+    every = SelectField(
+        lazy("How often"),
+        choices=[
+            SelectChoice("", lazy("Never")),
+            SelectChoice("hour", lazy("Every hour")),
+            SelectChoice("day", lazy("Every day")),
+            SelectChoice("week", lazy("Every Monday")),
+            SelectChoice("month", lazy("On the first of each month")),
+        ],
+    )
+    hour = StringField(lazy("Hour of the day"), validators=[Length(max=5)])
+    keep = StringField(lazy("Keep the last"), validators=[Length(max=5)])
+
+    @classmethod
+    def showing(cls, now: Schedule | None) -> "ScheduleForm":
+        """As it is; without one, what is usual."""
+        every, hour, keep = (now.every.value, now.hour, now.keep) if now else ("", 3, 7)
+        return cls(data={"every": every, "hour": str(hour), "keep": str(keep)})
+
+    @property
+    def typed(self) -> dict[str, object]:
+        """What Schedules.set takes."""
+        return {name: self.text(name) for name in ("every", "hour", "keep")}
+
+
+class MoveForm(PlannedForm):
     project_id = SelectField(
-        "Project",
-        validators=[InputRequired("Choose a project.")],
+        lazy("Project"),
+        validators=[InputRequired(lazy("Choose a project."))],
         choices=[],
         validate_choice=False,
-        filters=[without_nul],
     )
 
 
-class BulkForm(BaseForm):
+class BulkForm(PlannedForm):
     """What a change of several machines needs; ``vms`` holds what is said of the choice itself."""
 
     vms = HiddenField()
-    labels = StringField("Labels", filters=[without_nul])
-    project_id = SelectField("Project", choices=[], validate_choice=False, filters=[without_nul])
-    confirm = StringField("Confirm", filters=[without_nul])
+    labels = StringField(lazy("Labels"))
+    project_id = SelectField(lazy("Project"), choices=[], validate_choice=False)
+    confirm = StringField(lazy("Confirm"))
 
     def offer(self, projects: list[Project]) -> None:
         """Set into which projects machines can be moved."""
         targets = [SelectChoice(each.id, each.name) for each in projects]
-        self.project_id.choices = [SelectChoice("", "Choose…"), *targets]
+        self.project_id.choices = [SelectChoice("", _("Choose…")), *targets]
 
 
-class ResizeForm(BaseForm):
+class ResizeForm(PlannedForm):
     idempotency_key = HiddenField(validators=[Length(max=100)], filters=[as_key])
     size_id = RadioField(
-        "Size",
-        validators=[InputRequired("Choose a size.")],
+        lazy("Size"),
+        validators=[InputRequired(lazy("Choose a size."))],
         choices=[],
         validate_choice=False,
-        filters=[without_nul],
     )
 
 
-class DeleteForm(BaseForm):
-    confirm_name = StringField("Name", validators=[InputRequired("Type the name to confirm.")])
+class RebuildForm(PlannedForm):
+    image_id = RadioField(
+        lazy("Image"),
+        validators=[InputRequired(lazy("Choose an image."))],
+        choices=[],
+        validate_choice=False,
+    )
+    access = RadioField(
+        lazy("Keys and user data"),
+        choices=[SelectChoice("keep", lazy("Keep those it has")), SelectChoice("new", lazy("Choose anew"))],
+        default="keep",
+    )
+    ssh_key_ids = SelectMultipleField(lazy("Your SSH keys"), choices=[], validate_choice=False)
+    ssh_key = TextAreaField(lazy("SSH public key"), validators=[Optional(), Length(max=8192)])
+    user_data = TextAreaField(lazy("User data"), validators=[Optional()])
+    confirm_name = StringField(lazy("Name"), validators=[InputRequired(lazy("Type the name to confirm."))])
+
+    def offer(self, choices: list[ImageChoice], keys: list[SshKey]) -> None:
+        """Set what can be chosen: the machine's own image and every key, until the person chooses."""
+        self.ssh_key_ids.choices = [SelectChoice(key.id, key.name) for key in keys]
+        if not self.is_submitted():
+            self.ssh_key_ids.data = [key.id for key in keys]
+            possible = [choice for choice in choices if not choice.problem]
+            chosen = next((choice for choice in possible if choice.is_current), possible[0] if possible else None)
+            self.image_id.data = chosen.image.id if chosen else None
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """What VMRebuilding.request takes."""
+        fields = ("image_id", "access", "ssh_key", "user_data", "confirm_name")
+        return {name: self[name].data or "" for name in fields} | {"ssh_key_ids": self.ssh_key_ids.data or []}
+
+
+class RecoverForm(PlannedForm):
+    confirm_name = StringField(lazy("Name"), validators=[InputRequired(lazy("Type the name to confirm."))])
+
+
+class DeleteVMForm(PlannedForm):
+    confirm_name = StringField(lazy("Name"), validators=[InputRequired(lazy("Type the name to confirm."))])

@@ -1,6 +1,7 @@
 """Changing a machine's size: the choice with its price before and after, and the order."""
 
 import secrets
+from dataclasses import replace
 from typing import Any
 
 from flask import render_template, request, url_for
@@ -8,27 +9,31 @@ from flask.typing import ResponseReturnValue
 
 from zentry_web.blueprints.vms.forms import ResizeForm
 from zentry_web.blueprints.vms.routes import blueprint
-from zentry_web.domain.project import ProjectAction
-from zentry_web.domain.resize import ResizeQuote
-from zentry_web.domain.vm import VM, Size
-from zentry_web.web.actor import current_actor
-from zentry_web.web.flash import success
-from zentry_web.web.htmx import go_to, is_htmx
+from zentry_web.domain.language import _
+from zentry_web.domain.projects.project import ProjectAction
+from zentry_web.domain.vms.catalogue import Size
+from zentry_web.domain.vms.plan import ChangePlan, resize_facts
+from zentry_web.domain.vms.resize import ResizeQuote
+from zentry_web.domain.vms.vm import VM
+from zentry_web.web.output.flash import success
+from zentry_web.web.output.htmx import go_to
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import current_actor
 
 
 @blueprint.route("/<vm_id>/resize", methods=["GET", "POST"])
 def resize(vm_id: str) -> ResponseReturnValue:
     """Choose another size; ordered, the machine's page shows the steps."""
-    vms, actor = services().get_vm_service(), current_actor()
+    vms, actor = services().vms, current_actor()
     form = ResizeForm(data={"idempotency_key": secrets.token_hex(16), "size_id": request.args.get("size_id")})
     if request.method == "POST":
         key, size_id = form.idempotency_key.data or None, form.text("size_id")
-        if form.submit(lambda: vms.resize_vm(vm_id, size_id, actor=actor, idempotency_key=key)):
-            success("The new size is ordered.")
+        shown, plan = form.price_shown, form.plan_shown
+        if form.submit(lambda: vms.resize_vm(vm_id, size_id, actor=actor, idempotency_key=key, shown=shown, plan=plan)):
+            href = url_for("operations.show", operation_id=form.result.id)
+            success(_("The new size is ordered."), _("Steps"), href)
             return go_to(url_for("vms.show", vm_id=vm_id))
-    template = "vms/_resize_form.html" if is_htmx() else "vms/resize.html"
-    return render_template(template, form=form, **_context(vm_id, form.text("size_id"))), form.status
+    return render_template("vms/resize.html", form=form, **_context(vm_id, form.text("size_id"))), form.status
 
 
 @blueprint.get("/<vm_id>/resize/quote")
@@ -38,7 +43,7 @@ def resize_quote(vm_id: str) -> ResponseReturnValue:
 
 
 def _context(vm_id: str, size_id: str) -> dict[str, Any]:
-    vms, actor = services().get_vm_service(), current_actor()
+    vms, actor = services().vms, current_actor()
     vm = vms.get_vm(vm_id, actor=actor, action=ProjectAction.RESIZE)
     choices = vms.resizing.list_choices(vm_id, actor=actor)
     possible = [choice.size for choice in choices if not choice.problem]
@@ -49,9 +54,22 @@ def _context(vm_id: str, size_id: str) -> dict[str, Any]:
         "problems": {choice.size.id: choice.problem for choice in choices if choice.problem},
         "chosen": chosen,
         "quote": _quote(vm, chosen) if chosen else None,
+        "plan": _plan(vm, chosen) if chosen else None,
         "room": vms.resizing.get_room(vm, chosen, actor=actor) if chosen else None,
     }
 
 
+def _plan(vm: VM, size: Size) -> ChangePlan:
+    becomes = replace(
+        vm,
+        vcpus=size.vcpus,
+        memory_mib=size.memory_mib,
+        disk_gib=size.disk_gib,
+        running_micro_per_hour=size.running_micro_per_hour,
+        stopped_micro_per_hour=size.stopped_micro_per_hour,
+    )
+    return services().vms.planning.compare([vm], [becomes], resize_facts(vm, size), actor=current_actor())
+
+
 def _quote(vm: VM, size: Size) -> ResizeQuote:
-    return services().get_billing_service().resizes.quote(vm.owner_id, vm, size)
+    return services().billing.resizes.quote(vm.owner_id, vm, size)

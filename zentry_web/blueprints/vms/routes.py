@@ -1,102 +1,103 @@
-"""Virtual machines: list, launch, one machine and its panels, actions, delete."""
-
-import secrets
+"""One machine: its page, the panels of it, delete and protection. Launching is in launch.py, the list in listing.py."""
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from zentry_web.blueprints.vms.forms import DeleteForm, LaunchForm
+from zentry_web.blueprints.vms.forms import DeleteVMForm
 from zentry_web.blueprints.vms.view import (
-    ListView,
     activity_context,
-    console_context,
+    figures_context,
     load_series,
     metrics_context,
-    price_context,
     status_context,
     vm_context,
 )
-from zentry_web.domain.project import ProjectAction
-from zentry_web.domain.vm import OperationKind
+from zentry_web.domain.language import _
+from zentry_web.domain.projects.project import ProjectAction
+from zentry_web.domain.text import whole_number
+from zentry_web.domain.vms.operation import OperationKind
+from zentry_web.domain.vms.plan import deletion_facts
 from zentry_web.services.errors import NotFoundError
-from zentry_web.web.actor import current_actor, me
-from zentry_web.web.charts import payload
 from zentry_web.web.errors import on_service_error
-from zentry_web.web.flash import success
-from zentry_web.web.htmx import go_to, is_htmx
-from zentry_web.web.paging import here, number_argument, pages, ticking
+from zentry_web.web.input.columns import machines_shown
+from zentry_web.web.input.paging import number_argument, pages, ticking
+from zentry_web.web.output.charts import payload
+from zentry_web.web.output.filters import viewer_zone
+from zentry_web.web.output.flash import success
+from zentry_web.web.output.htmx import go_to, is_htmx, wants_json
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import current_actor
 
 blueprint = Blueprint("vms", __name__, url_prefix="/vms")
 
-LIVE_PARTS = ("vms.status", "vms.activity", "vms.console")
-ORDERED = {
-    "start": "The start is ordered.",
-    "stop": "The guest is asked to shut down.",
-    "reboot": "The reboot is ordered.",
-    "force_off": "The power is being cut.",
-}
+LIVE_PARTS = ("vms.row", "vms.menu", "vms.status", "vms.figures", "vms.activity", "vms.console")
 
 
 @blueprint.errorhandler(NotFoundError)
 def gone(error: NotFoundError) -> ResponseReturnValue:
-    """A machine deleted while its page is open: the page leads to the list; its other parts keep quiet."""
+    """A machine deleted while its page is open: the page leads to the list; its other parts keep quiet. Its address
+    says what became of it, to those who may know."""
     if not is_htmx() or request.endpoint not in LIVE_PARTS:
-        return on_service_error(error)
+        return _say_deleted() or on_service_error(error)
     leave = {"HX-Redirect": url_for("vms.index")} if request.endpoint == "vms.status" else {"HX-Reswap": "none"}
     return Response(status=404, headers=leave)
 
 
-@blueprint.get("")
-def index() -> ResponseReturnValue:
-    """The person's machines: searched, filtered, sorted and paged by the address."""
-    view = ListView.from_request()
-    found = services().get_vm_service().list_vms(me().id, actor=current_actor(), **view.query())
-    projects = services().get_project_service().list_choices(me().id, actor=current_actor())
-    shown = {"view": view, "found": found, "projects": projects, "this_url": here()}
-    shown |= ticking() | pages(found.next_before)
-    if is_htmx():
-        return render_template("vms/_table.html", **shown)
-    in_use = services().get_vm_service().labels.list_in_use(me().id, actor=current_actor())
-    return render_template("vms/index.html", labels=in_use, **shown)
-
-
-@blueprint.route("/new", methods=["GET", "POST"])
-def create() -> ResponseReturnValue:
-    """Launch a machine. Answers as soon as the order is written down."""
-    actor, vms, projects = current_actor(), services().get_vm_service(), services().get_project_service()
-    form = LaunchForm(data={"idempotency_key": secrets.token_hex(16), "project_id": request.args.get("project")})
-    choices = projects.list_choices(me().id, actor=actor, action=ProjectAction.LAUNCH)
-    keys = services().get_user_service().ssh_keys.list_keys(me().id, actor=actor)
-    form.offer(choices, vms.list_sizes(), vms.list_images(), keys)
-    if request.method == "POST":
-        key = form.idempotency_key.data or None
-        if form.submit(lambda: vms.create_vm(form.vm_data, me(), actor=actor, idempotency_key=key)):
-            return go_to(url_for("vms.show", vm_id=form.result.id))
-    sizes, images = vms.list_sizes(), vms.list_images()
-    template = "vms/_launch_form.html" if is_htmx() else "vms/launch.html"
-    return render_template(
-        template, form=form, images=images, keys=keys, **price_context(sizes, images, form.vm_data)
-    ), form.status
-
-
-@blueprint.get("/new/quote")
-def quote() -> ResponseReturnValue:
-    """What the chosen size and image would cost in the chosen project: the part that moves while choosing."""
-    vms = services().get_vm_service()
-    chosen = {name: request.args.get(name) for name in ("project_id", "size_id", "image_id")}
-    context = price_context(vms.list_sizes(), vms.list_images(), chosen)
-    if context["size"] is None:
-        raise NotFoundError("That size is not on offer any more.")
-    return render_template("vms/_quote_moved.html" if is_htmx() else "vms/_quote.html", **context)
+def _say_deleted() -> ResponseReturnValue | None:
+    vm_id = (request.view_args or {}).get("vm_id")
+    if vm_id is None or request.method != "GET" or is_htmx() or wants_json():
+        return None
+    vm = services().vms.bin.find_deleted(vm_id, actor=current_actor())
+    if vm is None:
+        return None
+    undo_id = services().vms.undo.find_deletion(vm_id) if vm.may_restore else ""
+    return render_template("vms/gone.html", vm=vm, undo_id=undo_id), 410
 
 
 @blueprint.get("/<vm_id>")
 def show(vm_id: str) -> ResponseReturnValue:
-    """One machine: state, figures, charts, activity, console."""
-    chosen = request.args.get("range", "")
-    context = vm_context(vm_id)
-    return render_template("vms/show.html", **context, **metrics_context(context["vm"], chosen))
+    """One machine at a glance: state, cost, how to connect, what happened last."""
+    if (chosen := request.args.get("range")) is not None:  # where its charts once were
+        return redirect(url_for("vms.charts", vm_id=vm_id, range=chosen), 301)
+    return render_template("vms/show.html", **vm_context(vm_id))
+
+
+@blueprint.get("/<vm_id>/figures")
+def figures(vm_id: str) -> ResponseReturnValue:
+    """What it cost and what it does, as the machine's page shows it."""
+    vm = services().vms.get_vm(vm_id, actor=current_actor())
+    return render_template("vms/_figures.html", vm=vm, **figures_context(vm))
+
+
+@blueprint.get("/<vm_id>/metrics")
+def charts(vm_id: str) -> ResponseReturnValue:
+    """Its figures over time."""
+    vm = services().vms.payer.with_funds(services().vms.get_vm(vm_id, actor=current_actor()))
+    return render_template("vms/charts.html", vm=vm, **metrics_context(vm, request.args.get("range", "")))
+
+
+@blueprint.get("/<vm_id>/settings")
+def settings(vm_id: str) -> ResponseReturnValue:
+    """What can be changed about it."""
+    vms, actor = services().vms, current_actor()
+    vm = vms.get_vm_page(vm_id, actor=actor).vm
+    aside = vms.rebuilding.find_aside(vm_id, actor=actor) if vm.allows(ProjectAction.DELETE_VM) else None
+    return render_template("vms/settings.html", vm=vm, aside=aside)
+
+
+@blueprint.get("/<vm_id>/row")
+def row(vm_id: str) -> ResponseReturnValue:
+    """Its row in the list, for a list that moves by itself."""
+    vm = services().vms.get_vm_page(vm_id, actor=current_actor()).vm
+    return render_template("vms/_row.html", vm=vm, shown=machines_shown([vm]), **ticking())
+
+
+@blueprint.get("/<vm_id>/menu")
+def menu(vm_id: str) -> ResponseReturnValue:
+    """What can be done to it: for the menu of its row in a list, or as a page of its own."""
+    vms = services().vms
+    vm = vms.payer.with_funds(vms.get_vm(vm_id, actor=current_actor()))
+    return render_template("vms/menu.html", vm=vm)
 
 
 @blueprint.get("/<vm_id>/status")
@@ -110,57 +111,45 @@ def activity(vm_id: str) -> ResponseReturnValue:
     """Who did what with it, newest first. A page of its own for what is older."""
     before = number_argument("before")
     context = activity_context(vm_id, before=before)
-    template = "vms/_activity.html" if is_htmx() else "vms/activity.html"
-    return render_template(template, **context, **pages(context["older_before"]))
-
-
-@blueprint.get("/<vm_id>/console")
-def console(vm_id: str) -> ResponseReturnValue:
-    """The serial console's last 64 KiB as the worker collected it."""
-    template = "vms/_console.html" if is_htmx() else "vms/console.html"
-    return render_template(template, **console_context(vm_id))
+    return render_template("vms/activity.html", **context, **pages(context["older_before"]))
 
 
 @blueprint.get("/<vm_id>/metrics.json")
 def metrics(vm_id: str) -> ResponseReturnValue:
     """Figures for the charts as compact columns; with ``after`` (epoch seconds) only newer points."""
-    return jsonify(
-        payload(load_series(vm_id, request.args.get("range", ""), after=request.args.get("after", type=int)))
-    )
-
-
-@blueprint.post("/<vm_id>/<any(start, stop, reboot, force_off):action>")
-def act(vm_id: str, action: str) -> ResponseReturnValue:
-    """Order a start, stop, reboot or force off."""
-    vms = services().get_vm_service()
-    order = {
-        "start": vms.start_vm, "stop": vms.stop_vm, "reboot": vms.reboot_vm, "force_off": vms.force_off_vm
-    }[action]  # fmt: skip
-    order(vm_id, actor=current_actor())
-    success(ORDERED[action])
-    if is_htmx():
-        return render_template("vms/_moving.html", **status_context(vm_id))
-    return redirect(url_for("vms.show", vm_id=vm_id), 303)
+    after = whole_number(request.args.get("after", ""))
+    return jsonify(payload(load_series(vm_id, request.args.get("range", ""), after=after), viewer_zone()))
 
 
 @blueprint.route("/<vm_id>/delete", methods=["GET", "POST"])
 def delete(vm_id: str) -> ResponseReturnValue:
     """Delete a machine, after its name was typed: into the recycle bin, or at once where there is none or no disk."""
-    vms, actor = services().get_vm_service(), current_actor()
+    vms, actor = services().vms, current_actor()
     vm = vms.get_vm(vm_id, actor=actor, action=ProjectAction.DELETE_VM)
-    form = DeleteForm()
-    if request.method == "POST" and form.submit(lambda: vms.delete_vm(vm_id, form.text("confirm_name"), actor=actor)):
+    form = DeleteVMForm()
+    if request.method == "POST" and form.submit(
+        lambda: vms.delete_vm(vm_id, form.text("confirm_name"), actor=actor, plan=form.plan_shown)
+    ):
         kept = form.result.kind == OperationKind.BIN
-        success(f"{vm.name} is in the recycle bin." if kept else f"{vm.name} is being deleted.")
+        if kept:
+            text = _("%(name)s is in the recycle bin.", name=vm.name)
+            undo = vms.undo.find_offer(vm_id, actor=actor)
+            success(text, _("Restore"), url_for("bin.restore_vm", vm_id=vm_id), asks=True, undo=undo)
+        else:
+            success(_("%(name)s is being deleted.", name=vm.name))
         return go_to(url_for("vms.index"))
-    template = "vms/_delete.html" if is_htmx() else "vms/delete.html"
-    return render_template(template, vm=vm, form=form, days=vms.bin.days_kept(vm)), form.status
+    days = vms.bin.days_kept(vm)
+    stored = {name: len(getattr(vms, name).list(vm_id, actor=actor)) for name in ("snapshots", "backups")}
+    plan = vms.planning.compare([vm], [], deletion_facts(vm, days), actor=actor, keeps_disks=days > 0)
+    return render_template("vms/delete.html", vm=vm, form=form, days=days, plan=plan, **stored), form.status
 
 
 @blueprint.post("/<vm_id>/protection")
 def protect(vm_id: str) -> ResponseReturnValue:
-    """Protect the machine from deletion, or no longer."""
+    """Protect the machine from deletion and rebuild, or no longer."""
     on = request.form.get("protected") == "1"
-    services().get_vm_service().bin.set_protection(vm_id, on, actor=current_actor())
-    success("The machine is protected from deletion." if on else "The machine can be deleted again.")
+    vms, actor = services().vms, current_actor()
+    vms.bin.set_protection(vm_id, on, actor=actor)
+    text = _("The machine is protected.") if on else _("The machine can be deleted and rebuilt again.")
+    success(text, undo=vms.undo.find_offer(vm_id, actor=actor))
     return redirect(url_for("vms.show", vm_id=vm_id), 303)

@@ -1,71 +1,39 @@
 """What the pages about machines need, loaded from the services."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from zentry_web.blueprints.vms.connect import Connection, connection
+from zentry_web.domain.event import Event
+from zentry_web.domain.language import lazy
 from zentry_web.domain.monitoring import MetricSeries
-from zentry_web.domain.vm import VM, Image, Size, VMOrder, VMState
+from zentry_web.domain.projects.project import ProjectAction
+from zentry_web.domain.vms.catalogue import Image, Size
+from zentry_web.domain.vms.naming import parse_count
+from zentry_web.domain.vms.steps import VMPage
+from zentry_web.domain.vms.vm import VM
 from zentry_web.services.errors import NotFoundError, PermissionDeniedError
-from zentry_web.web.activity import activity_lines
-from zentry_web.web.actor import current_actor
-from zentry_web.web.paging import PAGE_SIZE, last_key, text_argument
+from zentry_web.web.input.paging import last_key
+from zentry_web.web.output.activity import activity_lines
+from zentry_web.web.output.context import get_compute
+from zentry_web.web.output.curves import draw
+from zentry_web.web.output.filters import viewer_zone
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import current_actor, me
 
-ACTIVITY_ROWS = 15
-TABLE_POINTS = 12
+ACTIVITY_ROWS, LAST_EVENTS = 15, 5
+TABLE_POINTS, SMALL_POINTS, DRAWN_POINTS = 12, 24, 120
+CHARTS = ("cpu", "memory", "disk", "network")
+HOUR = timedelta(hours=1)
 RANGES = {
-    "15m": ("15 min", timedelta(minutes=15)),
-    "1h": ("1 hour", timedelta(hours=1)),
-    "6h": ("6 hours", timedelta(hours=6)),
-    "24h": ("24 hours", timedelta(hours=24)),
+    "15m": (lazy("15 min"), timedelta(minutes=15)),
+    "1h": (lazy("1 hour"), timedelta(hours=1)),
+    "6h": (lazy("6 hours"), timedelta(hours=6)),
+    "24h": (lazy("24 hours"), timedelta(hours=24)),
 }
 DEFAULT_RANGE = "1h"
 NEW = timedelta(minutes=40)
-
-
-@dataclass(frozen=True, slots=True)
-class ListView:
-    """What the address of the list says: search, filters, order, page."""
-
-    search: str
-    project_id: str
-    state: VMState | None
-    label: str
-    sort: VMOrder
-    before: str
-
-    @classmethod
-    def from_request(cls) -> "ListView":
-        """Read the query; what makes no sense is left out."""
-        state = text_argument("state")
-        sort = text_argument("sort")
-        known = state in {item.value for item in VMState if item != VMState.DELETED}
-        return cls(
-            search=text_argument("q"),
-            project_id=text_argument("project"),
-            state=VMState(state) if known else None,
-            label=text_argument("label"),
-            sort=VMOrder(sort) if sort in list(VMOrder) else VMOrder.NEWEST,
-            before=text_argument("before"),
-        )
-
-    def query(self) -> dict[str, Any]:
-        """The arguments of VMService.list_vms."""
-        return {
-            "project_id": self.project_id or None,
-            "state": self.state,
-            "search": self.search,
-            "label": self.label,
-            "before": self.before or None,
-            "limit": PAGE_SIZE,
-            "order": self.sort,
-        }
-
-    @property
-    def is_filtered(self) -> bool:
-        return bool(self.search or self.project_id or self.state or self.label)
 
 
 def find_size(sizes: list[Size], size_id: str | None) -> Size | None:
@@ -80,71 +48,109 @@ def find_image(images: list[Image], image_id: str | None) -> Image | None:
 
 def price_context(sizes: list[Size], images: list[Image], chosen: Mapping[str, str | None]) -> dict[str, Any]:
     """What the launch page says of prices: of every size with the chosen image, and of the chosen size in the chosen
-    project, whose owner pays. ``chosen``: project_id, size_id, image_id."""
+    project, whose owner pays. ``chosen``: project_id, size_id, image_id, count."""
     size, image = find_size(sizes, chosen["size_id"]), find_image(images, chosen["image_id"])
-    context: dict[str, Any] = {"sizes": sizes, "size": size, "image": image, "quote": None, "payer": None, "room": None}
+    context: dict[str, Any] = {"sizes": sizes, "size": size, "image": image, "project_id": chosen["project_id"]}
+    context |= dict.fromkeys(("quote", "payer", "room", "cap", "plan"))
     if size is None or not chosen["project_id"]:
         return context
     try:
-        found = services().get_vm_service().payer.quote(chosen["project_id"], size, image, actor=current_actor())
+        count = parse_count(chosen["count"]) or 1
+        found = services().vms.payer.quote(chosen["project_id"], size, image, count, actor=current_actor())
     except (NotFoundError, PermissionDeniedError):  # the form says so when it is sent
         return context
     payer = None if found.is_own else found.payer_name
-    return context | {"quote": found.quote, "payer": payer, "room": found.room}
+    context["plan"] = services().vms.planning.of_launch(found.quote, size, found.room)
+    return context | {"quote": found.quote, "payer": payer, "room": found.room, "cap": found.cap}
 
 
 def status_context(vm_id: str) -> dict[str, Any]:
-    """State, operation, steps and how fresh they are."""
-    page = services().get_vm_service().get_vm_page(vm_id, actor=current_actor())
-    changes = services().get_billing_service().price_changes
-    prices = changes.list_coming_of(vm_id, actor=current_actor())
+    """State, operation, steps and how fresh they are; how to connect."""
+    page = services().vms.get_vm_page(vm_id, actor=current_actor())
+    return _status(page) | {"connect": _connect(page.vm)}
+
+
+def _status(page: VMPage) -> dict[str, Any]:
+    prices = services().billing.price_changes.list_coming_of_vm(page.vm)
     return {"page": page, "vm": page.vm, "coming_prices": prices}
-
-
-def named_console_context(vm_id: str) -> dict[str, Any]:
-    """The console for those who may see it, else nothing: the machine's page goes without."""
-    vm = services().get_vm_service().get_vm(vm_id, actor=current_actor())
-    return console_context(vm_id) if vm.allows("console") else {"vm": vm, "console": None}
 
 
 def activity_context(vm_id: str, *, before: int | None = None) -> dict[str, Any]:
     """The machine's events as lines."""
-    vms, actor = services().get_vm_service(), current_actor()
-    vm = vms.get_vm(vm_id, actor=actor)
-    events = vms.list_vm_activity(vm_id, actor=actor, before=before, limit=ACTIVITY_ROWS)
+    vms, actor = services().vms, current_actor()
+    vm = vms.payer.with_funds(vms.get_vm(vm_id, actor=actor))
+    return {"vm": vm} | _lines(vm, vms.list_vm_activity(vm_id, actor=actor, before=before, limit=ACTIVITY_ROWS))
+
+
+def _lines(vm: VM, events: list[Event]) -> dict[str, Any]:
+    actor, now = current_actor(), services().clock.now()
     return {
-        "vm": vm,
-        "lines": activity_lines(events, viewer_id=actor.id, with_address=True),
+        "lines": activity_lines(events, reader_id=actor.id, with_address=True, rights=lambda event: vm.rights, now=now),
         "older_before": last_key(events, "seq", ACTIVITY_ROWS),
     }
 
 
 def console_context(vm_id: str) -> dict[str, Any]:
-    """The console's text and its age."""
-    actor = current_actor()
-    vm = services().get_vm_service().get_vm(vm_id, actor=actor)
-    return {"vm": vm, "console": services().get_monitoring_service().get_console(vm_id, actor=actor)}
+    """The console's text and its age. Raises NotFoundError, PermissionDeniedError (viewers)."""
+    vm = services().vms.get_vm(vm_id, actor=current_actor(), action=ProjectAction.CONSOLE)
+    return {"vm": services().vms.payer.with_funds(vm), "console": services().monitoring.read_console(vm)}
+
+
+def _connect(vm: VM) -> Connection:
+    return connection(vm, services().monitoring.read_console(vm).text if _shows_console(vm) else "")
+
+
+def _shows_console(vm: VM) -> bool:
+    """Not (nor the host key there) to those who may not see it, and to whoever looks at another person's pages."""
+    return vm.allows(ProjectAction.CONSOLE) and current_actor().viewer_id is None
+
+
+def figures_context(vm: VM) -> dict[str, Any]:
+    """What it has cost its owner, and its last hour in few points."""
+    now = services().clock.now()
+    recent = services().monitoring.read_metrics(vm.id, now - HOUR, now, max_points=SMALL_POINTS)
+    return _spend(vm) | {"recent": recent}
+
+
+def _spend(vm: VM) -> dict[str, Any]:
+    user = me()
+    zone = user.time_zone if user.id == vm.owner_id else None
+    return {"spend": services().billing.reports.vm_spend(vm.id, vm.owner_id, zone)}
 
 
 def load_series(vm_id: str, chosen: str, *, after: int | None = None, max_points: int = 500) -> MetricSeries:
     """The figures of the chosen range up to now, or only those later than ``after`` (epoch seconds)."""
-    _, length = RANGES.get(chosen, RANGES[DEFAULT_RANGE])
-    end = datetime.now(UTC)
+    start, end = _period(chosen)
     newer = datetime.fromtimestamp(after, UTC) if after and 0 < after < 2**33 else None
-    return (
-        services()
-        .get_monitoring_service()
-        .get_vm_metrics(vm_id, actor=current_actor(), start=end - length, end=end, after=newer, max_points=max_points)
+    return services().monitoring.get_vm_metrics(
+        vm_id, actor=current_actor(), start=start, end=end, after=newer, max_points=max_points
     )
 
 
+def _period(chosen: str) -> tuple[datetime, datetime]:
+    _, length = RANGES.get(chosen, RANGES[DEFAULT_RANGE])
+    end = services().clock.now()
+    return end - length, end
+
+
 def metrics_context(vm: VM, chosen: str) -> dict[str, Any]:
-    """The chosen range (a new machine's figures would be lost in an hour), and a coarse series for the tables."""
-    is_new = datetime.now(UTC) - vm.created_at < NEW
+    """The chosen range (a new machine's figures would be lost in an hour), its drawings, a coarse series for tables."""
+    is_new = services().clock.now() - vm.created_at < NEW
     active = chosen if chosen in RANGES else ("15m" if is_new else DEFAULT_RANGE)
-    return {"ranges": RANGES, "active_range": active, "series": load_series(vm.id, active, max_points=TABLE_POINTS)}
+    fine, coarse = (
+        services().monitoring.read_metrics(vm.id, *_period(active), max_points=points)
+        for points in (DRAWN_POINTS, TABLE_POINTS)
+    )
+    drawings = {kind: draw(kind, fine, viewer_zone()) for kind in CHARTS}
+    return {"ranges": RANGES, "active_range": active, "series": coarse, "drawings": drawings}
 
 
 def vm_context(vm_id: str) -> dict[str, Any]:
-    """Everything on a machine's page but the figures."""
-    return named_console_context(vm_id) | activity_context(vm_id) | status_context(vm_id)
+    """Everything on a machine's first page. The machine is read once."""
+    page = services().vms.get_vm_page(vm_id, actor=current_actor(), events=LAST_EVENTS, compute=get_compute())
+    vm, now = page.vm, services().clock.now()
+    recent, console = services().monitoring.read_at_a_glance(
+        vm, now - HOUR, now, max_points=SMALL_POINTS, with_console=_shows_console(vm)
+    )
+    found = {"connect": connection(vm, console), "recent": recent}
+    return _status(page) | _lines(vm, list(page.events)) | _spend(vm) | found

@@ -3,8 +3,8 @@
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from zentry_web.web.actor import public
 from zentry_web.web.services import services
+from zentry_web.web.session.actor import public
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/payments")
 
@@ -16,5 +16,5 @@ MAX_BYTES = 64 * 1024
 def receive(provider: str) -> ResponseReturnValue:
     """Take one in. 200 also for what means nothing here, so that the provider does not send it again."""
     request.max_content_length = MAX_BYTES
-    services().get_billing_service().payments.take_event(provider, request.get_data(), dict(request.headers))
+    services().billing.payments.take_event(provider, request.get_data(), dict(request.headers))
     return {"received": True}

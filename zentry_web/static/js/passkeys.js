@@ -1,5 +1,5 @@
 // Passkeys: a form[data-passkey="create" or "get"] asks its data-options for what to do, puts the device's answer into
-// its field "credential" and is sent like any other form. Without this file, or a browser that can, they stay hidden.
+// its field "credential" and is sent like any other form. What it says when that fails stands in its data-said-…. Without this file, or a browser that can, they stay hidden.
 (() => {
   "use strict";
   if (!window.PublicKeyCredential) return;
@@ -47,9 +47,10 @@
       form.submit();
     } catch (error) {
       button.disabled = false;
-      if (error.name === "InvalidStateError") tell("This device has a passkey for your account already", "");
-      else if (error instanceof DOMException) tell("No passkey was used", "It was called off, or none fits.");
-      else tell("That did not work", error.message);
+      const said = form.dataset;
+      if (error.name === "InvalidStateError") tell(said.saidKnown, "");
+      else if (error instanceof DOMException) tell(said.saidNone, said.saidWhy);
+      else tell(said.saidFailed, error.message);
     }
   }
   document.addEventListener("submit", (event) => {

@@ -23,7 +23,7 @@
       say("");
       const answer = await stripe.confirmCardPayment(form.dataset.secret, { payment_method: { card } });
       if (answer.error) {
-        say(answer.error.message || "The payment did not go through.");
+        say(answer.error.message || form.dataset.saidFailed);
         button.disabled = false;
       } else {
         window.location.assign(form.dataset.done);
@@ -32,5 +32,5 @@
   };
 
   if (window.Stripe) begin();
-  else say("The payment provider's page parts could not be loaded. Check your connection and reload.");
+  else say(form.dataset.saidNoScript);
 }

@@ -1,0 +1,184 @@
+"""Backups of real guests: what was written comes back, and whatever goes wrong leaves nothing half-made."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.compute_contract import BackupContract, ComputeRig, wait_for
+from tests.compute_contract.backups import make_backup, restore
+from tests.libvirt_fixture import LibvirtRig
+from zentry_web.adapters.compute.base import ComputeRefused, ComputeUnavailable, PowerState
+from zentry_web.adapters.compute.libvirt.backups import BackupPlace
+from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
+from zentry_web.adapters.compute.words import NO_PLACE, SAME_DISK
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+
+
+class TestBackups(BackupContract):
+    """The contract on real guests."""
+
+    @pytest.fixture
+    def created(self, rig: ComputeRig) -> Iterator[str]:
+        # Others make a snapshot of it as virt-manager does, which only a machine that is on can have.
+        vm_id = rig.booted()
+        yield vm_id
+        rig.driver.delete(vm_id)
+
+
+def test_what_a_guest_had_written_comes_back(rig: ComputeRig, libvirt: LibvirtRig) -> None:
+    vm_id = rig.booted(name="writer")
+    libvirt.on_guest(vm_id, "echo before > /data/note; sync")
+    backup_id = make_backup(rig, vm_id)
+    libvirt.on_guest(vm_id, "echo after > /data/note; sync")
+    rig.driver.force_off(vm_id)
+    restore(rig, vm_id, backup_id)
+    rig.driver.start(vm_id)
+    rig.wait_answered(vm_id)
+    assert libvirt.on_guest(vm_id, "cat /data/note") == "before"
+    # The same backup a second time is a restore of its own.
+    libvirt.on_guest(vm_id, "echo later > /data/note; sync")
+    rig.driver.force_off(vm_id)
+    restore(rig, vm_id, backup_id)
+    rig.driver.start(vm_id)
+    rig.wait_answered(vm_id)
+    assert libvirt.on_guest(vm_id, "cat /data/note") == "before"
+    rig.driver.delete(vm_id)
+    rig.driver.backups.delete(backup_id)
+
+
+def test_a_file_that_was_changed_is_not_given_back(rig: ComputeRig, libvirt: LibvirtRig, place: Path) -> None:
+    vm_id = rig.created()
+    backup_id = make_backup(rig, vm_id)
+    before = libvirt.driver._storage.disk(vm_id).read_bytes()
+    with (place / backup_id / "disk.qcow2").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\xff")
+    rig.driver.backups.restore(vm_id, backup_id, "changed")
+    with pytest.raises(ComputeRefused, match="no longer what was written"):
+        wait_for(lambda: rig.driver.backups.restoring(vm_id, "changed") is None, 30, "a refusal")
+    assert libvirt.driver._storage.disk(vm_id).read_bytes() == before
+    assert sorted(path.name for path in libvirt.driver._storage.folder(vm_id).iterdir() if "disk" in path.name) == [
+        "disk.qcow2"
+    ]
+    rig.driver.delete(vm_id)
+    rig.driver.backups.delete(backup_id)
+
+
+@pytest.fixture
+def place(libvirt: LibvirtRig) -> Path:
+    return libvirt.data_dir.parent / "backups"
+
+
+def test_a_worker_that_is_killed_goes_on_or_begins_again(rig: ComputeRig, libvirt: LibvirtRig, place: Path) -> None:
+    vm_id = rig.booted(name="killed")
+    backup_id = f"bak_{secrets.token_hex(10)}"
+    begin = (
+        "import sys, os, signal; from pathlib import Path\n"
+        "from zentry_web.adapters.compute.libvirt.backups import BackupPlace\n"
+        "from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute\n"
+        "uri, data, namespace, images, place, vm_id, backup_id = sys.argv[1:]\n"
+        "driver = LibvirtCompute(uri, data, namespace, images, backup_place=BackupPlace(Path(place), True))\n"
+        "driver.backups.begin(vm_id, backup_id)\n"
+        "while not list(Path(place).glob('.new-*/*.qcow2')): pass\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    driver = libvirt.driver
+    words = [libvirt.uri, driver._data_dir, libvirt.namespace, driver._image_dir, place, vm_id, backup_id]
+    done = subprocess.run([sys.executable, "-c", begin, *map(str, words)], check=False, timeout=60)
+    assert done.returncode == -9
+    assert rig.driver.backups.progress(backup_id) is None
+    rig.driver.backups.begin(vm_id, backup_id)
+    wait_for(lambda: (found := rig.driver.backups.progress(backup_id)) and found.whole, 60, "a whole backup")
+    assert [path.name for path in place.iterdir()] == [backup_id]
+    rig.driver.delete(vm_id)
+    rig.driver.backups.delete(backup_id)
+
+
+def test_a_machine_whose_plug_is_pulled_meanwhile_has_a_whole_backup_or_none(
+    rig: ComputeRig, libvirt: LibvirtRig, place: Path
+) -> None:
+    vm_id = rig.booted(name="pulled", disk_gib=4)
+    libvirt.on_guest(vm_id, "dd if=/dev/urandom of=/data/much bs=1M count=200 2>/dev/null; sync")
+    backup_id = f"bak_{secrets.token_hex(10)}"
+    rig.driver.backups.begin(vm_id, backup_id)
+    wait_for(lambda: list(place.glob(".new-*/copy.qcow2")), 30, "the copy to begin")
+    rig.driver.force_off(vm_id)
+    outcome = wait_for(lambda: how_it_ended(rig, backup_id), 60, "an end")
+    if outcome == "whole":  # the copy was quicker
+        assert [path.name for path in place.iterdir()] == [backup_id]
+    else:
+        assert outcome == "The machine went off while it was copied."
+        assert list(place.iterdir()) == []
+        rig.driver.backups.begin(vm_id, backup_id)  # now as one that is off
+        assert wait_for(lambda: how_it_ended(rig, backup_id), 60, "an end") == "whole"
+    rig.driver.delete(vm_id)
+    rig.driver.backups.delete(backup_id)
+
+
+def how_it_ended(rig: ComputeRig, backup_id: str) -> str:
+    """'whole', why not, or '' while it is under way."""
+    try:
+        found = rig.driver.backups.progress(backup_id)
+    except (ComputeRefused, ComputeUnavailable) as error:
+        return str(error)
+    assert found is not None
+    return "whole" if found.whole else ""
+
+
+def full(driver: LibvirtCompute) -> str:
+    try:
+        driver.backups.progress("bak_large")
+    except ComputeRefused as error:
+        return str(error)
+    return ""
+
+
+def test_a_place_that_becomes_full_is_said_and_left_as_it_was(
+    rig: ComputeRig, libvirt: LibvirtRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = libvirt.data_dir.parent / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1300m", "small", place], check=True, timeout=60)
+    driver = LibvirtCompute(
+        libvirt.uri, libvirt.data_dir, libvirt.namespace, libvirt.driver._image_dir, backup_place=BackupPlace(place)
+    )
+    vm_id = rig.booted(name="large", disk_gib=4)
+    try:
+        assert driver.backups.trouble() == "", "it is another disk"
+        libvirt.on_guest(vm_id, "dd if=/dev/urandom of=/data/much bs=1M count=250 2>/dev/null; sync")
+        with pytest.raises(ComputeRefused, match="no room"):
+            driver.backups.begin(vm_id, "bak_large")
+        # What nobody foresaw: others fill it while a copy is made.
+        monkeypatch.setattr(driver.backups, "_check_room", lambda disk, copies: None)
+        subprocess.run(["fallocate", "-l", "1200M", place / "others"], check=True, timeout=60)
+        driver.backups.begin(vm_id, "bak_large")
+        words = wait_for(lambda: full(driver), 60, "a refusal")
+        assert "No space left" in words or "before it was whole" in words
+        assert [path.name for path in place.iterdir()] == ["others"]
+        assert rig.get(vm_id).power is PowerState.RUNNING, "the guest does not notice"
+    finally:
+        driver.close()
+        rig.driver.delete(vm_id)
+        subprocess.run(["umount", place], check=True, timeout=60)
+        shutil.rmtree(place)
+
+
+def test_where_backups_may_be(libvirt: LibvirtRig, tmp_path: Path) -> None:
+    def trouble(place: BackupPlace) -> str:
+        driver = LibvirtCompute(
+            libvirt.uri, tmp_path / "data", libvirt.namespace, libvirt.driver._image_dir, backup_place=place
+        )
+        return driver.backups.trouble()
+
+    assert trouble(BackupPlace()) == NO_PLACE
+    assert trouble(BackupPlace(tmp_path / "backups")) == SAME_DISK
+    assert trouble(BackupPlace(tmp_path / "backups", same_disk=True)) == ""
+    (tmp_path / "file").write_text("")
+    assert "cannot be used" in trouble(BackupPlace(tmp_path / "file" / "backups"))

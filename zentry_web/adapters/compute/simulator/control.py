@@ -1,0 +1,116 @@
+"""What happens to simulated machines behind Zentry's back, for ``zentry simulator …``, demos and tests."""
+
+from pathlib import Path
+
+from zentry_web.adapters.clock import Clock, SystemClock
+from zentry_web.adapters.compute.base import MachineMissing
+from zentry_web.adapters.compute.simulator.faults import ACTIONS, KINDS, PHASES
+from zentry_web.adapters.compute.simulator.store import SimulatedMachine, SimulatorStore
+
+
+class SimulatorControl:
+    """Changes the simulator's file from outside. ``machine`` is a machine's id or its name."""
+
+    def __init__(self, path: Path | str, clock: Clock | None = None) -> None:
+        self._store = SimulatorStore(Path(path))
+        self._clock = clock or SystemClock()
+
+    def machines(self) -> list[SimulatedMachine]:
+        """Every machine in the file."""
+        return self._store.machines()
+
+    def is_on(self, machine: str) -> bool:
+        """Whether it runs at this moment."""
+        return self._find(machine).is_on(self._clock.now().timestamp())
+
+    def stop(self, machine: str) -> None:
+        """The guest switched itself off, or somebody pulled the plug (``virsh destroy``)."""
+        self._end(machine, "stopped")
+
+    def fail(self, machine: str, reason: str) -> None:
+        """The machine cannot run any more, until it is started again."""
+        self._end(machine, "stopped", fault=reason)
+
+    def pause(self, machine: str, why: str = "paused") -> None:
+        """It stands still: 'paused' (``virsh suspend``), 'sleeping' (by the guest itself), 'full' (the host's disk); ''
+        lets it go on (``virsh resume``)."""
+        found = self._find(machine)
+        with self._store.write() as connection:
+            self._store.update(connection, found.vm_id, pause=why)
+            kind = "paused" if why else "resumed"
+            self._store.add_event(connection, found.vm_id, kind, self._clock.now().timestamp())
+
+    def save(self, machine: str) -> None:
+        """Its memory is kept on the host, and it is off (``virsh managedsave``)."""
+        self._end(machine, "stopped")
+        with self._store.write() as connection:
+            self._store.update(connection, self._find(machine).vm_id, saved=1)
+
+    def snapshot(self, machine: str, *, there: bool = True) -> None:
+        """Somebody makes a snapshot of it, or takes it away again."""
+        with self._store.write() as connection:
+            self._store.update(connection, self._find(machine).vm_id, snapshot=int(there))
+
+    def destroy(self, machine: str) -> None:
+        """The machine is gone with everything it had (``virsh destroy`` and ``virsh undefine``)."""
+        found = self._find(machine)
+        with self._store.write() as connection:
+            self._store.delete(connection, found.vm_id)
+            self._store.add_event(connection, found.vm_id, "deleted", self._clock.now().timestamp())
+
+    def lose(self, machine: str, *, lost: bool = True) -> None:
+        """Its host does not answer: listed as 'unknown' until ``lost=False``."""
+        found = self._find(machine)
+        with self._store.write() as connection:
+            self._store.update(connection, found.vm_id, lost=int(lost))
+
+    def fault(self, action: str, kind: str, machine: str = "*", *, message: str = "", times: int | None = 1) -> None:
+        """Let the next ``times`` calls of ``action`` fail (None: until cleared). Raises ValueError on unknown words."""
+        if action not in ("*", *ACTIONS):
+            raise ValueError(f"unknown action {action!r}; known: {', '.join(ACTIONS)}")
+        if kind not in KINDS or kind == "delay":
+            raise ValueError(f"unknown fault {kind!r}; known: {', '.join(k for k in KINDS if k != 'delay')}")
+        self._store.add_fault(self._id(machine), action, kind, message, 0.0, times)
+
+    def delay(self, action: str, seconds: float, machine: str = "*", *, times: int | None = 1) -> None:
+        """Let the next ``times`` calls (or phases: build, power_on, boot, power_off) take ``seconds``."""
+        if action not in ("*", *ACTIONS, *PHASES):
+            raise ValueError(f"unknown action {action!r}; known: {', '.join((*ACTIONS, *PHASES))}")
+        self._store.add_fault(self._id(machine), action, "delay", "", seconds, times)
+
+    def clear(self, machine: str | None = None) -> int:
+        """Take back faults and delays of one machine, or all; returns how many there were."""
+        return self._store.clear_faults(None if machine is None else self._id(machine))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._store.close()
+
+    def _end(self, machine: str, kind: str, fault: str = "") -> None:
+        found = self._find(machine)
+        now = self._clock.now().timestamp()
+        with self._store.write() as connection:
+            if found.is_on(now):
+                self._store.update(connection, found.vm_id, stop_at=now)
+            self._store.update(connection, found.vm_id, fault=fault)
+            self._store.add_event(connection, found.vm_id, kind, now)
+
+    def _find(self, machine: str) -> SimulatedMachine:
+        found = self._store.find(machine)
+        if found is None:
+            named = [m for m in self._store.machines() if m.name == machine]
+            if len(named) > 1:
+                raise MachineMissing(f"{len(named)} machines are called {machine}; give the id.")
+            found = named[0] if named else None
+        if found is None:
+            raise MachineMissing(f"There is no simulated machine {machine}.")
+        return found
+
+    def _id(self, machine: str) -> str:
+        # A fault may be ordered for a machine that is not there yet, so its id need not be known.
+        if machine == "*":
+            return machine
+        try:
+            return self._find(machine).vm_id
+        except MachineMissing:
+            return machine

@@ -1,0 +1,5 @@
+"""operations: see routes.py."""
+
+from .routes import blueprint
+
+__all__ = ["blueprint"]

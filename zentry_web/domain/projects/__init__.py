@@ -1,0 +1,1 @@
+"""Projects, who takes part in them, and how much they may use."""

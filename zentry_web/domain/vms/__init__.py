@@ -1,0 +1,1 @@
+"""Machines: states and what may be done in which, sizes, fleets, operations, the recycle bin."""

@@ -1,0 +1,1 @@
+"""What the owner sees: bills per month, statements, spending (lately: of the last days)."""

@@ -1,0 +1,1 @@
+"""New prices: announcing (changes, coming), telling owners (telling), trying them on the past (rehearsal)."""

@@ -1,0 +1,1 @@
+"""What comes in: forms and their tokens, questions, periods, pages of lists."""

@@ -1,0 +1,1 @@
+"""What goes out: pages, files, charts, words for events, headers, addresses."""

@@ -1,0 +1,1 @@
+"""Who is there: signing in and on, programs, proofs, viewing as somebody."""
