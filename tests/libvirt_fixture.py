@@ -4,6 +4,7 @@ Where no libvirt answers it is started; where it cannot be, tests fail (they are
 """
 
 import contextlib
+import functools
 import os
 import secrets
 import shutil
@@ -15,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.compute_contract import ComputeRig, wait_for
+from zentry_web.adapters.compute.libvirt.accelerator import choose_accelerator
 from zentry_web.adapters.compute.libvirt.backups import BackupPlace
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
+from zentry_web.adapters.compute.libvirt.guest_images import get_image
 from zentry_web.adapters.compute.libvirt.xml import domain_uuid
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,6 +60,26 @@ def image_dir() -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     subprocess.run([ROOT / "scripts" / "build-image", cache / "tiny"], check=True, timeout=300)
     return cache
+
+
+@functools.cache
+def _probed() -> bytes:
+    """What a probe of the tiny image said, as Zentry keeps it."""
+    with tempfile.TemporaryDirectory() as folder:
+        choose_accelerator(Path(folder), get_image(image_dir(), "tiny"))
+        kept = Path(folder, "accelerator.json")
+        return kept.read_bytes() if kept.exists() else b""
+
+
+def know_the_accelerator(data: Path) -> None:
+    """A Zentry in this folder need not try for ten seconds what another test has tried on this machine."""
+    (data / "accelerator.json").write_bytes(_probed())
+
+
+def lend_images(data: Path) -> None:
+    """The tiny image, and what was found out about it, for a Zentry in this folder."""
+    (data / "images").symlink_to(image_dir())
+    know_the_accelerator(data)
 
 
 def virsh(uri: str, *words: str) -> str:
@@ -172,6 +195,7 @@ def libvirt_rig(folder: Path, uri: str | None = None) -> Iterator[LibvirtRig]:
     data_dir = folder / "data"
     data_dir.mkdir(exist_ok=True)
     let_the_hypervisor_pass(data_dir)
+    know_the_accelerator(data_dir)
     driver = LibvirtCompute(uri, data_dir, namespace, image_dir(), backup_place=BackupPlace(folder / "backups", True))
     try:
         yield LibvirtRig(driver, uri, namespace, data_dir, make_ssh_key(folder))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.browser.product import Product
-from tests.libvirt_fixture import image_dir, libvirt_uri
+from tests.libvirt_fixture import image_dir, lend_images, libvirt_uri
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 
 
@@ -15,7 +15,7 @@ def product_on_libvirt(folder: Path, **settings: object) -> Iterator[Product]:
     uri = libvirt_uri(folder / "libvirtd-notes")
     product = Product(folder, compute="libvirt", libvirt_uri=uri, admin_factor="optional", **settings)
     product.data.mkdir()
-    (product.data / "images").symlink_to(image_dir())
+    lend_images(product.data)
     try:
         yield product.start()
     finally:

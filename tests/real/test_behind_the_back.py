@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.conftest import make_config
-from tests.libvirt_fixture import image_dir, libvirt_uri, virsh
+from tests.libvirt_fixture import lend_images, libvirt_uri, virsh
 from tests.real.worker_process import Rig, rig_on
 from zentry_web.adapters.compute.libvirt.xml import domain_uuid
 from zentry_web.adapters.compute.words import PAUSED, SAVED
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 def rig(tmp_path):
     config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=libvirt_uri(tmp_path / "libvirtd-notes"))
     migrate(config)
-    config.image_dir.symlink_to(image_dir())
+    lend_images(config.data)
     with rig_on(config, ZENTRY_RECONCILE_SECONDS="3") as made:
         try:
             yield made

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conftest import make_config
-from tests.libvirt_fixture import image_dir, libvirt_uri
+from tests.libvirt_fixture import lend_images, libvirt_uri
 from tests.real.test_kill import kill_at_each
 from tests.real.test_kill_guests import answered
 from tests.real.worker_process import Rig, rig_on
@@ -22,7 +22,7 @@ def real(tmp_path):
     uri = libvirt_uri(tmp_path / "libvirtd-notes")
     config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=uri, **place)
     migrate(config)
-    config.image_dir.symlink_to(image_dir())
+    lend_images(config.data)
     with rig_on(config, ZENTRY_BACKUPS=str(place["backups"]), ZENTRY_BACKUPS_SAME_DISK="1") as rig:
         assert isinstance(rig.driver, LibvirtCompute)
         try:

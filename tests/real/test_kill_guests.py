@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.conftest import make_config
-from tests.libvirt_fixture import image_dir, libvirt_uri
+from tests.libvirt_fixture import lend_images, libvirt_uri
 from tests.real.test_kill import DOWN, RESIZE, UP, kill_at_each
 from tests.real.worker_process import Rig, rig_on
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
@@ -24,7 +24,7 @@ def real(tmp_path):
     """On real guests; all of them are gone afterwards."""
     config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=libvirt_uri(tmp_path / "libvirtd-notes"))
     migrate(config)
-    config.image_dir.symlink_to(image_dir())
+    lend_images(config.data)
     with rig_on(config) as rig:
         assert isinstance(rig.driver, LibvirtCompute)
         try:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from tests.compute_contract import wait_for
 from tests.conftest import make_config
 from tests.libvirt_daemon import private_libvirtd
-from tests.libvirt_fixture import image_dir, let_the_hypervisor_pass
+from tests.libvirt_fixture import lend_images, let_the_hypervisor_pass
 from tests.real.worker_process import rig_on
 from zentry_web.domain.vms.operation import OperationState
 from zentry_web.domain.vms.state import VMState
@@ -31,7 +31,7 @@ def rig(tmp_path, daemon):
     config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=daemon.uri)
     migrate(config)
     let_the_hypervisor_pass(config.data)
-    config.image_dir.symlink_to(image_dir())
+    lend_images(config.data)
     with rig_on(config) as rig:
         try:
             yield rig

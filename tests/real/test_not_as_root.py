@@ -15,7 +15,7 @@ import pytest
 from tests.compute_contract import wait_for
 from tests.conftest import ROOT, make_config
 from tests.libvirt_daemon import PrivateLibvirtd, private_libvirtd
-from tests.libvirt_fixture import image_dir, let_the_hypervisor_pass
+from tests.libvirt_fixture import lend_images, let_the_hypervisor_pass
 from tests.real.worker_process import Rig, rig_on
 from zentry_web.adapters.compute.host import find_guest_process
 from zentry_web.adapters.compute.libvirt.xml import domain_uuid
@@ -157,7 +157,7 @@ def daemon(tmp_path: Path) -> Iterator[PrivateLibvirtd]:
 
 @pytest.fixture
 def rig(data: Path, daemon: PrivateLibvirtd) -> Iterator[Rig]:
-    (data / "images").symlink_to(image_dir())
+    lend_images(data)
     give_away(data)
     config = make_config(data, compute="libvirt", libvirt_uri=daemon.uri)
     environment = os.environ | {"ZENTRY_DATA": str(data), "ZENTRY_COMPUTE": "libvirt"}

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.conftest import make_config
-from tests.libvirt_fixture import image_dir, libvirt_uri, virsh
+from tests.libvirt_fixture import lend_images, libvirt_uri, virsh
 from tests.real.worker_process import Rig, rig_on
 from zentry_web.adapters.compute.base import PowerState
 from zentry_web.adapters.compute.libvirt.xml import domain_uuid
@@ -20,7 +20,7 @@ def rig(tmp_path):
     settings = {"libvirt_uri": libvirt_uri(tmp_path / "libvirtd-notes"), "bin_days": 7}
     config = make_config(tmp_path / "data", compute="libvirt", **settings)
     migrate(config)
-    config.image_dir.symlink_to(image_dir())
+    lend_images(config.data)
     with rig_on(config, ZENTRY_RECONCILE_SECONDS="3", ZENTRY_BIN_DAYS="7") as made:
         try:
             yield made

@@ -6,7 +6,7 @@ import pytest
 
 from tests.compute_contract import wait_for
 from tests.conftest import make_config
-from tests.libvirt_fixture import image_dir, libvirt_uri
+from tests.libvirt_fixture import lend_images, libvirt_uri
 from tests.services.test_worker_turns import Site
 from zentry_web.domain.credits.billing import CreditStop
 from zentry_web.domain.vms.operation import OperationKind, OperationState
@@ -23,7 +23,7 @@ DEAF = "#!/bin/sh\nkillall acpid\n"
 def site(tmp_path):
     config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=libvirt_uri(tmp_path / "libvirtd-notes"))
     migrate(config)
-    config.image_dir.symlink_to(image_dir())
+    lend_images(config.data)
     built = Site(config)
     yield built
     built.driver.remove_everything()

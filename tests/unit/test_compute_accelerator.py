@@ -1,11 +1,13 @@
 """Choosing the accelerator, with programs that play QEMU."""
 
+import multiprocessing
 import os
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.compute_contract import wait_for
 from zentry_web.adapters.compute.libvirt import accelerator
 from zentry_web.adapters.compute.libvirt.accelerator import (
     Accelerator,
@@ -63,6 +65,27 @@ def test_a_guest_that_hangs_is_ended_by_its_id(tmp_path: Path, image: GuestImage
     assert time.monotonic() - began < 5
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_a_guest_that_hangs_ends_with_the_process_that_tries_it(tmp_path: Path, image: GuestImage) -> None:
+    program = emulator(tmp_path, f"echo $$ > {tmp_path}/fresh; mv {tmp_path}/fresh {tmp_path}/pid; exec sleep 600")
+    probe = multiprocessing.get_context("spawn").Process(
+        target=boots_under, args=(Accelerator.KVM, image, program, 600.0), daemon=True
+    )
+    probe.start()
+    wait_for((tmp_path / "pid").exists, 60, "the probe to run")
+    probe.kill()
+    probe.join()
+    guest = (tmp_path / "pid").read_text().strip()
+    wait_for(lambda: not is_running(guest), 60, "the guest to end")
+
+
+def is_running(process: str) -> bool:
+    """Not: gone, or gone and not yet buried by who adopted it."""
+    try:
+        return ") Z " not in Path("/proc", process, "stat").read_text()
+    except OSError:
+        return False
 
 
 def test_no_device_no_probe(tmp_path: Path, image: GuestImage, monkeypatch: pytest.MonkeyPatch) -> None:

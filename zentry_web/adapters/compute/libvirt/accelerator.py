@@ -86,6 +86,7 @@ def known_accelerator(data_dir: Path) -> str:
 def boots_under(accelerator: Accelerator, image: GuestImage, emulator: str, seconds: float = PROBE_SECONDS) -> bool:
     """Boot the image's probe and see whether its line comes within ``seconds``. The process is ended in any case."""
     command = [
+        *("setpriv", "--pdeathsig", "KILL"),  # a guest that hangs takes a whole processor: it ends with this process
         emulator,
         *("-machine", f"q35,accel={accelerator.value}", "-cpu", "max", "-m", "128"),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"),
@@ -116,7 +117,7 @@ def _key(image: GuestImage, emulator: str) -> str:
             continue
         try:
             status = path.stat()
-            parts.append(f"{path}:{status.st_size}:{status.st_mtime_ns}")
+            parts.append(f"{path.resolve()}:{status.st_size}:{status.st_mtime_ns}")
         except OSError:
             parts.append(f"{path}:missing")
     return "|".join(parts)

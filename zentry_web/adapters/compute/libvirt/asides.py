@@ -37,6 +37,7 @@ class DiskAsides:
         """A folder as the machine's own, but without a disk: with one it can be exchanged for it."""
         self._path(vm_id, name)
         folder = self._storage.folder(vm_id)
+        self._storage.remove_attempts(vm_id)
         fresh = Path(tempfile.mkdtemp(prefix=f".new-{vm_id}-", dir=folder.parent))
         fresh.chmod(0o711)
         shutil.copy2(self._storage.seed(vm_id), fresh)

@@ -128,6 +128,7 @@ class LibvirtBackups:
 
     def abandon(self, vm_id: str, key: str) -> None:
         self._returns.abort(key)
+        self._storage.remove_attempts(vm_id)  # begun by a worker that was killed
 
     def delete(self, backup_id: str) -> None:
         folder = self._folder(backup_id)

@@ -128,7 +128,7 @@ class MachineStorage:
     def create(self, spec: MachineSpec, image: GuestImage) -> bool:
         """Make all files; False if they were there. Raises ComputeRefused (no room) and leaves nothing then."""
         final = self.folder(spec.vm_id)
-        self._remove_attempts(spec.vm_id)
+        self.remove_attempts(spec.vm_id)
         if self.exists(spec.vm_id):
             return False
         attempt = self.build(spec, image)
@@ -153,7 +153,7 @@ class MachineStorage:
         attempt: Path | None = None
         try:
             open_to_pass(self.machines_dir)
-            self._remove_attempts(spec.vm_id)
+            self.remove_attempts(spec.vm_id)
             least = self.read_copy(spec.copy).disk_bytes if spec.copy else image.disk_bytes
             if spec.disk_gib * GIB < least:
                 raise ComputeRefused(f"This image needs a disk of at least {-(-least // GIB)} GiB.")
@@ -236,7 +236,7 @@ class MachineStorage:
 
     def delete(self, vm_id: str) -> None:
         """Remove everything of a machine, also what a crash left and what was put aside; nothing there is fine."""
-        self._remove_attempts(vm_id)
+        self.remove_attempts(vm_id)
         for aside in self.machines_dir.glob(f".aside-{vm_id}-*"):
             shutil.rmtree(aside, ignore_errors=True)
         if self.folder(vm_id).exists():
@@ -288,7 +288,8 @@ class MachineStorage:
             total += max(0, size - used)
         return total
 
-    def _remove_attempts(self, vm_id: str) -> None:
+    def remove_attempts(self, vm_id: str) -> None:
+        """What a killed worker had not brought to its end."""
         self.folder(vm_id)
         for prefix in (".new-", ".old-"):
             for left in self.machines_dir.glob(f"{prefix}{vm_id}-*"):
