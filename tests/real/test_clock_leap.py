@@ -1,5 +1,7 @@
 """The host's clock nine days ahead for a while, by the real faketime: nobody pays for or loses what did not happen."""
 
+import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -29,13 +31,13 @@ def rig(tmp_path):
 
 
 def start_leapt(rig):
-    """A worker for which the machine's clock is nine days ahead."""
+    """A worker for which the machine's clock is nine days ahead: a child of faketime's, in a session of their own."""
     worker = rig.worker
     environment = worker._environment | {"FAKETIME_DONT_RESET": "1"}
     with worker._log.open("ab") as log:
         worker.process = subprocess.Popen(
             ["faketime", "-f", LEAP, sys.executable, "-m", "zentry_web", "worker"],
-            cwd=ROOT, env=environment, stdout=log, stderr=log,
+            cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 
 
@@ -67,7 +69,7 @@ def test_a_clock_nine_days_ahead_charges_erases_closes_and_leases_nothing(rig):
         return {loop for loop, at in rounds(rig).items() if at > began} >= loops
 
     rig.worker.wait_for(all_went_round, 240, "every loop to go round under the leap")
-    rig.worker.process.kill()
+    os.killpg(rig.worker.process.pid, signal.SIGKILL)
     rig.worker.process.wait(30)
     rig.worker.process = None
 
