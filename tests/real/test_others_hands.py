@@ -1,7 +1,6 @@
 """What others do to a real machine with virsh or virt-manager, and that nothing a guest has written is lost by it."""
 
 import hashlib
-import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.compute_contract import ComputeRig
+from tests.disks import fill, small_disk
 from tests.libvirt_fixture import LibvirtRig, let_the_hypervisor_pass, libvirt_rig, virsh
 from zentry_web.adapters.compute.base import ComputeRefused, PowerState
 from zentry_web.adapters.compute.host import GIB, MIB
@@ -165,17 +165,8 @@ def test_a_start_has_the_size_that_is_paid_for(rig: ComputeRig, libvirt: Libvirt
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[LibvirtRig]:
     """A Zentry whose data folder is a small file system of its own."""
-    image, data = tmp_path / "file-system", tmp_path / "data"
-    data.mkdir()
-    with image.open("wb") as file:
-        file.truncate(4 * GIB)
-    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-m", "0", image], check=True, timeout=60)
-    subprocess.run(["mount", "-o", "loop", image, data], check=True, timeout=60)
-    try:
-        with libvirt_rig(tmp_path) as rig:
-            yield rig
-    finally:
-        subprocess.run(["umount", data], check=True, timeout=60)
+    with small_disk(tmp_path / "data", 4 * GIB), libvirt_rig(tmp_path) as rig:
+        yield rig
 
 
 def test_a_full_disk_pauses_it_and_with_room_it_goes_on(small: LibvirtRig) -> None:
@@ -183,10 +174,7 @@ def test_a_full_disk_pauses_it_and_with_room_it_goes_on(small: LibvirtRig) -> No
     vm_id = rig.booted()
     before = rig.get(vm_id)
     small.on_guest(vm_id, "echo kept > /tmp/note")
-    filler = small.data_dir / "filler"
-    with filler.open("wb") as file:
-        free = os.statvfs(small.data_dir)
-        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - 4 * MIB)
+    filler = fill(small.data_dir)
     writing = "dd if=/dev/zero of=/data/big bs=1M count=32 conv=fsync && echo yes > /tmp/written"
     small.on_guest(vm_id, f"({writing}) >/dev/null 2>&1 &")
     rig.wait_power(vm_id, PowerState.PAUSED, 90)

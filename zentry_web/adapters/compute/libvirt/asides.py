@@ -34,15 +34,20 @@ class DiskAsides:
         self.exchange(spec.vm_id, self._storage.build(spec, image, replaced=name), name)
 
     def begin(self, vm_id: str, name: str) -> Path:
-        """A folder as the machine's own, but without a disk: with one it can be exchanged for it."""
+        """A folder as the machine's own, but without a disk: with one it can be exchanged for it. Raises OSError and
+        leaves nothing then."""
         self._path(vm_id, name)
         folder = self._storage.folder(vm_id)
         self._storage.remove_attempts(vm_id)
         fresh = Path(tempfile.mkdtemp(prefix=f".new-{vm_id}-", dir=folder.parent))
-        fresh.chmod(0o711)
-        shutil.copy2(self._storage.seed(vm_id), fresh)
-        (fresh / "console.log").touch(mode=0o600)
-        (fresh / "machine.json").write_text(json.dumps(self._storage.notes(vm_id) | {"replaced": name}))
+        try:
+            fresh.chmod(0o711)
+            shutil.copy2(self._storage.seed(vm_id), fresh)
+            (fresh / "console.log").touch(mode=0o600)
+            (fresh / "machine.json").write_text(json.dumps(self._storage.notes(vm_id) | {"replaced": name}))
+        except OSError:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
         return fresh
 
     def exchange(self, vm_id: str, fresh: Path, name: str) -> None:

@@ -237,8 +237,12 @@ class LibvirtDomains:
         folder = self._storage.folder(vm_id)
         if folder.is_dir():
             fresh = folder / f"{name}.new"
-            fresh.write_text(run_id)
-            fresh.replace(folder / name)
+            try:
+                fresh.write_text(run_id)
+                fresh.replace(folder / name)
+            except OSError as error:  # no room: this process knows it all the same
+                logger.warning("%s of %s is not noted: %s", name, vm_id, error)
+                fresh.unlink(missing_ok=True)
 
 
 def _is_active(domain: Any) -> bool:
