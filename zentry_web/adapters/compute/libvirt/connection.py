@@ -25,6 +25,7 @@ _AWAY = {
     libvirt.VIR_ERR_AUTH_FAILED,
     libvirt.VIR_ERR_AUTH_UNAVAILABLE,
 }
+_CLOSED = "client socket is closed"
 _LATER = {libvirt.VIR_ERR_OPERATION_TIMEOUT, libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_RESOURCE_BUSY}
 
 _loop_lock = threading.Lock()
@@ -161,6 +162,9 @@ class LibvirtConnection:
             if changes:
                 return ComputeTimeout("The connection to libvirt broke; it may or may not have done it.")
             return ComputeUnavailable("The connection to libvirt broke.")
+        if _CLOSED in message:  # asked of a machine that was looked up by a connection before this one
+            lost = "The connection to libvirt broke."
+            return ComputeTimeout(lost) if changes else ComputeUnavailable(lost)
         if code in _MISSING:
             return Missing("The machine does not exist on the host.")
         if code in _LATER:
