@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,9 @@ from tests.compute_contract import BackupContract, ComputeRig, wait_for
 from tests.compute_contract.backups import make_backup, restore
 from tests.libvirt_fixture import LibvirtRig
 from zentry_web.adapters.compute.base import ComputeRefused, ComputeUnavailable, PowerState
+from zentry_web.adapters.compute.libvirt import guest_copies
 from zentry_web.adapters.compute.libvirt.backups import BackupPlace
+from zentry_web.adapters.compute.libvirt.copying import Copying
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 from zentry_web.adapters.compute.words import NO_PLACE, SAME_DISK
 
@@ -101,6 +104,63 @@ def test_a_worker_that_is_killed_goes_on_or_begins_again(rig: ComputeRig, libvir
     rig.driver.backups.delete(backup_id)
 
 
+def test_it_is_of_one_moment_whatever_the_guest_writes_meanwhile(
+    rig: ComputeRig, libvirt: LibvirtRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm_id = rig.booted(name="busy")
+    libvirt.on_guest(vm_id, "seq 100000 > /data/note; sync")
+    convert = Copying.convert
+
+    def later(self: Copying, arguments: list[str], *more: Any) -> None:
+        if any(word.startswith("nbd") for word in arguments):
+            served.append(arguments)
+            libvirt.on_guest(vm_id, "seq 100000 -1 1 > /data/new; mv /data/new /data/note; sync")
+        convert(self, arguments, *more)
+
+    served: list[list[str]] = []
+    monkeypatch.setattr(Copying, "convert", later)
+    backup_id = make_backup(rig, vm_id)
+    assert len(served) == 1, "it was read in one pass"
+    assert libvirt.on_guest(vm_id, "head -n 1 /data/note") == "100000"
+    assert [path.name for path in (libvirt.data_dir / "machines").glob(".*")] == []
+    rig.driver.force_off(vm_id)
+    restore(rig, vm_id, backup_id)
+    rig.driver.start(vm_id)
+    rig.wait_answered(vm_id)
+    assert libvirt.on_guest(vm_id, "head -n 1 /data/note") == "1"
+    rig.driver.delete(vm_id)
+    rig.driver.backups.delete(backup_id)
+
+
+def test_where_its_disk_cannot_be_served_it_is_copied_first(
+    rig: ComputeRig, libvirt: LibvirtRig, place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    vm_id = rig.booted(name="unserved")
+    run = rig.get(vm_id).run_id
+    too_long = libvirt.data_dir / "machines" / f".nbd-{'x' * 100}"
+    monkeypatch.setattr(libvirt.driver._storage, "served", lambda vm_id: too_long)
+    backup_id = make_backup(rig, vm_id)
+    assert "copied in two passes: libvirt refused" in caplog.text
+    assert [path.name for path in (place / backup_id).iterdir() if "json" not in path.name] == ["disk.qcow2"]
+    assert [path.name for path in (libvirt.data_dir / "machines").glob(".*")] == []
+    assert rig.get(vm_id).run_id == run
+    rig.driver.delete(vm_id)
+    rig.driver.backups.delete(backup_id)
+
+
+def test_guests_own_writes_come_first_where_room_gets_scarce(
+    rig: ComputeRig, libvirt: LibvirtRig, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm_id = rig.booted(name="scarce")
+    monkeypatch.setattr(guest_copies, "LEAST_BYTES", 2**62)
+    rig.driver.backups.begin(vm_id, "bak_scarce")
+    assert wait_for(lambda: how_it_ended(rig, "bak_scarce"), 60, "an end") == guest_copies.NEARLY_FULL
+    assert list(place.iterdir()) == []
+    assert [path.name for path in (libvirt.data_dir / "machines").glob(".*")] == []
+    assert rig.get(vm_id).power is PowerState.RUNNING
+    rig.driver.delete(vm_id)
+
+
 def test_a_machine_whose_plug_is_pulled_meanwhile_has_a_whole_backup_or_none(
     rig: ComputeRig, libvirt: LibvirtRig, place: Path
 ) -> None:
@@ -108,7 +168,7 @@ def test_a_machine_whose_plug_is_pulled_meanwhile_has_a_whole_backup_or_none(
     libvirt.on_guest(vm_id, "dd if=/dev/urandom of=/data/much bs=1M count=200 2>/dev/null; sync")
     backup_id = f"bak_{secrets.token_hex(10)}"
     rig.driver.backups.begin(vm_id, backup_id)
-    wait_for(lambda: list(place.glob(".new-*/copy.qcow2")), 30, "the copy to begin")
+    wait_for(lambda: list(place.glob(".new-*/disk.qcow2")), 30, "the copy to begin")
     rig.driver.force_off(vm_id)
     outcome = wait_for(lambda: how_it_ended(rig, backup_id), 60, "an end")
     if outcome == "whole":  # the copy was quicker
@@ -152,11 +212,11 @@ def test_a_place_that_becomes_full_is_said_and_left_as_it_was(
     vm_id = rig.booted(name="large", disk_gib=4)
     try:
         assert driver.backups.trouble() == "", "it is another disk"
-        libvirt.on_guest(vm_id, "dd if=/dev/urandom of=/data/much bs=1M count=250 2>/dev/null; sync")
+        libvirt.on_guest(vm_id, "dd if=/dev/urandom of=/data/much bs=1M count=300 2>/dev/null; sync")
         with pytest.raises(ComputeRefused, match="no room"):
             driver.backups.begin(vm_id, "bak_large")
         # What nobody foresaw: others fill it while a copy is made.
-        monkeypatch.setattr(driver.backups, "_check_room", lambda disk, copies: None)
+        monkeypatch.setattr(driver.backups, "_check_room", lambda disk: None)
         subprocess.run(["fallocate", "-l", "1200M", place / "others"], check=True, timeout=60)
         driver.backups.begin(vm_id, "bak_large")
         words = wait_for(lambda: full(driver), 60, "a refusal")

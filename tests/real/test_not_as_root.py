@@ -159,10 +159,14 @@ def daemon(tmp_path: Path) -> Iterator[PrivateLibvirtd]:
 def rig(data: Path, daemon: PrivateLibvirtd) -> Iterator[Rig]:
     lend_images(data)
     give_away(data)
-    config = make_config(data, compute="libvirt", libvirt_uri=daemon.uri)
+    backups = data.parent / "backups"
+    backups.mkdir()
+    backups.chmod(0o711)
+    os.chown(backups, data.stat().st_uid, -1)
+    config = make_config(data, compute="libvirt", libvirt_uri=daemon.uri, backups=backups, backups_same_disk=True)
     environment = os.environ | {"ZENTRY_DATA": str(data), "ZENTRY_COMPUTE": "libvirt"}
     subprocess.run([ROOT / ".venv" / "bin" / "zentry", "migrate"], env=environment, check=True, timeout=60)
-    with rig_on(config) as made:
+    with rig_on(config, ZENTRY_BACKUPS=str(backups), ZENTRY_BACKUPS_SAME_DISK="1") as made:
         try:
             yield made
         finally:
@@ -192,6 +196,13 @@ def test_guests_and_worker_are_accounts_of_their_own_and_nobody_reads_their_file
         60,
         "the ready line, read as the worker does",
     )
+
+    rig.vms.backups.take(vm.id, {"name": "first", "note": ""}, actor=rig.me)
+    rig.worker.wait_for(lambda: rig.is_settled(), 120, "a backup")
+    (backup,) = rig.vms.backups.list(vm.id, actor=rig.me)
+    assert backup.is_ready
+    assert "two passes" not in (data / "worker.log").read_text(), "its disk was served to the account of the worker"
+    assert within_reach_of_nobody(rig.config.backups) == []
 
     rig.vms.resize_vm(vm.id, "size_small", actor=rig.me)
     rig.worker.wait_for(lambda: rig.is_settled(), 300, "another size, with a larger disk")

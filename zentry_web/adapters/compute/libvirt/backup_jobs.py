@@ -7,6 +7,7 @@ from typing import Any
 import libvirt
 
 _NO_JOB = (libvirt.VIR_ERR_NO_DOMAIN_BACKUP, libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
+DISK = "vda"  # the machine's own; also what it is called where it is served
 AGENT = "org.qemu.guest_agent.0"
 AGENT_SECONDS = 30  # a guest's agent has this long for each answer
 
@@ -47,20 +48,32 @@ def _statistics(domain: Any, flags: int) -> dict[str, int]:
         raise
 
 
-def job_xml(domain: Any, target: Path) -> str:
-    """Only the machine's own disk is copied: the seed and whatever else is attached are none of its data."""
+def push_xml(domain: Any, target: Path) -> str:
+    """A job that writes a copy of the machine's disk into ``target``, a qcow2 that is there."""
     job = ET.Element("domainbackup", {"mode": "push"})
+    ET.SubElement(_disk(domain, job), "target", {"file": str(target)})
+    return ET.tostring(job, encoding="unicode")
+
+
+def pull_xml(domain: Any, socket: Path, scratch: Path) -> str:
+    """A job that serves the machine's disk by NBD on ``socket``, until it is ended. What the guest overwrites meanwhile
+    is kept in ``scratch``, a qcow2 that is there."""
+    job = ET.Element("domainbackup", {"mode": "pull"})
+    ET.SubElement(job, "server", {"transport": "unix", "socket": str(socket)})
+    ET.SubElement(_disk(domain, job), "scratch", {"file": str(scratch)})
+    return ET.tostring(job, encoding="unicode")
+
+
+def _disk(domain: Any, job: ET.Element) -> ET.Element:
+    """Only the machine's own disk is copied: the seed and whatever else is attached are none of its data."""
     disks = ET.SubElement(job, "disks")
+    own = ET.SubElement(disks, "disk", {"name": DISK, "backup": "yes", "type": "file"})
+    ET.SubElement(own, "driver", {"type": "qcow2"})
     root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - comes from libvirt
     for found in root.iterfind("devices/disk/target"):
-        name = found.get("dev", "")
-        if name != "vda":
-            ET.SubElement(disks, "disk", {"name": name, "backup": "no"})
-            continue
-        disk = ET.SubElement(disks, "disk", {"name": name, "backup": "yes", "type": "file"})
-        ET.SubElement(disk, "driver", {"type": "qcow2"})
-        ET.SubElement(disk, "target", {"file": str(target)})
-    return ET.tostring(job, encoding="unicode")
+        if found.get("dev") != DISK:
+            ET.SubElement(disks, "disk", {"name": found.get("dev", ""), "backup": "no"})
+    return own
 
 
 def has_agent(domain: Any) -> bool:

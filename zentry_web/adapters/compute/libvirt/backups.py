@@ -1,12 +1,11 @@
 """Backups on libvirt: ``PLACE/BACKUP_ID/{disk.qcow2,backup.json}``, which appears whole, by one rename, or not at all.
 
-The disk of a guest that is on is copied by libvirt's backup job, which shows one moment of it and leaves no overlay
-behind; that of a machine that is off by qemu-img. Both end as a compressed qcow2 with its digest.
+The disk of a guest that is on is copied through libvirt's backup job (guest_copies.py), that of a machine that is off
+by qemu-img. Both end as a compressed qcow2 with its digest.
 """
 
 import contextlib
 import json
-import os
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -20,14 +19,15 @@ from zentry_web.adapters.compute.libvirt import foreign_disks
 from zentry_web.adapters.compute.libvirt.asides import DiskAsides
 from zentry_web.adapters.compute.libvirt.copying import Copying, Copyings
 from zentry_web.adapters.compute.libvirt.definitions import LibvirtDefinitions
-from zentry_web.adapters.compute.libvirt.disks import digest, grow_disk, grow_layer, used_bytes
+from zentry_web.adapters.compute.libvirt.disks import digest, grow_disk, grow_layer, keep, sync, used_bytes
 from zentry_web.adapters.compute.libvirt.foreign import check_definition
-from zentry_web.adapters.compute.libvirt.guest_copies import JOB_PART, GuestCopies, make_fresh
+from zentry_web.adapters.compute.libvirt.guest_copies import COPIED, GuestCopies
 from zentry_web.adapters.compute.libvirt.storage import MachineStorage, open_to_pass
 from zentry_web.adapters.compute.words import NO_PLACE, OFF_FIRST, SAME_DISK
 from zentry_web.domain.language import kept
 
 PACKED = ["-c", "-o", "compression_type=zstd", "-O", "qcow2"]
+AT_ONCE = ["-W", "-m", "8"]  # clusters are packed on several processors, and written in any order
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class LibvirtBackups:
         domain = self._guests.need(vm_id)
         is_on = self._guests.ask(lambda: domain.isActive())
         self._guests.ask(lambda: check_definition(domain, self._storage.disk(vm_id), self._storage.boot_seed(vm_id)))
-        self._check_room(self._storage.disk(vm_id), copies=2 if is_on else 1)
+        self._check_room(self._storage.disk(vm_id))
         self._copies.begin(backup_id, lambda copying: self._copy(copying, vm_id, backup_id, domain, bool(is_on)))
 
     def progress(self, backup_id: str) -> BackupProgress | None:
@@ -97,10 +97,9 @@ class LibvirtBackups:
     def abort(self, vm_id: str, backup_id: str) -> None:
         self._copies.abort(backup_id)
         fresh = self._fresh(backup_id)
-        if fresh.exists():  # begun by a worker that was killed
-            if (domain := self._guests.find(vm_id)) is not None:
-                self._guests.end(domain, fresh)
-            shutil.rmtree(fresh, ignore_errors=True)
+        if (domain := self._guests.find(vm_id)) is not None:  # begun by a worker that was killed
+            self._guests.end(domain, vm_id, fresh)
+        shutil.rmtree(fresh, ignore_errors=True)
 
     def restore(self, vm_id: str, backup_id: str, key: str) -> None:
         if self._is_restored(vm_id, key) or self._returns.is_under_way(key):
@@ -159,26 +158,22 @@ class LibvirtBackups:
         packed = fresh / "disk.qcow2"
         try:
             frozen = False
+            self._guests.prepare(copying, domain if is_on else None, vm_id, fresh)
+            options = [*PACKED, *AT_ONCE]
             if is_on:
-                raw = fresh / "copy.qcow2"
-                frozen = self._guests.copy(copying, domain, vm_id, fresh, raw)
-                copying.convert(["-f", "qcow2", *PACKED, str(raw), str(packed)], JOB_PART, 0.95)
-                raw.unlink()
+                frozen = self._guests.copy(copying, domain, vm_id, packed, options)
             else:
-                make_fresh(fresh)
-                copying.convert(["-f", "qcow2", *PACKED, str(self._storage.disk(vm_id)), str(packed)], 0.0, 0.95)
+                copying.convert(["-f", "qcow2", *options, str(self._storage.disk(vm_id)), str(packed)], 0.0, COPIED)
             foreign_disks.check(packed)
             size = int(self._storage.notes(vm_id).get("disk_gib") or 0)
-            notes = BackupProgress(1.0, True, used_bytes(packed), size, digest(packed, copying.watch), frozen)
+            notes = BackupProgress(1.0, True, used_bytes(packed), size, keep(packed, copying.watch), frozen)
             facts = fresh / "backup.json"
             facts.write_text(json.dumps(asdict(notes) | {"vm_id": vm_id, "at": time.time()}))
-            for written in (packed, facts):
-                with written.open("rb") as file:
-                    os.fsync(file.fileno())
+            sync(facts)
             fresh.rename(self._folder(backup_id))
         except BaseException:
             with contextlib.suppress(ComputeError):
-                self._guests.end(domain, fresh)
+                self._guests.end(domain, vm_id, fresh)
             shutil.rmtree(fresh, ignore_errors=True)
             raise
 
@@ -208,9 +203,9 @@ class LibvirtBackups:
 
     # How: shared
 
-    def _check_room(self, disk: Path, *, copies: int) -> None:
+    def _check_room(self, disk: Path) -> None:
         assert self._place is not None
-        wanted = used_bytes(disk) * copies
+        wanted = used_bytes(disk)
         free = host.disk_bytes(self._place)[1] - host.GIB
         if wanted > free:
             raise ComputeRefused(

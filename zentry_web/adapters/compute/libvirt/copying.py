@@ -37,15 +37,21 @@ class Copying:
         self._aborted.wait(seconds)
         self.watch.check()
 
-    def convert(self, arguments: list[str], begins: float, ends: float) -> None:
-        """``qemu-img convert`` with these arguments, which takes the progress from ``begins`` to ``ends``. Raises
-        Stopped, ComputeRefused."""
+    def convert(
+        self, arguments: list[str], begins: float, ends: float, look: Callable[[], None] = lambda: None
+    ) -> None:
+        """``qemu-img convert`` with these arguments, which takes the progress from ``begins`` to ``ends``. ``look`` is
+        called each second meanwhile; what it raises ends it. Raises Stopped, ComputeRefused."""
 
         def done(percent: int, total: int) -> None:
             self.part = begins + (ends - begins) * percent / total
 
+        def wanted() -> bool:
+            look()
+            return self.watch.wanted()
+
         self.watch.check()
-        watch = replace(self.watch, done=done)
+        watch = replace(self.watch, done=done, wanted=wanted)
         try:
             run_watched([find_tool("qemu-img"), "convert", "-p", *arguments], hear_percent(watch), watch, inf)
         except ComputeRefused as error:

@@ -1,13 +1,12 @@
 """Whole copies of machines' disks: ``MACHINES/.copy-KEY/{disk.qcow2,copy.json}``, which appears by one rename.
 
-The disk of a guest that is on is copied by libvirt's backup job; that of a machine that is off, and what a snapshot
+The disk of a guest that is on is copied as guest_copies.py says; that of a machine that is off, and what a snapshot
 inside a disk holds, by qemu-img. What a snapshot holds is not written any more while the guest goes on, so it can be
 read beside it; one that is deleted in the middle spoils the copy, so it is looked for again at the end.
 """
 
 import contextlib
 import json
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -18,14 +17,12 @@ from zentry_web.adapters.compute.copies import CopyProgress, DiskSource
 from zentry_web.adapters.compute.host import GIB, disk_bytes
 from zentry_web.adapters.compute.libvirt import foreign_disks
 from zentry_web.adapters.compute.libvirt.copying import Copying, Copyings
-from zentry_web.adapters.compute.libvirt.disks import digest, run_tool, used_bytes
+from zentry_web.adapters.compute.libvirt.disks import keep, run_tool, sync, used_bytes
 from zentry_web.adapters.compute.libvirt.foreign import check_definition
-from zentry_web.adapters.compute.libvirt.guest_copies import JOB_PART, GuestCopies, make_fresh
+from zentry_web.adapters.compute.libvirt.guest_copies import COPIED, GuestCopies, make_fresh
 from zentry_web.adapters.compute.libvirt.guest_images import get_image
 from zentry_web.adapters.compute.libvirt.storage import COPY_DISK, COPY_NOTE, DiskCopy, MachineStorage
 from zentry_web.adapters.compute.words import NO_SUCH_SNAPSHOT
-
-_COPIED = 0.9  # of all that is done; then it is checked and summed
 
 
 class LibvirtDiskCopies:
@@ -46,7 +43,7 @@ class LibvirtDiskCopies:
                 raise ComputeRefused(NO_SUCH_SNAPSHOT)
         else:
             self._guests.ask(lambda: check_definition(domain, disk, self._storage.seed(source.vm_id)))
-        self._check_room(source.vm_id, disk, disk_gib, copies=2 if is_on and not source.snapshot else 1)
+        self._check_room(source.vm_id, disk, disk_gib)
         self._copies.begin(key, lambda copying: self._copy(copying, key, source, domain if is_on else None))
 
     def progress(self, key: str) -> CopyProgress | None:
@@ -62,7 +59,7 @@ class LibvirtDiskCopies:
         with contextlib.suppress(OSError, KeyError, ValueError):  # begun by a worker that was killed
             vm_id = json.loads((fresh.with_suffix(".of")).read_text())["vm_id"]
             if (domain := self._guests.find(vm_id)) is not None:
-                self._guests.end(domain, fresh)
+                self._guests.end(domain, vm_id, fresh)
         for folder in (fresh, self._storage.copy(key)):
             shutil.rmtree(folder, ignore_errors=True)
         fresh.with_suffix(".of").unlink(missing_ok=True)
@@ -87,19 +84,17 @@ class LibvirtDiskCopies:
             foreign_disks.check(target)
             notes = self._storage.notes(source.vm_id)
             size = int(_info(target)["virtual-size"])
-            note = DiskCopy(str(notes["image"]), size, digest(target, copying.watch))
+            note = DiskCopy(str(notes["image"]), size, keep(target, copying.watch))
             (fresh / COPY_NOTE).write_text(json.dumps(asdict(note)))
-            for written in (target, fresh / COPY_NOTE):
-                with written.open("rb") as file:
-                    os.fsync(file.fileno())
+            sync(fresh / COPY_NOTE)
             fresh.rename(self._storage.copy(key))
             fresh.with_suffix(".of").unlink(missing_ok=True)
         except BaseException:
-            with contextlib.suppress(ComputeError):
+            with contextlib.suppress(ComputeError):  # it is dropped later where a job cannot be ended now
                 if domain is not None:
-                    self._guests.end(domain, fresh)
-            shutil.rmtree(fresh, ignore_errors=True)
-            fresh.with_suffix(".of").unlink(missing_ok=True)
+                    self._guests.end(domain, source.vm_id, fresh)
+                shutil.rmtree(fresh, ignore_errors=True)
+                fresh.with_suffix(".of").unlink(missing_ok=True)
             raise
 
     def _write(self, copying: Copying, source: DiskSource, domain: Any, fresh: Path, target: Path) -> None:
@@ -108,21 +103,19 @@ class LibvirtDiskCopies:
             make_fresh(fresh)
             before = _snapshots(disk).get(source.snapshot)
             name = ["-U", "-l", f"snapshot.name={source.snapshot}"]
-            copying.convert([*name, *plain, str(disk), str(target)], 0.0, _COPIED)
+            copying.convert([*name, *plain, str(disk), str(target)], 0.0, COPIED)
             if before is None or _snapshots(disk).get(source.snapshot) != before:
                 raise ComputeRefused(NO_SUCH_SNAPSHOT)
         elif domain is not None:
-            raw = fresh / "guest.qcow2"
-            self._guests.copy(copying, domain, source.vm_id, fresh, raw)
-            copying.convert([*plain, str(raw), str(target)], JOB_PART, _COPIED)
-            raw.unlink()
+            self._guests.prepare(copying, domain, source.vm_id, fresh)
+            self._guests.copy(copying, domain, source.vm_id, target, ["-O", "qcow2"])
         else:
-            make_fresh(fresh)
-            copying.convert([*plain, str(disk), str(target)], 0.0, _COPIED)
+            self._guests.prepare(copying, None, source.vm_id, fresh)
+            copying.convert([*plain, str(disk), str(target)], 0.0, COPIED)
 
-    def _check_room(self, vm_id: str, disk: Path, disk_gib: int, *, copies: int) -> None:
+    def _check_room(self, vm_id: str, disk: Path, disk_gib: int) -> None:
         base = get_image(self._image_dir, str(self._storage.notes(vm_id).get("image"))).disk
-        wanted = (used_bytes(disk) + (used_bytes(base) if base else 0)) * copies
+        wanted = used_bytes(disk) + (used_bytes(base) if base else 0)
         free = disk_bytes(self._storage.machines_dir)[1] - GIB
         if wanted > free:
             raise ComputeRefused(

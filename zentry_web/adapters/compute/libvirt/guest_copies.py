@@ -1,36 +1,59 @@
-"""The disk of a guest that is on, copied by libvirt's backup job: as it was at one moment, and no overlay is left."""
+"""The disk of a guest that is on, copied as it was at one moment by libvirt's backup job; no overlay is left behind.
+
+The job serves the disk on a socket, and qemu-img reads it from there into its place: one pass. What the guest
+overwrites meanwhile is kept aside until then. Socket and that are in ``MACHINES/.nbd-…``, where only the
+hypervisor's user and our own account get in. Where that cannot be (AppArmor, a file system without access lists, a
+path too long for a socket, little room), the job writes a copy, and qemu-img reads that.
+"""
 
 import contextlib
+import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import libvirt
 
 from zentry_web.adapters.compute import host
 from zentry_web.adapters.compute.base import ComputeError, ComputeRefused, ComputeUnavailable, MachineMissing
 from zentry_web.adapters.compute.libvirt.backup_jobs import (
+    DISK,
     end_job,
     freeze,
     has_agent,
     job_part,
     job_succeeded,
-    job_xml,
+    pull_xml,
+    push_xml,
     read_job,
     thaw,
 )
 from zentry_web.adapters.compute.libvirt.connection import LibvirtConnection
 from zentry_web.adapters.compute.libvirt.copying import Copying
-from zentry_web.adapters.compute.libvirt.disks import run_tool
+from zentry_web.adapters.compute.libvirt.disks import run_tool, used_bytes
 from zentry_web.adapters.compute.libvirt.domains import LibvirtDomains
 from zentry_web.adapters.compute.libvirt.files import stay_readable
 from zentry_web.adapters.compute.libvirt.storage import MachineStorage
 from zentry_web.domain.language import kept
 
+logger = logging.getLogger(__name__)
+
 JOB_LOOK_SECONDS = 0.5
+END_LOOK_SECONDS = 0.05
+END_LOOKS = 600
 CLOSE_LOOKS = 60
+OFF_LOOK_SECONDS = 0.25
+OFF_LOOKS = 12
 JOB_PART = 0.6  # of all that is done for a copy
+COPIED = 0.9  # of all that is done; then it is checked and summed
+SCRATCH_BYTES = 2 * host.GIB  # free on the machines' disk, so that a guest is served from there
+LEAST_BYTES = host.GIB  # with less left it is served no longer: guests' own writes come first
+SOCKET = "s"
+ENDED = kept("The copy was ended on the host before it was whole.")
+NEARLY_FULL = kept("The host’s disk became nearly full, so the copy was given up.")
 
 
 class GuestCopies:
@@ -39,26 +62,50 @@ class GuestCopies:
     def __init__(self, connection: LibvirtConnection, domains: LibvirtDomains, storage: MachineStorage) -> None:
         self._connection, self._domains, self._storage = connection, domains, storage
 
-    def copy(self, copying: Copying, domain: Any, vm_id: str, fresh: Path, raw: Path) -> bool:
-        """The disk in ``raw``, of the hypervisor's user; whether its file systems were held still at that moment.
+    def prepare(self, copying: Copying, domain: Any, vm_id: str, fresh: Path) -> None:
+        """An empty folder ``fresh``, and nothing of an earlier copy of this machine: a worker that was killed may have
+        left a job. ``domain``: None for a machine that is off."""
+        served = self._storage.served(vm_id)
+        if domain is not None:
+            job = self.ask(lambda: read_job(domain))
+            if str(served) in job or fresh.name in job:
+                self._end(copying, domain)
+        shutil.rmtree(served, ignore_errors=True)
+        make_fresh(fresh)
 
-        Raises Stopped, ComputeRefused, ComputeUnavailable (it went off meanwhile: begin again).
+    def copy(self, copying: Copying, domain: Any, vm_id: str, target: Path, options: list[str]) -> bool:
+        """The disk in ``target``, which is made with these options of qemu-img's, in the folder that was prepared;
+        whether its file systems were held still at that moment.
+
+        Raises Stopped, ComputeRefused, ComputeUnavailable (it went off meanwhile, among others: begin again).
         """
         try:
-            frozen = self._run_job(copying, domain, vm_id, fresh, raw)
+            frozen = self._serve(domain, vm_id, target)
+            if frozen is None:
+                return self._push(copying, domain, vm_id, target, options)
+            self._pull(copying, domain, vm_id, target, options)
+            return frozen
         except ComputeRefused as error:
-            found = self.find(vm_id)
-            if found is not None and not self.ask(lambda: found.isActive()):
-                # Begun again, it is copied as one that is off.
+            if self._goes_off(copying, vm_id):  # begun again, it is copied as one that is off
                 raise ComputeUnavailable(kept("The machine went off while it was copied.")) from error
             raise
-        _wait_closed(copying, raw)
-        return frozen
 
-    def end(self, domain: Any, fresh: Path) -> None:
-        """End the job that copies into that folder, if there is one."""
-        if self._has_job(domain, fresh):
+    def _goes_off(self, copying: Copying, vm_id: str) -> bool:
+        """Whether that is why a copy failed: qemu-img may hear of it a moment before libvirt does."""
+        for _ in range(OFF_LOOKS):
+            found = self.find(vm_id)
+            if found is None or not self.ask(found.isActive):
+                return found is not None
+            copying.pause(OFF_LOOK_SECONDS)
+        return False
+
+    def end(self, domain: Any, vm_id: str, fresh: Path) -> None:
+        """End the job that copies into that folder, if there is one, and remove what it kept."""
+        job = self.ask(lambda: read_job(domain))
+        if fresh.name in job:
             self.ask(lambda: end_job(domain))
+        if fresh.name in job or not job:
+            shutil.rmtree(self._storage.served(vm_id), ignore_errors=True)
 
     def find(self, vm_id: str) -> Any:
         return self._connection.call(lambda connection: self._domains.find(connection, vm_id))
@@ -73,23 +120,79 @@ class GuestCopies:
     def ask(self, function: Callable[[], Any]) -> Any:
         return self._connection.call(lambda _: function(), 40.0)
 
-    def _run_job(self, copying: Copying, domain: Any, vm_id: str, fresh: Path, raw: Path) -> bool:
-        frozen = False
-        if not self._has_job(domain, fresh):  # else a worker that was killed since has begun it
-            make_fresh(fresh)
-            size = int(self._storage.notes(vm_id)["disk_gib"]) * host.GIB
-            run_tool(["qemu-img", "create", "-q", "-f", "qcow2", str(raw), str(size)])
-            stay_readable(raw)
-            with self._held_still(domain) as frozen:
-                flags = libvirt.VIR_DOMAIN_BACKUP_BEGIN_REUSE_EXTERNAL
-                self.ask(lambda: domain.backupBegin(job_xml(domain, raw), None, flags))
-            (fresh / "frozen").write_text(str(int(frozen)))
-        while self._has_job(domain, fresh):
+    # How: in one pass
+
+    def _serve(self, domain: Any, vm_id: str, target: Path) -> bool | None:
+        """Serve the disk, and say whether its file systems were held still; None: it cannot be served here."""
+        served = self._storage.served(vm_id)
+        if host.disk_bytes(self._storage.machines_dir)[1] < SCRATCH_BYTES:
+            return None
+        scratch = served / f"{target.parent.name}.qcow2"  # the job's definition says with it what it is for
+        try:
+            _make_served(served, self.ask(domain.UUIDString))
+            self._make_disk(vm_id, scratch)
+            frozen = self._begin(domain, pull_xml(domain, served / SOCKET, scratch))
+            if os.access(served / SOCKET, os.R_OK | os.W_OK):
+                return frozen
+            reason = "its socket is not for us"
+        except (ComputeRefused, OSError) as error:
+            reason = str(error)
+        logger.warning("The disk of %s is not served, and copied in two passes: %s", vm_id, reason)
+        self.end(domain, vm_id, target.parent)
+        return None
+
+    def _pull(self, copying: Copying, domain: Any, vm_id: str, target: Path, options: list[str]) -> None:
+        served = self._storage.served(vm_id)
+        source = f"nbd+unix:///{DISK}?socket={quote(str(served / SOCKET))}"
+        copying.convert(["-f", "raw", *options, source, str(target)], 0.0, COPIED, self._check_room)
+        # Without its job nothing has kept what the guest overwrote.
+        if target.parent.name not in self.ask(lambda: read_job(domain)):
+            raise ComputeRefused(ENDED)
+        self._end(copying, domain)
+        shutil.rmtree(served, ignore_errors=True)
+
+    def _check_room(self) -> None:
+        if host.disk_bytes(self._storage.machines_dir)[1] < LEAST_BYTES:
+            raise ComputeUnavailable(NEARLY_FULL)
+
+    # How: in two
+
+    def _push(self, copying: Copying, domain: Any, vm_id: str, target: Path, options: list[str]) -> bool:
+        fresh, copy = target.parent, target.with_name("copy.qcow2")
+        if 2 * used_bytes(self._storage.disk(vm_id)) > host.disk_bytes(fresh)[1] - LEAST_BYTES:
+            raise ComputeRefused(kept("There is no room to copy the disk of a machine that is on. Stop it first."))
+        self._make_disk(vm_id, copy)
+        stay_readable(copy)
+        frozen = self._begin(domain, push_xml(domain, copy))
+        while fresh.name in self.ask(lambda: read_job(domain)):
             copying.pause(JOB_LOOK_SECONDS)
             copying.part = JOB_PART * self.ask(lambda: job_part(domain))
         if not self.ask(lambda: job_succeeded(domain)):
-            raise ComputeRefused(kept("The copy was ended on the host before it was whole."))
-        return frozen or (fresh / "frozen").read_text() == "1"
+            raise ComputeRefused(ENDED)
+        _wait_closed(copying, copy)
+        copying.convert(["-f", "qcow2", *options, str(copy), str(target)], JOB_PART, COPIED)
+        copy.unlink()
+        return frozen
+
+    # How: shared
+
+    def _make_disk(self, vm_id: str, path: Path) -> None:
+        size = int(self._storage.notes(vm_id)["disk_gib"]) * host.GIB
+        run_tool(["qemu-img", "create", "-q", "-f", "qcow2", str(path), str(size)])
+
+    def _begin(self, domain: Any, job: str) -> bool:
+        with self._held_still(domain) as frozen:
+            self.ask(lambda: domain.backupBegin(job, None, libvirt.VIR_DOMAIN_BACKUP_BEGIN_REUSE_EXTERNAL))
+        return frozen
+
+    def _end(self, copying: Copying, domain: Any) -> None:
+        """End its job, and wait until it has ended."""
+        self.ask(lambda: end_job(domain))
+        for _ in range(END_LOOKS):
+            if not self.ask(lambda: read_job(domain)):
+                return
+            copying.pause(END_LOOK_SECONDS)
+        raise ComputeUnavailable(kept("The hypervisor does not let go of the copy."))
 
     @contextlib.contextmanager
     def _held_still(self, domain: Any) -> Iterator[bool]:
@@ -108,9 +211,6 @@ class GuestCopies:
         with contextlib.suppress(ComputeError):
             self.ask(lambda: thaw(domain))
 
-    def _has_job(self, domain: Any, fresh: Path) -> bool:
-        return bool(self.ask(lambda: str(fresh) in read_job(domain)))
-
 
 def make_fresh(fresh: Path) -> None:
     """An empty folder, which the hypervisor's user can go through."""
@@ -119,11 +219,23 @@ def make_fresh(fresh: Path) -> None:
     fresh.chmod(0o711)
 
 
-def _wait_closed(copying: Copying, raw: Path) -> None:
+def _make_served(folder: Path, uuid: str) -> None:
+    """An empty folder in which the guest's process may make a socket that is for us, too. Raises ComputeRefused,
+    OSError."""
+    process = host.find_guest_process(uuid)
+    if process is None:
+        raise ComputeRefused("the guest's process is not to be seen")
+    user = Path(f"/proc/{process.pid}").stat().st_uid
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    run_tool(["setfacl", "--modify", f"u:{user}:rwx,d:u:{os.geteuid()}:rw", str(folder)])
+
+
+def _wait_closed(copying: Copying, copy: Path) -> None:
     """Until the hypervisor has let go of the copy: what it still holds of it is written when it closes it, which may be
     a moment after its job has ended."""
     for _ in range(CLOSE_LOOKS):
-        if run_tool(["qemu-img", "info", "-f", "qcow2", str(raw)], fine=(0, 1)).returncode == 0:
+        if run_tool(["qemu-img", "info", "-f", "qcow2", str(copy)], fine=(0, 1)).returncode == 0:
             return
         copying.pause(JOB_LOOK_SECONDS)
     raise ComputeUnavailable(kept("The hypervisor does not let go of the copy."))

@@ -6,6 +6,7 @@ A machine's folder appears whole, by one rename, or not at all.
 import json
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
@@ -52,6 +53,11 @@ class MachineStorage:
     def copy(self, key: str) -> Path:
         """Where a whole copy of a disk is, or would be (disk_copies.py)."""
         return self.folder(key).with_name(f".copy-{key}")
+
+    def served(self, vm_id: str) -> Path:
+        """Where a guest's disk is served while it is copied (guest_copies.py). Short, as a socket's path may have 107
+        bytes."""
+        return self.folder(vm_id).with_name(f".nbd-{vm_id[-8:]}")
 
     def read_copy(self, key: str) -> DiskCopy:
         """Raises ComputeRefused when it is not there."""
@@ -239,6 +245,7 @@ class MachineStorage:
         self.remove_attempts(vm_id)
         for aside in self.machines_dir.glob(f".aside-{vm_id}-*"):
             shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(self.served(vm_id), ignore_errors=True)
         if self.folder(vm_id).exists():
             self.discard(vm_id)
 
@@ -298,10 +305,11 @@ class MachineStorage:
     def discard(self, vm_id: str) -> None:
         """Remove a machine's folder."""
         folder = self.folder(vm_id)
-        # Out of the way by one rename first: a half-removed folder must not look like a machine.
-        old = Path(tempfile.mkdtemp(prefix=f".old-{folder.name}-", dir=self.machines_dir))
+        # Out of the way by one rename first: a half-removed folder must not look like a machine. It takes no room: on a
+        # disk that is full this is how one makes some.
+        old = folder.with_name(f".old-{folder.name}-{secrets.token_hex(4)}")
         try:
-            folder.rename(old / "files")
+            folder.rename(old)
         except FileNotFoundError:
             pass
         except OSError as error:
