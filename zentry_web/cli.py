@@ -74,6 +74,7 @@ def worker() -> None:
             Pace(reconcile=config.reconcile_seconds, sample=config.sample_seconds),
             port=config.worker_port,
             logs_events=bool(config.log),
+            silent_seconds=config.silent_seconds,
         ),
         mailer=make_mailer(SmtpServer(config.smtp_url, config.mail_sender, config.host, config.smtp_ca_file)),
         backup=daily_backup(config, container.clock) if config.backup_folder else None,

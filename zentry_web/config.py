@@ -91,6 +91,7 @@ class Config(BaseSettings):
     approval_credits: Decimal = Field(Decimal(1000), ge=0)  # an admin who moves more needs a second one
     hold_window_seconds: int = Field(3600, ge=120, le=30 * 86_400)
     stop_timeout_seconds: int = Field(60, ge=5, le=3600)
+    silent_seconds: int | None = Field(None, ge=1, le=86_400)  # without a sign of life, until that is said
     grace_days: int = Field(14, ge=1, le=365)  # how long a disk that nobody pays for is kept
     quota_user_vms: QuotaLimit = 100  # of all projects that a person owns together; 'none': no limit
     quota_user_vcpus: QuotaLimit = 200

@@ -1,6 +1,6 @@
 """Reconciling: the hypervisor's list against the database, every few seconds and on its events."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -15,6 +15,7 @@ from zentry_web.adapters.compute.base import (
     state_of,
 )
 from zentry_web.domain.monitoring import BackupRoom
+from zentry_web.domain.vms.silence import patience
 from zentry_web.domain.vms.state import ON, VMState, is_billed_as_running
 from zentry_web.domain.vms.vm import KnownVM
 from zentry_web.services.errors import InsufficientCreditsError
@@ -38,7 +39,10 @@ class Reconciler:
         driver: ComputeDriver,
         events: MachineEvents,
         clock: Clock,
+        silent_seconds: int | None = None,
     ) -> None:
+        """``silent_seconds``: after how long without a sign of life a machine is said to be silent; None: by what runs
+        guests here."""
         self._operations = vms.operations
         self._sightings = vms.sightings
         self._bin = vms.bin
@@ -48,6 +52,8 @@ class Reconciler:
         self._events = events
         self._clock = clock
         self._facts_at: datetime | None = None
+        self._silent_seconds = silent_seconds
+        self._patience = patience("", silent_seconds)
 
     def run(self) -> None:
         """Compare once. A hypervisor that does not answer is recorded as such and changes nothing else.
@@ -120,7 +126,15 @@ class Reconciler:
             return self._sightings.saw_state(vm, machine)
         if self._has_news(vm, machine):
             self._sightings.saw_signs(vm, machine)
+        elif self._is_silent(vm, machine, now):
+            self._sightings.saw_silence(vm, now - timedelta(seconds=self._patience))
         return True
+
+    def _is_silent(self, vm: KnownVM, machine: Machine, now: datetime) -> bool:
+        """Whether it has given no sign of life for too long, and nothing is said of it yet."""
+        if machine.answered or vm.answered or vm.has_reason or vm.state != VMState.RUNNING or vm.started_at is None:
+            return False
+        return (now - vm.started_at).total_seconds() >= self._patience
 
     def _has_news(self, vm: KnownVM, machine: Machine) -> bool:
         address = machine.addresses[0] if machine.addresses else vm.address
@@ -168,6 +182,7 @@ class Reconciler:
         if self._facts_at is not None and (now - self._facts_at).total_seconds() < FACTS_EVERY_SECONDS:
             return
         health = self._driver.health()
+        self._patience = patience(health.facts.get("accelerator", ""), self._silent_seconds)
         capacity = self._driver.capacity()
         self._processes.record_compute(
             ok=health.ok,

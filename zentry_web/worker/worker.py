@@ -73,7 +73,7 @@ class Pace:
 class WorkerSettings:
     """``folder`` is the data folder, where workers tell each other that they live; ``port`` that of the door on
     loopback (0: none); ``logs_events``: the trail goes into the logs. ``operation_threads`` is how many calls of the
-    hypervisor go on at once; those of stops for lack of credit come on top."""
+    hypervisor go on at once; those of stops for lack of credit come on top. ``silent_seconds``: see Reconciler."""
 
     folder: Path
     stop_timeout_seconds: int
@@ -81,6 +81,7 @@ class WorkerSettings:
     port: int = 0
     logs_events: bool = False
     operation_threads: int = OPERATION_THREADS
+    silent_seconds: int | None = None
 
 
 class Worker:
@@ -162,7 +163,8 @@ class Worker:
     def loops(self) -> list[tuple[str, Callable[[], None], float]]:
         """What goes round besides the operations: name, one round, and how often in seconds."""
         vms, monitoring, driver = self._vms, self._monitoring, self._driver
-        reconciler = Reconciler(vms, monitoring, driver, self._events, self._container.clock)
+        patience = self._settings.silent_seconds
+        reconciler = Reconciler(vms, monitoring, driver, self._events, self._container.clock, patience)
         sources = self._container.mail_queues()
         found: list[tuple[str, Callable[[], None], float]] = [
             ("reconcile", reconciler.run, self._pace.reconcile),

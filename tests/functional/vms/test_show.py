@@ -5,6 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from tests.services.people import join
+from zentry_web.domain.projects.project import ProjectRole
+
 pytestmark = pytest.mark.integration
 
 
@@ -67,6 +70,32 @@ def test_a_machine_that_runs_but_has_not_answered_says_so(as_alice, cloud, alice
         "z-step done",
         "z-step current",
     ]
+
+
+def test_a_machine_that_gives_no_sign_of_life_says_so_with_its_last_words(
+    as_alice, as_charlie, cloud, alice, charlie, project
+):
+    cloud.control.delay("boot", 10**6)
+    machine = cloud.launch(alice, project, "web-2", answered=False)
+    words = "".join(f"line {number}\n" for number in range(20)) + "Kernel panic - not syncing <b>\n"
+    cloud.monitoring.record_console(machine.id, words, len(words))
+    assert "no sign of life" not in as_alice.page(f"/vms/{machine.id}").text()
+    cloud.round(600)
+    join(cloud.container, project, charlie, ProjectRole.VIEWER)
+    for part in ("", "/status"):
+        page = as_alice.page(f"/vms/{machine.id}{part}", htmx=bool(part))
+        status = "".join(page.one("//*[@id='vm-status']").itertext())
+        assert "It has given no sign of life since it was switched on" in status
+        assert "paid for as running" in status
+        assert "Kernel panic - not syncing <b>" in status
+        assert "line 19" in status
+        assert "line 5" not in status
+        ways = [link.get("href") for link in page.find("//*[@id='vm-status']//*[@class='z-alert-actions']/a")]
+        assert ways == [f"/vms/{machine.id}/{way}" for way in ("console", "rescue", "rebuild")]
+    seen = as_charlie.page(f"/vms/{machine.id}").text()
+    assert "no sign of life" in seen
+    assert "Kernel panic" not in seen, "who may not read consoles sees nothing of one"
+    assert "It has given no sign of life" in as_alice.page("/overview").text(), "it needs attention"
 
 
 def test_a_launch_that_fails_says_why(as_alice, cloud, ordered):

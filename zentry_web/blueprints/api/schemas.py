@@ -77,7 +77,10 @@ class VMSchema(Schema):
     state = fields.String(required=True)
     state_reason = fields.String(
         required=True,
-        metadata={"description": "why it is off, paused, sleeping or in error; empty when that is as asked"},
+        metadata={
+            "description": "why it is off, paused, sleeping or in error, or that it gives no sign of life; "
+            "empty when it is as asked"
+        },
     )
     size_id = fields.String(required=True)
     image_name = fields.String(required=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from zentry_web.blueprints.vms.connect import Connection, connection
+from zentry_web.blueprints.vms.connect import connection
 from zentry_web.domain.event import Event
 from zentry_web.domain.language import lazy
 from zentry_web.domain.monitoring import MetricSeries
@@ -23,6 +23,7 @@ from zentry_web.web.services import services
 from zentry_web.web.session.actor import current_actor, me
 
 ACTIVITY_ROWS, LAST_EVENTS = 15, 5
+LAST_LINES = 12  # of its console, where it gives no sign of life
 TABLE_POINTS, SMALL_POINTS, DRAWN_POINTS = 12, 24, 120
 CHARTS = ("cpu", "memory", "disk", "network")
 HOUR = timedelta(hours=1)
@@ -67,12 +68,15 @@ def price_context(sizes: list[Size], images: list[Image], chosen: Mapping[str, s
 def status_context(vm_id: str) -> dict[str, Any]:
     """State, operation, steps and how fresh they are; how to connect."""
     page = services().vms.get_vm_page(vm_id, actor=current_actor())
-    return _status(page) | {"connect": _connect(page.vm)}
+    console = services().monitoring.read_console(page.vm).text if _shows_console(page.vm) else ""
+    return _status(page, console) | {"connect": connection(page.vm, console)}
 
 
-def _status(page: VMPage) -> dict[str, Any]:
-    prices = services().billing.price_changes.list_coming_of_vm(page.vm)
-    return {"page": page, "vm": page.vm, "coming_prices": prices}
+def _status(page: VMPage, console: str) -> dict[str, Any]:
+    vm = page.vm
+    prices = services().billing.price_changes.list_coming_of_vm(vm)
+    last_words = "\n".join(console.rstrip().splitlines()[-LAST_LINES:]) if vm.is_silent else ""
+    return {"page": page, "vm": vm, "coming_prices": prices, "last_words": last_words}
 
 
 def activity_context(vm_id: str, *, before: int | None = None) -> dict[str, Any]:
@@ -94,10 +98,6 @@ def console_context(vm_id: str) -> dict[str, Any]:
     """The console's text and its age. Raises NotFoundError, PermissionDeniedError (viewers)."""
     vm = services().vms.get_vm(vm_id, actor=current_actor(), action=ProjectAction.CONSOLE)
     return {"vm": services().vms.payer.with_funds(vm), "console": services().monitoring.read_console(vm)}
-
-
-def _connect(vm: VM) -> Connection:
-    return connection(vm, services().monitoring.read_console(vm).text if _shows_console(vm) else "")
 
 
 def _shows_console(vm: VM) -> bool:
@@ -153,4 +153,4 @@ def vm_context(vm_id: str) -> dict[str, Any]:
         vm, now - HOUR, now, max_points=SMALL_POINTS, with_console=_shows_console(vm)
     )
     found = {"connect": connection(vm, console), "recent": recent}
-    return _status(page) | _lines(vm, list(page.events)) | _spend(vm) | found
+    return _status(page, console) | _lines(vm, list(page.events)) | _spend(vm) | found

@@ -7,6 +7,7 @@ from datetime import datetime
 from zentry_web.domain.label import Label
 from zentry_web.domain.language import lazy
 from zentry_web.domain.vms.operation import ALLOWED_ACTIONS, BEGINNING, OperationKind
+from zentry_web.domain.vms.silence import SILENT
 from zentry_web.domain.vms.state import CHANGING, IN_TRANSITION, MOVABLE, RUNS, VMState
 
 NAME_RULE = lazy("Use 1 to 63 letters, digits and hyphens, beginning and ending with a letter or digit.")
@@ -52,7 +53,7 @@ class VM:
     deleted_at: datetime | None
     address: str
     reach: str
-    state_reason: str  # why it is off or in error, in words for the owner
+    state_reason: str  # why it is off, in error or otherwise not as asked, in words for the owner
     project_name: str = ""
     owner_email: str = ""
     protected: bool = False  # nobody deletes it before that is switched off
@@ -84,6 +85,11 @@ class VM:
         if self.state in CHANGING:
             return self.started_at is not None and self.stopped_at is None
         return self.state in RUNS
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it runs and has given no sign of life for too long."""
+        return self.state == VMState.RUNNING and self.state_reason == SILENT
 
     @property
     def in_transition(self) -> bool:
@@ -123,3 +129,5 @@ class KnownVM:
     has_operation: bool
     confirmed_until: datetime | None  # unclear since then
     version: int
+    started_at: datetime | None
+    has_reason: bool  # something is said of its state already

@@ -13,6 +13,7 @@ from zentry_web.domain.event import Subject
 from zentry_web.domain.language import kept
 from zentry_web.domain.user import SYSTEM
 from zentry_web.domain.vms.operation import OPEN_OPERATION_STATES, OperationKind
+from zentry_web.domain.vms.silence import SILENT
 from zentry_web.domain.vms.state import VMState
 from zentry_web.domain.vms.vm import KnownVM
 from zentry_web.models import DbOperation, DbVM
@@ -112,6 +113,21 @@ class Sightings(Runs):
             if machine.answered and vm.answered_at is None:
                 vm.answered_at = self.now()
                 self.audit("vm.answered", Subject.vm(vm))
+                vm.state_reason = "" if vm.state_reason == SILENT else vm.state_reason
+            return True
+
+    def saw_silence(self, known: KnownVM, since: datetime) -> bool:
+        """It runs, and has given no sign of life since ``since``. A reset, or anything else that was done to it after
+        that, gives it the whole time again."""
+        with self.reading() as session:
+            last = self._operations.find_last(session, known.vm_id)
+            if last is not None and last.finished_at is not None and last.finished_at > since:
+                return False
+        with self._unchanged(known) as vm:
+            if vm is None:
+                return False
+            vm.state_reason = SILENT
+            self.audit("vm.silent", Subject.vm(vm))
             return True
 
     @contextmanager
@@ -129,7 +145,8 @@ def _read_known() -> Any:
     )
     return select(
         DbVM.id, DbVM.owner_id, DbVM.state, DbVM.run_id, DbVM.answered_at.is_not(None), DbVM.address, DbVM.reach,
-        or_(open_operation, IS_LEAVING, IS_RETURNING), DbVM.confirmed_until, DbVM.version,
+        or_(open_operation, IS_LEAVING, IS_RETURNING), DbVM.confirmed_until, DbVM.version, DbVM.started_at,
+        DbVM.state_reason != "",
     ).where(or_(DbVM.deleted_at.is_(None), DbVM.purge_at.is_not(None), IS_LEAVING))  # fmt: skip
 
 

@@ -176,6 +176,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "vm.run_seen": ("player-play", lazy("{name} was started outside of Zentry")),
     "vm.new_run_seen": ("player-play", lazy("{name} was off and runs again")),
     "vm.answered": ("network", lazy("{name} answered")),
+    "vm.silent": ("plug-off", lazy("{name} gives no sign of life")),
     "vm.disk_kept": ("clock", lazy("The disk of {name} is kept without a charge")),
     "vm.disk_resumed": ("coin", lazy("The disk of {name} is paid for again")),
     "storage.kept": ("clock", lazy("What is stored of {name} is kept without a charge")),
