@@ -16,6 +16,7 @@ CHUNK = 16 * 1024
 PING_SECONDS = 25.0  # proxies end what is silent for a minute
 SILENT_PINGS = 3  # unanswered: it is gone
 CLOSE_SECONDS = 2.0
+MOST_UNREAD = 1024 * 1024  # bytes that wait for it here; what is shown keeps far below that, so it reads nothing at all
 
 
 class Browser:
@@ -53,7 +54,8 @@ class Browser:
         silent = 0
         while self._protocol.state is State.OPEN:
             try:
-                data = await asyncio.wait_for(self._reader.read(CHUNK), PING_SECONDS)
+                async with asyncio.timeout(PING_SECONDS):  # ``wait_for`` may swallow that it is cancelled
+                    data = await self._reader.read(CHUNK)
             except TimeoutError:
                 silent += 1
                 if silent > SILENT_PINGS:
@@ -86,6 +88,9 @@ class Browser:
             self._writer.transport.abort()
 
     def _flush(self) -> None:
+        """Hangs up when too much waits for it: one that asks and asks, and never reads."""
         for data in self._protocol.data_to_send():
             if data and not self._writer.is_closing():
                 self._writer.write(data)
+        if self._writer.transport.get_write_buffer_size() > MOST_UNREAD:
+            self._writer.transport.abort()
