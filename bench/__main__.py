@@ -16,6 +16,7 @@ from bench import (
     boots,
     browsing,
     clones,
+    console_pages,
     consoles,
     credits,
     html,
@@ -45,6 +46,7 @@ FIRST: tuple[Group, ...] = ((queries.NAMES, queries.measure),)
 # On a Zentry with many machines, seeded once.
 STAGED: tuple[Group, ...] = (
     (pages.AT_REST, pages.measure),
+    (console_pages.NAMES, console_pages.measure),
     (launches.NAMES, launches.measure),
     (pages.BUSY, pages.measure_busy),
 )

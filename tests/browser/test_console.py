@@ -123,6 +123,27 @@ def test_it_ends_within_five_seconds_when_the_right_does(alice: Person, bob: Per
     expect(page.locator(SAYS)).to_contain_text("no such virtual machine")
 
 
+def test_it_ends_within_five_seconds_when_the_session_or_the_account_does(bob: Person, product: Product) -> None:
+    bob.make_project("own")
+    vm_id = bob.launch("own-one")
+    bob.wait_state("Running")
+    page, user = bob.page, product.find_user(bob.email)
+    auth, users = product.container.get_auth_service(), product.container.get_user_service()
+    bob.problems.expect("401|403")
+    for ends in ("session", "account"):
+        page.goto(f"/vms/{vm_id}/console/window")
+        expect(page.locator(SAYS)).to_have_text("Connected.")
+        page.locator("#vm-terminal [data-place]").click()
+        page.keyboard.type("still typ")
+        if ends == "session":
+            auth.end_sessions(user.id, actor=acting(user))
+        else:
+            users.set_disabled(user.id, True)
+        expect(page.locator(SAYS)).to_have_text("Your access to this console has ended.", timeout=5000)
+        if ends == "session":
+            bob.log_in()
+
+
 def test_a_guest_that_never_stops_talking_costs_bounded_memory(alice: Person, product: Product) -> None:
     """Ten minutes of ``yes`` are the same as this, only longer: nothing grows."""
     alice.make_project("loud")
