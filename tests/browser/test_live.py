@@ -171,26 +171,51 @@ server {{
 """
 
 
-@pytest.mark.timeout(240)
-def test_a_proxy_that_holds_streams_back_is_noticed(sign_in: Callable[..., Person], tmp_path: Path) -> None:
-    """45 s of silence: the page asks by itself, and says that it is not live."""
-    port = free_port()
-    product = Product(tmp_path / "held", base_url=f"http://127.0.0.1:{port}", trusted_proxies=1).start()
-    command = nginx(tmp_path, port, product.port, HOLDS_STREAMS.format(port=port, upstream=product.port))
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A Zentry behind a proxy that holds streams back, and passes no WebSockets on."""
+    port, folder = free_port(), tmp_path_factory.mktemp("held")
+    product = Product(folder / "zentry", base_url=f"http://127.0.0.1:{port}", trusted_proxies=1).start()
+    command = nginx(folder, port, product.port, HOLDS_STREAMS.format(port=port, upstream=product.port))
     try:
-        with running(command, tmp_path, port):
+        with running(command, folder, port):
             product.url = f"http://127.0.0.1:{port}"
-            alice = sign_in("alice", at=product)
-            page = alice.page
-            page.goto("/overview")
-            expect(page.locator("#z-polled")).to_be_hidden()
-            expect(page.locator("#z-polled")).to_be_visible(timeout=75_000)
-            expect(page.locator("#z-lost")).to_be_hidden()
-            with page.expect_response("**/credits/balance", timeout=20_000):
-                pass
-            page.goto("about:blank")  # what polls would miss the server when it stops
+            yield product
     finally:
         product.stop()
+
+
+@pytest.mark.timeout(240)
+def test_a_proxy_that_holds_streams_back_is_noticed(sign_in: Callable[..., Person], held: Product) -> None:
+    """45 s of silence: the page asks by itself, and says that it is not live."""
+    page = sign_in("alice", at=held).page
+    page.goto("/overview")
+    expect(page.locator("#z-polled")).to_be_hidden()
+    expect(page.locator("#z-polled")).to_be_visible(timeout=75_000)
+    expect(page.locator("#z-lost")).to_be_hidden()
+    with page.expect_response("**/credits/balance", timeout=20_000):
+        pass
+    page.goto("about:blank")  # what polls would miss the server when it stops
+
+
+def test_a_proxy_that_passes_no_websockets_on_is_named_by_the_console_s_test(
+    sign_in: Callable[..., Person], held: Product
+) -> None:
+    alice = sign_in("alice", at=held)
+    alice.problems.expect("WebSocket connection to .* failed")
+    alice.make_project("behind")
+    vm_id = alice.launch("behind-it")
+    page = alice.page
+    alice.wait_state("Running")
+    page.goto(f"/vms/{vm_id}/console/window")
+    expect(page.locator("#vm-terminal [data-say]")).to_have_text("The connection was lost.")
+    page.get_by_text("Test my console path").click()
+    page.get_by_role("button", name="Test", exact=True).click()
+    part = "A WebSocket gets through, also through proxies in between"
+    expect(page.locator("[data-verdict]")).to_have_text(f"This part fails: {part}")
+    results = page.locator("[data-hop] [data-result]")
+    assert [text.strip() for text in results.all_inner_texts()] == ["works", "fails", "", "", "", ""]
+    page.goto("about:blank")  # it tries again for ever
 
 
 CLOCKS = """() => [...document.querySelectorAll("[data-since], [data-balance-micro]")].map((el) => el.textContent)"""
