@@ -154,7 +154,7 @@ class LibvirtNetwork:
     def _choose(self, connection: Any) -> IPv4Network:
         taken = routed_subnets(Path("/proc/net/route").read_text())
         for network in connection.listAllNetworks():
-            taken += network_subnets(network.XMLDesc())
+            taken += _subnets_of(network)
         kept = self._kept()
         candidates = ([kept] if kept else []) + candidate_subnets(self._namespace)
         for candidate in candidates:
@@ -208,3 +208,13 @@ def routed_subnets(table: str) -> list[IPv4Network]:
         if int(mask):
             subnets.append(IPv4Network(f"{destination}/{mask}", strict=False))
     return subnets
+
+
+def _subnets_of(network: Any) -> list[IPv4Network]:
+    """None of one that somebody has just removed. May raise libvirtError."""
+    try:
+        return network_subnets(network.XMLDesc())
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_NETWORK:
+            return []
+        raise
