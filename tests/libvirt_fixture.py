@@ -146,6 +146,7 @@ class LibvirtRig:
             self.snapshot,
             self.pause,
             self.sleep,
+            self.shadow,
             answer_seconds=90,
             ssh_keys=(self.key.public,),
         )
@@ -181,6 +182,10 @@ class LibvirtRig:
                 return ()
 
         return wait_for(run, 60, f"the guest to do: {command}", pause=0.5)[0].strip()
+
+    def shadow(self, vm_id: str) -> str:
+        """The hash of root's password in the guest."""
+        return self.on_guest(vm_id, "sed -n 's/^root:\\([^:]*\\):.*/\\1/p' /etc/shadow")
 
     def sleep(self, vm_id: str) -> None:
         """The guest does it itself, once it listens."""

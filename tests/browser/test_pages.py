@@ -170,8 +170,8 @@ def test_every_page_is_looked_at(tmp_path: Path) -> None:
     seen = {_endpoint(urls, sight.path) for sight in SIGHTS}
     pages = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
     # One template, seen with "vm-force-off"; what can be aborted is over before it is pictured.
-    # Nor is any pictured rebuilt or in rescue: these two are asked for then.
-    questions = {*ASKS, "operations.abort", "vms.bring_back", "vms.unrevert", "vms.leave_rescue"}
+    # Nor is any pictured rebuilt or in rescue: these are asked for then. A new password asks as they do.
+    questions = {*ASKS, "operations.abort", "vms.bring_back", "vms.unrevert", "vms.leave_rescue", "vms.password"}
     assert pages - NO_PAGES - questions - seen == set()
 
 

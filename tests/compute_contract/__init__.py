@@ -3,6 +3,7 @@
 A subclass gives a class-scoped fixture ``rig`` (a ``ComputeRig``) and inherits the tests; a module for each capability.
 """
 
+from tests.compute_contract.agents import AgentContract
 from tests.compute_contract.backups import BackupContract
 from tests.compute_contract.consoles import ConsoleContract
 from tests.compute_contract.identity import IdentityContract
@@ -13,6 +14,7 @@ from tests.compute_contract.rig import ComputeRig, wait_for
 from tests.compute_contract.snapshots import SnapshotContract
 
 __all__ = [
+    "AgentContract",
     "BackupContract",
     "ComputeContract",
     "ComputeRig",

@@ -38,6 +38,7 @@ class ComputeRig:
     snapshot: Callable[[str], None]  # virsh snapshot-create-as
     pause: Callable[[str], None]  # virsh suspend
     sleep: Callable[[str], None]  # echo mem > /sys/power/state, in the guest
+    shadow: Callable[[str], str]  # the hash of root's password in the guest
     answer_seconds: float  # a guest has answered by then
     ssh_keys: tuple[str, ...] = ()
     events: list[MachineEvent] = field(default_factory=list)

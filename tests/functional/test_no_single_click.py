@@ -66,8 +66,9 @@ ONE_CLICK = {
     "billing.pay_again": "leads to the payment",
     "billing.pay_test": "a payment, with its page",
 }
-# What asks: address by address, the word on the button. ("vms.bring_back" and "vms.leave_rescue" ask only after a
-# rebuild and in rescue: vms/test_rebuild.py and vms/test_rescue.py see them.)
+# What asks: address by address, the word on the button. ("vms.bring_back", "vms.leave_rescue" and "vms.password" ask
+# only after a rebuild, in rescue and where an agent answers: vms/test_rebuild.py, vms/test_rescue.py and
+# vms/test_password.py see them.)
 ASKS = {
     "vms.force_off": "Force off",
     "vms.reset": "Reset",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.compute_contract import (
+    AgentContract,
     ComputeContract,
     ComputeRig,
     ConsoleContract,
@@ -26,7 +27,7 @@ from zentry_web.adapters.compute.libvirt.guest_images import get_image
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 
-class TestLibvirt(ComputeContract, IdentityContract, RebuildContract, RescueContract, SnapshotContract):
+class TestLibvirt(AgentContract, ComputeContract, IdentityContract, RebuildContract, RescueContract, SnapshotContract):
     """The contract on real guests."""
 
 

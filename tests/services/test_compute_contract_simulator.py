@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.compute_contract import (
+    AgentContract,
     BackupContract,
     ComputeContract,
     ComputeRig,
@@ -23,6 +24,7 @@ __all__ = ["disk"]  # a fixture
 
 
 class TestSimulator(
+    AgentContract,
     ComputeContract,
     ConsoleContract,
     IdentityContract,
@@ -43,7 +45,8 @@ class TestSimulator(
 
         control = SimulatorControl(path)
         hands = (control.stop, control.destroy, control.save, control.snapshot, control.pause)
-        rig = ComputeRig(driver(), driver, *hands, lambda vm_id: control.pause(vm_id, "sleeping"), answer_seconds=5)
+        guest = (lambda vm_id: control.pause(vm_id, "sleeping"), control.password)
+        rig = ComputeRig(driver(), driver, *hands, *guest, answer_seconds=5)
         yield rig
         rig.driver.close()
         control.close()

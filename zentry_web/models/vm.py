@@ -79,6 +79,7 @@ class DbVM(Base):
     credit_stopped_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # to be started again with new credits
     disk_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # the disk is kept so long without a charge
     rescued_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # since then it boots the rescue system
+    agent: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())  # one listens in its guest
     confirmed_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # unclear since then; None: clear
     version: Mapped[int] = mapped_column(Integer)
 

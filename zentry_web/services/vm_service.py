@@ -54,6 +54,7 @@ from zentry_web.services.vms.machine_image_records import MachineImageRecords
 from zentry_web.services.vms.machine_images import MachineImages
 from zentry_web.services.vms.moving import VMMoving
 from zentry_web.services.vms.operations import OperationQueue, as_operation
+from zentry_web.services.vms.passwords import VMPasswords
 from zentry_web.services.vms.payer import Payer
 from zentry_web.services.vms.planning import VMPlanning
 from zentry_web.services.vms.queries import load_vm, read_list, read_striking, read_sum, read_vms
@@ -116,6 +117,7 @@ class VMService(BaseService):
         self.renaming = VMRenaming(core)
         self.rebuilding = VMRebuilding(core, basis)
         self.rescuing = VMRescuing(core, basis)
+        self.passwords = VMPasswords(core, basis)
         self.bulk = VMBulk(core, self.labels, self.moving, self.actions)
         self.resizing = VMResizing(core, basis)
         self.snapshots = VMSnapshots(core, basis)

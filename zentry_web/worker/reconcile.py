@@ -139,7 +139,10 @@ class Reconciler:
     def _has_news(self, vm: KnownVM, machine: Machine) -> bool:
         address = machine.addresses[0] if machine.addresses else vm.address
         return (
-            (machine.answered and not vm.answered) or address != vm.address or (machine.reach or vm.reach) != vm.reach
+            (machine.answered and not vm.answered)
+            or machine.agent != vm.agent
+            or address != vm.address
+            or (machine.reach or vm.reach) != vm.reach
         )
 
     def _adopt(self, vm: KnownVM, machine: Machine) -> None:

@@ -38,7 +38,7 @@ def test_of_one_that_is_off(as_alice, cloud, machine):
     assert busy["Start"] == busy["Change size"] == "It is stopping: wait for that to end."
     assert "Force off" not in busy
     cloud.worker.work()
-    off = dict.fromkeys(("Reboot", "Stop", "Suspend", "Reset", "Force off"), "It is off.")
+    off = dict.fromkeys(("Reboot", "Stop", "Suspend", "New root password", "Reset", "Force off"), "It is off.")
     assert refused(as_alice.page(f"/vms/{machine.id}")) == off
     assert refused(as_alice.page(f"/vms/{machine.id}/settings"))["Force off"] == "It is off."
 

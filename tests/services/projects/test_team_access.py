@@ -7,7 +7,7 @@ from zentry_web.adapters.compute.base import Machine, PowerState
 from zentry_web.domain.projects.project import ProjectAction, ProjectRole
 from zentry_web.domain.vms.fleet import VMFilter
 from zentry_web.domain.vms.state import VMState
-from zentry_web.models import DbProject, DbProjectMember
+from zentry_web.models import DbProject, DbProjectMember, DbVM
 from zentry_web.services.errors import InsufficientCreditsError, NotFoundError, PermissionDeniedError
 from zentry_web.services.shared.access import require_member, require_vm
 
@@ -69,6 +69,7 @@ METHODS = {
     "rename_vm": A,
     "rebuild_vm": D,
     "rescue_vm": L,
+    "set_password_on_vm": L,
     "back_up_vm": S,
     "schedule_backups": S,
     "find_aside": D,
@@ -127,6 +128,11 @@ def call(container, name, user, lab, web):
         return vms.backup_schedules.set(web.id, {"every": "day", "hour": "3", "keep": "7"}, actor=actor)
     if name == "rescue_vm":
         return vms.rescuing.request(web.id, user, actor=actor)
+    if name == "set_password_on_vm":
+        with container.database.writing() as session:
+            session.get_one(DbVM, web.id).agent = True
+            session.commit()
+        return vms.passwords.request(web.id, actor=actor)
     if name == "find_aside":
         return vms.rebuilding.find_aside(web.id, actor=actor)
     if name == "get_labels":

@@ -211,6 +211,9 @@ class ListedDomain:
     def isActive(self) -> int:
         return int(self.active)
 
+    def XMLDesc(self) -> str:
+        return "<domain/>"
+
 
 @pytest.mark.unit
 @pytest.mark.parametrize("was_seen", [True, False])

@@ -62,13 +62,13 @@ DISKS = (
 )
 AROUND = (
     *("delete", "restore", "undo", "undo", "abort", "again", "again", "rename", "move", "purge"),
-    *("back_up", "back_up", "recover", "recover", "forget_backup"),
+    *("back_up", "back_up", "recover", "recover", "forget_backup", "password"),
 )
 INTERFERING = ("", "", "kill", "kill", "abort", "delete", "force_off", "undo", "host_stop")
 FAILING = (
     *("*", "*", "machine", "machines", "create", "start", "force_off", "shutdown", "suspend", "resume", "renew"),
     *("resize", "delete", "snapshot", "snapshots", "revert", "discard"),
-    *("rebuild", "bring_back", "drop", "rescue", "unrescue", "backup", "backup_progress", "restore"),
+    *("rebuild", "bring_back", "drop", "rescue", "unrescue", "backup", "backup_progress", "restore", "set_password"),
 )
 FAULTS = ("refuse", "unavailable", "timeout", "timeout-after")
 
@@ -324,6 +324,11 @@ class Machines(RuleBasedStateMachine):
     def _unrescue(self, number, _size):
         if vm := self.pick(number, OperationKind.UNRESCUE):
             self.cloud.vms.rescuing.leave(vm.id, actor=self.me)
+
+    def _password(self, number, _size):
+        vm = self.pick(number, OperationKind.PASSWORD)
+        if vm and vm.agent and vm.rescued_at is None:
+            self.cloud.vms.passwords.request(vm.id, actor=self.me)
 
     def _take(self, number, _size):
         if vm := self.pick(number, OperationKind.SNAPSHOT):

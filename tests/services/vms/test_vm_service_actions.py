@@ -69,15 +69,16 @@ def ask_for(cloud, alice, vm, kind):
 
 
 # These need a snapshot, a backup, an image or a disk kept aside, and so do the states they lead to: test_snapshots.py,
-# test_reverts.py, test_backups.py, test_machine_images.py, test_rebuild.py and test_rescue.py ask for them.
+# test_reverts.py, test_backups.py, test_machine_images.py, test_rebuild.py, test_rescue.py and test_passwords.py (an
+# agent that answers) ask for them.
 NEED_MORE = (
     *(OperationKind.SNAPSHOT, OperationKind.REVERT, OperationKind.DISCARD, OperationKind.REBUILD),
     *(OperationKind.UNREVERT, OperationKind.BRING_BACK, OperationKind.RESCUE, OperationKind.UNRESCUE),
-    *(OperationKind.BACKUP, OperationKind.RECOVER, OperationKind.IMAGE),
+    *(OperationKind.BACKUP, OperationKind.RECOVER, OperationKind.IMAGE, OperationKind.PASSWORD),
 )
 THEIR_STATES = (
     *(VMState.SNAPSHOT, VMState.REVERTING, VMState.REBUILDING, VMState.RESCUING),
-    *(VMState.BACKUP, VMState.RECOVERING, VMState.COPYING),
+    *(VMState.BACKUP, VMState.RECOVERING, VMState.COPYING, VMState.PASSWORD),
 )
 
 

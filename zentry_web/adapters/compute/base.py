@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from zentry_web.domain.vms.state import VMState
 
 if TYPE_CHECKING:  # the capabilities know this module
+    from zentry_web.adapters.compute.agents import Agents
     from zentry_web.adapters.compute.backups import BackupDriver
     from zentry_web.adapters.compute.consoles import Consoles
     from zentry_web.adapters.compute.copies import DiskCopies
@@ -85,6 +86,7 @@ class Machine:
     answered: bool = False  # in this run a lease was taken or the ready line was printed
     reach: str = ""  # how to reach it when it has no routable address: 'ssh -p 40022 root@127.0.0.1'
     fault: str = ""  # why FAILED, PAUSED or SLEEPING, or why it went OFF unasked where that is known
+    agent: bool = False  # an agent in the guest listens (``ComputeDriver.agents``)
 
     @property
     def is_on(self) -> bool:
@@ -161,6 +163,10 @@ class ComputeDriver(Protocol):
     @property
     def identity(self) -> "Identities":
         """What guests learn of themselves."""
+
+    @property
+    def agents(self) -> "Agents":
+        """What guests do when they are asked."""
 
     @property
     def snapshots(self) -> "Snapshots":

@@ -39,3 +39,10 @@ OFF_NO_CONSOLE = kept("The machine is off, so it has no console.")
 NO_SCREEN_YET = kept(
     "The machine was started before it could have a screen. It has one after it was stopped and started."
 )
+OFF_NO_AGENT = kept("The machine is off, so no agent answers in it.")
+NO_AGENT = kept("No agent answers in the guest. Rescue is the other way to a new password.")
+AGENT_SILENT = kept(
+    "The guest’s agent did not answer in time: the password may be the new one or the one from before. Ask for another "
+    "later, or set one in rescue."
+)
+AGENT_REFUSED = kept("The guest’s agent did not set the password; the guest may have no such user.")

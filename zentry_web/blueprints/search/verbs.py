@@ -84,6 +84,8 @@ VM_VERBS = (
            lambda vm: vm.may(OperationKind.RESCUE) and vm.rescued_at is None, "recover repair password"),
     VMVerb(lazy("Leave the rescue of %(name)s"), "vms.leave_rescue", "lifebuoy", ProjectAction.LAUNCH,
            lambda vm: vm.may(OperationKind.UNRESCUE) and vm.rescued_at is not None, "recover boot"),
+    VMVerb(lazy("Set a new password on %(name)s"), "vms.password", "password", ProjectAction.LAUNCH,
+           lambda vm: vm.may(OperationKind.PASSWORD) and vm.agent, "root credentials log in"),
     VMVerb(lazy("Rebuild %(name)s"), "vms.rebuild", "hammer", ProjectAction.DELETE_VM,
            _state_allows(OperationKind.REBUILD), "reinstall image disk", ask=False),
     VMVerb(lazy("Delete %(name)s"), "vms.delete", "trash", ProjectAction.DELETE_VM, _state_allows(OperationKind.DELETE),

@@ -1,6 +1,6 @@
 """vms: see routes.py; the list of them is in listing.py, launching in launch.py, changing the size in resize.py, moving
 into another project in move.py, its name in rename.py, labels in labels.py, consoles in console.py, starting and
-stopping in orders.py, another disk in rebuild.py, the rescue system in rescue.py,
+stopping in orders.py, another disk in rebuild.py, the rescue system in rescue.py, a new password in password.py,
 snapshots in snapshots.py, backups in backups.py, when
 they are made in schedules.py, an image of its disk in images.py, several at once in bulk.py."""
 
@@ -14,6 +14,7 @@ from . import (
     listing,
     move,
     orders,
+    password,
     rebuild,
     rename,
     rescue,
@@ -34,6 +35,7 @@ __all__ = [
     "listing",
     "move",
     "orders",
+    "password",
     "rebuild",
     "rename",
     "rescue",

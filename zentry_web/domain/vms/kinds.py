@@ -63,6 +63,8 @@ KINDS: dict[OperationKind, KindRules] = {
     OperationKind.UNRESCUE: KindRules(
         ("queued", "off", "unrescue", "boot", "running", "answered"), right=ProjectAction.LAUNCH
     ),
+    # Nothing to try again: what was shown once is nobody's to know any more.
+    OperationKind.PASSWORD: KindRules(("queued", "password"), right=ProjectAction.LAUNCH),
     # Off the bill since the click: these go on until they are done.
     OperationKind.BIN: KindRules(("queued", "off"), frozenset(), right=ProjectAction.DELETE_VM),
     OperationKind.DELETE: KindRules(("queued", "delete"), frozenset(), right=ProjectAction.DELETE_VM),
@@ -86,6 +88,7 @@ STEP_WORDS: dict[str, tuple[str, str]] = {
     "place": (lazy("Image"), lazy("The copy becomes an image")),
     "rescue": (lazy("Rescue"), lazy("The rescue system is what boots next")),
     "unrescue": (lazy("Leave rescue"), lazy("The machine’s own system is what boots next")),
+    "password": (lazy("Password"), lazy("The guest’s agent sets it")),
     "rebuild": (lazy("Rebuild"), lazy("A fresh disk takes the place of the one that was")),
     "bring_back": (lazy("Bring back"), lazy("The disk that was takes its place again")),
     "answered": (lazy("Answered"), lazy("The guest took an address or said it is ready")),
@@ -116,6 +119,7 @@ TITLES: dict[OperationKind, str] = {
     OperationKind.IMAGE: lazy("Making of an image of {name}"),
     OperationKind.RESCUE: lazy("Rescue of {name}"),
     OperationKind.UNRESCUE: lazy("End of the rescue of {name}"),
+    OperationKind.PASSWORD: lazy("New password of {name}"),
     OperationKind.REBUILD: lazy("Rebuild of {name}"),
     OperationKind.BRING_BACK: lazy("Return of the disk that {name} had before"),
     OperationKind.BIN: lazy("Delete of {name}"),

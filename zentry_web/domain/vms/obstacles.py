@@ -28,6 +28,7 @@ ORDERS: dict[str, tuple[ProjectAction, OperationKind | None]] = {
     "bring_back": (ProjectAction.DELETE_VM, OperationKind.BRING_BACK),
     "rescue": (ProjectAction.LAUNCH, OperationKind.RESCUE),
     "unrescue": (ProjectAction.LAUNCH, OperationKind.UNRESCUE),
+    "password": (ProjectAction.LAUNCH, OperationKind.PASSWORD),
     "delete": (ProjectAction.DELETE_VM, OperationKind.DELETE),
     "move": (ProjectAction.DELETE_VM, None),
     "launch": (ProjectAction.LAUNCH, None),  # another like it
@@ -37,6 +38,8 @@ ORDERS: dict[str, tuple[ProjectAction, OperationKind | None]] = {
 }
 
 _NEW_DISK = (OperationKind.REBUILD, OperationKind.BRING_BACK, OperationKind.RECOVER)
+_NOT_IN_RESCUE = (OperationKind.RESCUE, OperationKind.IMAGE, OperationKind.PASSWORD, *_NEW_DISK)
+NO_AGENT = lazy("No agent answers in its guest, so a new password takes rescue.")
 _STANDS = {
     VMState.RUNNING: lazy("It runs."),
     VMState.STOPPED: lazy("It is off."),
@@ -72,10 +75,12 @@ def _of_the_rest(vm: VM, kind: OperationKind | None) -> str:
     """What the services look at beside role, project and state."""
     if vm.protected and kind in (OperationKind.DELETE, *_NEW_DISK):
         return _("It is protected: switch that off first.")
-    if vm.rescued_at is not None and kind in (OperationKind.RESCUE, OperationKind.IMAGE, *_NEW_DISK):
+    if vm.rescued_at is not None and kind in _NOT_IN_RESCUE:
         return _("It is in rescue: leave that first.")
     if vm.rescued_at is None and kind == OperationKind.UNRESCUE:
         return _("It is not in rescue.")
+    if not vm.agent and kind == OperationKind.PASSWORD:
+        return str(NO_AGENT)
     if vm.has_snapshots and kind in (OperationKind.RESIZE, *_NEW_DISK):
         return _("It has snapshots: delete them first.")
     if vm.lacks_credits and kind == OperationKind.START:

@@ -28,6 +28,7 @@ class OperationKind(StrEnum):
     BRING_BACK = "bring_back"  # the disk that a rebuild has put aside
     RESCUE = "rescue"  # boot the rescue system, with the machine's disk at hand
     UNRESCUE = "unrescue"  # boot as before
+    PASSWORD = "password"  # noqa: S105 - have the guest's agent set a new one
     BIN = "bin"  # off, at once, and the disk is kept
     DELETE = "delete"  # machine and disk, for good
 
@@ -66,6 +67,7 @@ ALLOWED_ACTIONS: dict[VMState, frozenset[OperationKind]] = {
             OperationKind.BRING_BACK,
             OperationKind.RESCUE,
             OperationKind.UNRESCUE,
+            OperationKind.PASSWORD,
             OperationKind.DELETE,
         }
     ),
@@ -82,6 +84,7 @@ ALLOWED_ACTIONS: dict[VMState, frozenset[OperationKind]] = {
     VMState.COPYING: frozenset({OperationKind.DELETE}),
     VMState.REBUILDING: frozenset({OperationKind.DELETE}),
     VMState.RESCUING: frozenset({OperationKind.DELETE}),
+    VMState.PASSWORD: frozenset({OperationKind.FORCE_OFF, OperationKind.DELETE}),
     VMState.STOPPING: frozenset({OperationKind.FORCE_OFF, OperationKind.DELETE}),
     VMState.STOPPED: frozenset(
         {
@@ -126,6 +129,7 @@ STATE_WHEN_ACCEPTED: dict[OperationKind, VMState] = {
     OperationKind.BRING_BACK: VMState.REBUILDING,
     OperationKind.RESCUE: VMState.RESCUING,
     OperationKind.UNRESCUE: VMState.RESCUING,
+    OperationKind.PASSWORD: VMState.PASSWORD,
     OperationKind.BIN: VMState.DELETING,
     OperationKind.DELETE: VMState.DELETING,
 }
@@ -137,6 +141,7 @@ BEGINNING = frozenset(
         *(OperationKind.CREATE, OperationKind.START, OperationKind.RESIZE, OperationKind.REBUILD),
         *(OperationKind.SNAPSHOT, OperationKind.REVERT, OperationKind.UNREVERT),
         *(OperationKind.BACKUP, OperationKind.RECOVER, OperationKind.IMAGE),
+        OperationKind.PASSWORD,
     }
 )
 

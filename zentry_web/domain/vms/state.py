@@ -22,6 +22,7 @@ class VMState(StrEnum):
     COPYING = "copying"  # an image of its disk is made
     REBUILDING = "rebuilding"
     RESCUING = "rescuing"  # on the way into the rescue system, or out of it
+    PASSWORD = "password"  # noqa: S105 - its guest's agent sets one
     STOPPING = "stopping"
     STOPPED = "stopped"
     DELETING = "deleting"
@@ -47,6 +48,7 @@ _STATE_WORDS = {
     VMState.COPYING: lazy("being copied"),
     VMState.REBUILDING: lazy("rebuilding"),
     VMState.RESCUING: lazy("on its way into rescue or out of it"),
+    VMState.PASSWORD: lazy("getting a new password"),
     VMState.STOPPING: lazy("stopping"),
     VMState.STOPPED: lazy("stopped"),
     VMState.DELETING: lazy("deleting"),
@@ -76,6 +78,7 @@ IN_TRANSITION = frozenset(
         VMState.COPYING,
         VMState.REBUILDING,
         VMState.RESCUING,
+        VMState.PASSWORD,
         VMState.STOPPING,
         VMState.DELETING,
     }
@@ -97,7 +100,7 @@ MOVABLE = frozenset({VMState.RUNNING, VMState.STOPPED, VMState.ERROR})
 
 
 # Paid for as running.
-RUNS = (*ON, VMState.REBOOTING, VMState.SUSPENDING, VMState.RESUMING, VMState.STOPPING)
+RUNS = (*ON, VMState.REBOOTING, VMState.SUSPENDING, VMState.RESUMING, VMState.PASSWORD, VMState.STOPPING)
 
 
 def is_billed_as_running(state: str, run_id: str | None) -> bool:

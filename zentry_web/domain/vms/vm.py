@@ -62,10 +62,16 @@ class VM:
     project_colour: str = ""  # of ProjectColour; '': none
     login_user: str = "root"  # whom the keys of its launch let in
     rescued_at: datetime | None = None  # since then it boots the rescue system
+    agent: bool = False  # an agent listens in its guest, as last seen
     is_archived: bool = False  # its project is: it may stop and be deleted, nothing else begins
     failed_operation_id: str = field(default="", compare=False)  # its last one, where that was asked for and failed
     has_snapshots: bool = field(default=False, compare=False)  # where it is read by itself
     lacks_credits: bool = field(default=False, compare=False)  # for a start, where that was asked for
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Of its guest, whose passwords can be set: root, and whom its image logs in."""
+        return ("root",) if self.login_user == "root" else ("root", self.login_user)
 
     @property
     def rates(self) -> Rates:
@@ -131,3 +137,4 @@ class KnownVM:
     version: int
     started_at: datetime | None
     has_reason: bool  # something is said of its state already
+    agent: bool

@@ -32,14 +32,13 @@ _TEN_MINUTES = (
     *(OperationKind.UNREVERT, OperationKind.REBUILD, OperationKind.BRING_BACK, OperationKind.RESCUE),
     OperationKind.UNRESCUE,
 )
+_TWO_MINUTES = (OperationKind.RESET, OperationKind.SUSPEND, OperationKind.RESUME, OperationKind.PASSWORD)
 PATIENCE = {  # how long an operation may be tried before it is given up
     **dict.fromkeys(_TEN_MINUTES, timedelta(minutes=10)),
     OperationKind.STOP: timedelta(minutes=30),
     OperationKind.FORCE_OFF: timedelta(days=30),
     OperationKind.REBOOT: timedelta(minutes=5),
-    OperationKind.RESET: timedelta(minutes=2),
-    OperationKind.SUSPEND: timedelta(minutes=2),
-    OperationKind.RESUME: timedelta(minutes=2),
+    **dict.fromkeys(_TWO_MINUTES, timedelta(minutes=2)),
     OperationKind.DISCARD: timedelta(minutes=30),
     **dict.fromkeys((OperationKind.BACKUP, OperationKind.RECOVER, OperationKind.IMAGE), timedelta(hours=12)),
     OperationKind.BIN: timedelta(days=365),

@@ -57,7 +57,7 @@ _COLUMNS = (
     "id", "project_id", "owner_id", "name", "size_id", "vcpus", "memory_mib", "disk_gib", "running_micro_per_hour",
     "stopped_micro_per_hour", "ssh_key", "created_at", "started_at", "answered_at", "stopped_at", "deleted_at",
     "address", "reach", "state_reason", "protected", "state", "size_name", "image_name", "project_name", "owner_email",
-    "project_colour", "login_user", "rescued_at",
+    "project_colour", "login_user", "rescued_at", "agent",
 )  # fmt: skip
 
 

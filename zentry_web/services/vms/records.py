@@ -104,6 +104,7 @@ class VMRecords(Runs):
             at = max(at, vm.started_at) if vm.started_at else at
             self._billing.resizes.pause(BilledVM.of(vm), at, self.audit(f"vm.{claim.kind}_off", Subject.vm(vm)))
             vm.run_id, vm.stopped_at, vm.answered_at, vm.address, vm.reach = None, at, None, "", ""
+            vm.agent = False
             return True
 
     def operation_resized(self, claim: Claim) -> bool:
@@ -148,7 +149,7 @@ class VMRecords(Runs):
         return self.end(claim, record)
 
     def operation_went_on(self, claim: Claim) -> bool:
-        """A reboot, reset or resume was seen: still the same run, nothing changes on the bill."""
+        """A reboot, reset, resume or new password was seen: still the same run, nothing changes on the bill."""
 
         def record(_session: Session, vm: DbVM, _event_id: str) -> None:
             vm.state = VMState.RUNNING
@@ -173,7 +174,7 @@ class VMRecords(Runs):
             if gone:
                 self.snapshots_went(vm)
             vm.state, vm.state_reason, vm.made = VMState.BINNED, "", not gone
-            vm.run_id, vm.answered_at, vm.address, vm.reach = None, None, "", ""
+            vm.run_id, vm.answered_at, vm.address, vm.reach, vm.agent = None, None, "", "", False
 
         return self.end(claim, record)
 

@@ -2,15 +2,14 @@
 (worker/operations/rescuing.py)."""
 
 import json
-import secrets
 from typing import Any
 
 from sqlalchemy import select
 
 from zentry_web.domain.language import _
+from zentry_web.domain.one_time_password import new_password
 from zentry_web.domain.people.ssh_key import PublicKey
 from zentry_web.domain.projects.project import ProjectAction
-from zentry_web.domain.sha512_crypt import sha512_crypt
 from zentry_web.domain.user import SYSTEM, Actor, User
 from zentry_web.domain.vms.claim import Claim
 from zentry_web.domain.vms.operation import ALLOWED_ACTIONS, OperationKind
@@ -21,10 +20,6 @@ from zentry_web.services.errors import ConflictError
 from zentry_web.services.shared.access import require_open
 from zentry_web.services.vms.basis import VMBasis
 from zentry_web.services.vms.operations import reason_of
-
-# Without those that look like others; 20 of them are more than 110 bits.
-_SIGNS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-PASSWORD_LENGTH = 20
 
 
 class VMRescuing(BaseService):
@@ -42,8 +37,7 @@ class VMRescuing(BaseService):
         The keys of ``current_user``'s account let in, too, and those of the machine. The bill goes on as it is. Raises
         NotFoundError, PermissionDeniedError, ConflictError (the state; it is in rescue already).
         """
-        password = "".join(secrets.choice(_SIGNS) for unused in range(PASSWORD_LENGTH))
-        salt = "".join(secrets.choice(_SIGNS) for unused in range(16))
+        password, password_hash = new_password()
         with self.transaction() as session:
             vm = self._billing.wallets.locked_vm(session, actor, vm_id, ProjectAction.LAUNCH)
             if vm.rescued_at is not None:
@@ -52,7 +46,7 @@ class VMRescuing(BaseService):
             lines = [PublicKey(row.kind, row.bits, row.blob, row.comment, row.fingerprint).line for row in rows]
             keys = {line.split()[1]: line for line in [*vm.ssh_key.splitlines(), *lines]}
             row = self._accept(vm, OperationKind.RESCUE, actor)
-            row.secret = json.dumps({"password_hash": sha512_crypt(password, salt), "ssh_keys": list(keys.values())})
+            row.secret = json.dumps({"password_hash": password_hash, "ssh_keys": list(keys.values())})
             return password
 
     def leave(self, vm_id: str, *, actor: Actor = SYSTEM) -> None:

@@ -69,7 +69,7 @@ class Runs(BaseService):
         vm.credit_stopped_at = vm.disk_until = None
         vm.run_id, vm.started_at, vm.answered_at, vm.stopped_at = machine.run_id, at, None, None
         vm.address = machine.addresses[0] if machine.addresses else ""
-        vm.reach = machine.reach
+        vm.reach, vm.agent = machine.reach, machine.agent
 
     def run_ends(self, vm: DbVM, at: datetime, event_id: str, reason: str, *, unpaid: bool = False) -> None:
         """It is off since ``at``. ``unpaid``: credits stopped it, so its disk is kept without a charge."""
@@ -84,7 +84,7 @@ class Runs(BaseService):
         self._billing.release_hold(vm.id)  # also of a start that was overtaken before it ran
         vm.state, vm.state_reason, vm.made = VMState.STOPPED, reason, True
         vm.run_id, vm.stopped_at, vm.answered_at = None, at, None
-        vm.address, vm.reach = "", ""
+        vm.address, vm.reach, vm.agent = "", "", False
 
     def take_size(self, session: Session, vm: DbVM, details: dict[str, Any]) -> None:
         """The size it was resized to, at the price in force now. Prices due before count for the size it had."""
@@ -101,7 +101,7 @@ class Runs(BaseService):
         vm.state, vm.state_reason = VMState.ERROR, VANISHED if vm.made else NEVER_MADE
         vm.run_id, vm.answered_at, vm.made = None, None, False
         vm.credit_stopped_at = vm.disk_until = None
-        vm.address, vm.reach = "", ""
+        vm.address, vm.reach, vm.agent = "", "", False
         self.snapshots_went(vm)
 
     def snapshots_went(self, vm: DbVM) -> None:

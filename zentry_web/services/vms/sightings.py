@@ -104,12 +104,12 @@ class Sightings(Runs):
                 self._operations.enqueue(session, OperationKind.FORCE_OFF, vm_id, actor=SYSTEM, reason="unpaid")
 
     def saw_signs(self, known: KnownVM, machine: Machine) -> bool:
-        """Address, way to reach it, and whether it has answered, of the run that is known."""
+        """Address, way to reach it, whether it has answered and its agent listens, of the run that is known."""
         with self._unchanged(known) as vm:
             if vm is None:
                 return False
             vm.address = machine.addresses[0] if machine.addresses else vm.address
-            vm.reach = machine.reach or vm.reach
+            vm.reach, vm.agent = machine.reach or vm.reach, machine.agent
             if machine.answered and vm.answered_at is None:
                 vm.answered_at = self.now()
                 self.audit("vm.answered", Subject.vm(vm))
@@ -146,7 +146,7 @@ def _read_known() -> Any:
     return select(
         DbVM.id, DbVM.owner_id, DbVM.state, DbVM.run_id, DbVM.answered_at.is_not(None), DbVM.address, DbVM.reach,
         or_(open_operation, IS_LEAVING, IS_RETURNING), DbVM.confirmed_until, DbVM.version, DbVM.started_at,
-        DbVM.state_reason != "",
+        DbVM.state_reason != "", DbVM.agent,
     ).where(or_(DbVM.deleted_at.is_(None), DbVM.purge_at.is_not(None), IS_LEAVING))  # fmt: skip
 
 

@@ -107,7 +107,7 @@ NAMES: dict[str, str] = {
         lazy("Promotions"), lazy("Promo used"), lazy("Expired"), lazy("Approved"),
         lazy("Revoked"), lazy("Declined"), lazy("Replaced"),
     )
-} | {"Unrevert": lazy("Undo the revert")}  # fmt: skip
+} | {"Unrevert": lazy("Undo the revert"), "Password": lazy("New password")}  # fmt: skip
 
 FAR_AWAY = timedelta(days=5 * 365)
 UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))

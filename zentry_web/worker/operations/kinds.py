@@ -10,6 +10,7 @@ from zentry_web.worker.operations import (
     coming_up,
     going_off,
     imaging,
+    passwords,
     rebuilding,
     rescuing,
     resizing,
@@ -40,6 +41,7 @@ DO: dict[OperationKind, Callable[[OperationContext, Claim], Steps]] = {
     OperationKind.BRING_BACK: rebuilding.bring_back,
     OperationKind.RESCUE: rescuing.rescue,
     OperationKind.UNRESCUE: rescuing.unrescue,
+    OperationKind.PASSWORD: passwords.set_password,
     OperationKind.BIN: going_off.move_to_bin,
     OperationKind.DELETE: going_off.delete,
 }

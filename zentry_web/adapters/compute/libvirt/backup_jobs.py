@@ -8,7 +8,6 @@ import libvirt
 
 _NO_JOB = (libvirt.VIR_ERR_NO_DOMAIN_BACKUP, libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
 DISK = "vda"  # the machine's own; also what it is called where it is served
-AGENT = "org.qemu.guest_agent.0"
 AGENT_SECONDS = 30  # a guest's agent has this long for each answer
 
 
@@ -74,13 +73,6 @@ def _disk(domain: Any, job: ET.Element) -> ET.Element:
         if found.get("dev") != DISK:
             ET.SubElement(disks, "disk", {"name": found.get("dev", ""), "backup": "no"})
     return own
-
-
-def has_agent(domain: Any) -> bool:
-    """Whether a guest agent has opened its channel."""
-    root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - comes from libvirt
-    found = root.find(f"devices/channel/target[@name='{AGENT}']")
-    return found is not None and found.get("state") == "connected"
 
 
 def freeze(domain: Any) -> bool:

@@ -14,7 +14,7 @@ from zentry_web.adapters.compute.libvirt.foreign import check_definition, check_
 from zentry_web.adapters.compute.libvirt.guest_images import GuestImage, get_image, list_images
 from zentry_web.adapters.compute.libvirt.network import LibvirtNetwork
 from zentry_web.adapters.compute.libvirt.storage import MachineStorage
-from zentry_web.adapters.compute.libvirt.xml import Card, Placement, domain_xml, has_card
+from zentry_web.adapters.compute.libvirt.xml import Card, Placement, domain_xml, has_agent_channel, has_card
 from zentry_web.adapters.compute.words import NO_RESCUE
 
 
@@ -107,7 +107,8 @@ class LibvirtDefinitions:
 
     def renew(self, domain: Any, spec: MachineSpec) -> None:
         """Make what the definition refers to, and define anew what was defined for another accelerator, with another
-        size than is paid for, without the card it should have now, or with a forwarded port that is now in use.
+        size than is paid for, without the card it should have now, or with a forwarded port that is now in use; and by
+        an earlier version without the channel to its agent, where nothing is in the way of that.
 
         Raises ComputeRefused when the image is gone, when there is no card, or when others have changed what the new
         definition would lose.
@@ -125,6 +126,18 @@ class LibvirtDefinitions:
         if xml.get("type") != kind or not fits or not has_size:
             self._check_definition(domain, spec.vm_id)
             self._define(spec, image, accelerator)
+        elif not has_agent_channel(text) and self._is_free(domain, spec.vm_id):
+            self._define(spec, image, accelerator)
+
+    def _is_free(self, domain: Any, vm_id: str) -> bool:
+        """Whether nothing would be lost by defining it anew: what it can also do without is no reason to refuse, and
+        the memory in a snapshot fits the devices of its own definition only."""
+        try:
+            self._check_definition(domain, vm_id)
+            self._connection.call(lambda _: check_snapshots(domain))
+        except ComputeRefused:
+            return False
+        return True
 
     def _check_definition(self, domain: Any, vm_id: str) -> None:
         disk, seed = self._storage.disk(vm_id), self._storage.boot_seed(vm_id)

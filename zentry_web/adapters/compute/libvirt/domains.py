@@ -10,6 +10,7 @@ import libvirt
 
 from zentry_web.adapters.compute import host
 from zentry_web.adapters.compute.base import Machine, MachineStatistics, PowerState
+from zentry_web.adapters.compute.libvirt.agents import AgentWatch
 from zentry_web.adapters.compute.libvirt.console import has_ready_line
 from zentry_web.adapters.compute.libvirt.network import Lease
 from zentry_web.adapters.compute.libvirt.pauses import find_pause
@@ -52,6 +53,7 @@ class LibvirtDomains:
     def __init__(self, namespace: str, storage: MachineStorage) -> None:
         self._namespace = namespace
         self._storage = storage
+        self.agents = AgentWatch()
         self._prefix = name_prefix(namespace)
         self._lock = threading.Lock()
         # Metadata does not change during a run, so a look-up per domain and run is enough.
@@ -97,6 +99,7 @@ class LibvirtDomains:
     def forget(self, vm_id: str) -> None:
         """Drop what is remembered of a machine (deleted or defined anew)."""
         uuid = domain_uuid(self._namespace, vm_id)
+        self.agents.forget(uuid)
         with self._lock:
             self._facts = {key: facts for key, facts in self._facts.items() if key[0] != uuid}
             self._processes.pop(uuid, None)
@@ -169,6 +172,7 @@ class LibvirtDomains:
             answered,
             reach=f"ssh -p {facts.ssh_port} root@127.0.0.1" if facts.ssh_port else "",
             fault=fault,
+            agent=self.agents.listens(domain),
         )
 
     def statistics(self, connection: Any) -> list[MachineStatistics]:

@@ -23,6 +23,7 @@ from zentry_web.adapters.compute.base import (
     MachineStatistics,
 )
 from zentry_web.adapters.compute.libvirt.accelerator import Emulator, find_emulator, known_accelerator
+from zentry_web.adapters.compute.libvirt.agents import LibvirtAgents
 from zentry_web.adapters.compute.libvirt.backups import NOWHERE, BackupPlace, LibvirtBackups
 from zentry_web.adapters.compute.libvirt.connection import LibvirtConnection
 from zentry_web.adapters.compute.libvirt.console import mark_power_on, read_log, trim
@@ -105,8 +106,9 @@ class LibvirtCompute:
         self._domains = LibvirtDomains(namespace, self._storage)
         self._network = LibvirtNetwork(namespace, self._data_dir)
         self._events = LibvirtEvents(self._domains.identify)
-        self._connection = LibvirtConnection(uri, on_open=self._events.register)
+        self._connection = LibvirtConnection(uri, on_open=self._listen)
         self.consoles = LibvirtConsoles(self._connection, self._need)
+        self.agents = LibvirtAgents(self._connection, self._need)
         self.identity = LibvirtIdentities(self._connection, self._storage, self._need)
         self.snapshots = LibvirtSnapshots(self._connection, self._storage, self._need)
         self._definitions = LibvirtDefinitions(
@@ -293,6 +295,10 @@ class LibvirtCompute:
             self._connection.call(self._network.remove, 30.0, changes=True)
 
     # How
+
+    def _listen(self, connection: Any) -> None:
+        self._events.register(connection)
+        self._domains.agents.begin(connection)
 
     def _act(self, vm_id: str, action: Callable[[Any], None], about: str = "") -> None:
         self._connection.call(lambda c: action(self._need(c, vm_id)), 40.0, changes=True, about=about or vm_id)

@@ -19,11 +19,11 @@ import libvirt
 
 from zentry_web.adapters.compute import host
 from zentry_web.adapters.compute.base import ComputeError, ComputeRefused, ComputeUnavailable, MachineMissing
+from zentry_web.adapters.compute.libvirt.agents import has_agent
 from zentry_web.adapters.compute.libvirt.backup_jobs import (
     DISK,
     end_job,
     freeze,
-    has_agent,
     job_part,
     job_succeeded,
     pull_xml,

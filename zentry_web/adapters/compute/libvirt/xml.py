@@ -15,6 +15,7 @@ QEMU_NS = "http://libvirt.org/schemas/domain/qemu/1.0"
 DNSMASQ_NS = "http://libvirt.org/schemas/network/dnsmasq/1.0"
 DATA_SERIAL = "zentry-data"
 LEASE_SECONDS = 3600
+AGENT_CHANNEL = "org.qemu.guest_agent.0"
 
 for _prefix, _uri in (("zentry", ZENTRY_NS), ("qemu", QEMU_NS), ("dnsmasq", DNSMASQ_NS)):
     ET.register_namespace(_prefix, _uri)
@@ -209,6 +210,8 @@ def _add_devices(domain: ET.Element, namespace: str, spec: MachineSpec, place: P
     serial = _add(devices, "serial", type="pty")
     _add(serial, "log", file=str(place.console), append="on")
     _add(serial, "target", port=0)
+    # Only libvirt itself talks there, to an agent in the guest if there is one.
+    _add(_add(devices, "channel", type="unix"), "target", type="virtio", name=AGENT_CHANNEL)
     # It listens nowhere: the driver hands QEMU a socket. One who looks never throws another out.
     screen = _add(devices, "graphics", type="vnc", sharePolicy="force-shared")
     _add(screen, "listen", type="none")
@@ -241,6 +244,12 @@ def has_card(text: str, card: Card) -> bool:
     parameters = {found.get("name"): found.get("value") for found in held.iter("parameter")}
     wanted = {"MAC": parameters.get("MAC"), **card.parameters} if "MAC" in parameters else card.parameters
     return (port.get("isolated"), held.get("filter"), parameters) == ("yes", card.filter, wanted)
+
+
+def has_agent_channel(text: str) -> bool:
+    """Whether a domain's definition has the channel to an agent in the guest."""
+    root = ET.fromstring(text)  # noqa: S314 - comes from libvirt
+    return root.find(f"devices/channel/target[@name='{AGENT_CHANNEL}']") is not None
 
 
 def card_addresses(text: str) -> dict[str, IPv4Address]:

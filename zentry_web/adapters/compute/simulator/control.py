@@ -46,6 +46,15 @@ class SimulatorControl:
         with self._store.write() as connection:
             self._store.update(connection, self._find(machine).vm_id, saved=1)
 
+    def agent(self, machine: str, how: str) -> None:
+        """How the agent in its guest answers from now on: '' as it should, 'none' is there, 'silent', 'refuses'."""
+        with self._store.write() as connection:
+            self._store.update(connection, self._find(machine).vm_id, agent=how)
+
+    def password(self, machine: str) -> str:
+        """The hash of its root's password; '' when none was set."""
+        return self._find(machine).password
+
     def snapshot(self, machine: str, *, there: bool = True) -> None:
         """Somebody makes a snapshot of it, or takes it away again."""
         with self._store.write() as connection:

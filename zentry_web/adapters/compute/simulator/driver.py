@@ -19,6 +19,7 @@ from zentry_web.adapters.compute.base import (
     MachineStatistics,
 )
 from zentry_web.adapters.compute.simulator import load
+from zentry_web.adapters.compute.simulator.agents import SimulatorAgents
 from zentry_web.adapters.compute.simulator.backups import SimulatorBackups
 from zentry_web.adapters.compute.simulator.consoles import SimulatorConsoles
 from zentry_web.adapters.compute.simulator.copies import SimulatorCopies
@@ -65,6 +66,7 @@ class SimulatorCompute:
         self._boot_seconds = boot_seconds
         self._shutdown_seconds = shutdown_seconds
         self.consoles = SimulatorConsoles(self._look, lambda vm_id: self._get(vm_id).name)
+        self.agents = SimulatorAgents(self._store, self._faults, self._get, self._now)
         self.identity = SimulatorIdentities(self._store, self._faults, self._get)
         self.snapshots = SimulatorSnapshots(self._store, self._faults, self._get, self._now)
         self.copies = SimulatorCopies(self._store, self._faults, self._get, self._now)

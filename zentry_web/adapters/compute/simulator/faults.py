@@ -24,7 +24,7 @@ ACTIONS = (
     *("snapshot", "snapshots", "revert", "discard"),
     *("copy_disk", "copy_progress", "drop_copy"),
     *("backup", "backup_progress", "restore"),
-    *("rebuild", "bring_back", "drop", "rescue", "unrescue"),
+    *("rebuild", "bring_back", "drop", "rescue", "unrescue", "set_password"),
     *("machines", "machine", "statistics", "console_log", "capacity"),
     *("open_text", "open_screen"),
 )

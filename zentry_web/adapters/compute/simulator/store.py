@@ -36,6 +36,8 @@ CREATE TABLE IF NOT EXISTS machine (
     aside TEXT NOT NULL DEFAULT '',
     replaced TEXT NOT NULL DEFAULT '',
     rescue INTEGER NOT NULL DEFAULT 0,
+    agent TEXT NOT NULL DEFAULT '',
+    password TEXT NOT NULL DEFAULT '',
     log TEXT NOT NULL DEFAULT '',
     log_dropped INTEGER NOT NULL DEFAULT 0
 );
@@ -87,7 +89,7 @@ CREATE TABLE IF NOT EXISTS fault (
 """
 _COLUMNS = (
     "number, vm_id, name, vcpus, memory_mib, disk_gib, image, keys, script, built_at, run_id, run_from, boot_from,"
-    " boot_seconds, answer_at, stop_at, fault, lost, pause, saved, snapshot, aside, replaced, rescue"
+    " boot_seconds, answer_at, stop_at, fault, lost, pause, saved, snapshot, aside, replaced, rescue, agent, password"
 )
 _KEPT_EVENTS = 10_000
 
@@ -120,6 +122,8 @@ class SimulatedMachine:
     aside: str  # the disk that is aside, as JSON: its name and what it was made as; '' when there is none
     replaced: str  # the name of the one whose place the present disk took
     rescue: int  # what boots next is the rescue system
+    agent: str  # how the one in its guest answers: '' as it should, 'none' is there, 'silent', 'refuses'
+    password: str  # the hash of root's, as an agent has set it
 
     def is_on(self, now: float) -> bool:
         """Running at ``now``."""
@@ -133,6 +137,10 @@ class SimulatedMachine:
     def has_answered(self, now: float) -> bool:
         """It has been reachable in this run."""
         return self.answer_at is not None and now >= self.answer_at
+
+    def has_agent(self, now: float) -> bool:
+        """An agent listens in the guest; in the rescue system there is none."""
+        return self.is_on(now) and self.has_answered(now) and not self.rescue and self.agent != "none"
 
     @property
     def address(self) -> str:
@@ -153,7 +161,7 @@ def _later_columns(connection: sqlite3.Connection) -> list[str]:
     """Those that a file made by an earlier version lacks."""
     there = {row[1] for row in connection.execute("PRAGMA table_info(machine)")}
     lines = (line.strip().rstrip(",") for line in _SCHEMA.splitlines())
-    later = {"pause", "saved", "snapshot", "aside", "replaced", "rescue"} - there
+    later = {"pause", "saved", "snapshot", "aside", "replaced", "rescue", "agent", "password"} - there
     return [line for line in lines if line.split(" ")[0] in later]
 
 

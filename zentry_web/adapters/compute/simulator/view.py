@@ -28,7 +28,7 @@ def machine_view(machine: SimulatedMachine, now: float) -> Machine:
     answered = machine.has_answered(now)
     addresses = (machine.address,) if answered else ()
     power, fault = _PAUSES.get(machine.pause, (PowerState.RUNNING, ""))
-    return Machine(machine.vm_id, power, machine.run_id, addresses, answered, fault=fault)
+    return Machine(machine.vm_id, power, machine.run_id, addresses, answered, fault=fault, agent=machine.has_agent(now))
 
 
 def statistics_view(seed: int, machine: SimulatedMachine, now: float, at: datetime) -> MachineStatistics:
