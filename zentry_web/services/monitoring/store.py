@@ -223,7 +223,10 @@ def _read_busiest(*, with_others: bool) -> Select[Any]:
     which: ColumnElement[bool] = DbLatest.owner_id == bindparam("owner")
     if with_others:
         which |= DbLatest.vm_id.in_(bindparam("others", expanding=True))
-    timely = DbLatest.at.between(bindparam("since", type_=UTCSecond), bindparam("until", type_=UTCSecond))
+    # "+ 0": statistics, which are always older than the newest samples, would have PostgreSQL expect none in time, and
+    # sort all that the owner has instead of going down the index to the first few.
+    at = type_coerce(DbLatest.at, BigInteger) + 0
+    timely = at.between(bindparam("since", type_=UTCSecond), bindparam("until", type_=UTCSecond))
     first = select(DbLatest).where(which, timely).order_by(DbLatest.cpu_percent.desc())
     new, bucket = first.limit(bindparam("limit", type_=Integer)).subquery().c, _bucket(300)
     lines = (DbSample.vm_id == new.vm_id) & (DbSample.at >= bindparam("lines_since", type_=UTCSecond))

@@ -229,8 +229,10 @@ def _read_striking() -> Select[Any]:
     mine = DbVM.project_id.in_(member_projects(bindparam("user"))), DbVM.deleted_at.is_(None)
     # Spelled as the partial index does.
     saying = select(DbVM.id).where(*mine, DbVM.state_reason != literal_column("''")).correlate(None)
-    newest = saying.order_by(_ID.desc()).limit(bindparam("limit", type_=Integer))
-    either = or_(_ID.in_(newest), _ID.in_(bindparam("ids", expanding=True)))
+    newest = saying.order_by(_ID.desc()).limit(bindparam("limit", type_=Integer)).subquery()
+    named = select(DbVM.id).where(_ID.in_(bindparam("ids", expanding=True))).correlate(None)
+    # As one set, not with OR: for that PostgreSQL would read every machine.
+    either = _ID.in_(select(newest.c.id).union(named))
     failed = select(DbOperation.id).where(DbOperation.id == _LAST, DbOperation.state == OperationState.FAILED)
     query = vm_query().add_columns(failed.correlate(DbVM).scalar_subquery().label("failed_id"))
     return query.where(*mine, either).order_by(_ID.desc())
