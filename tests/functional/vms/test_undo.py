@@ -130,3 +130,24 @@ def test_others_undo_what_their_role_lets_them_do(
     as_alice.post(f"/vms/{machine.id}/labels", {"labels": "env=prod"})
     page = as_charlie.page(where.format(project=project.id))
     assert len(page.find("//*[@class='z-acts']//form[starts-with(@action, '/undo/')]")) == buttons
+
+
+def test_what_did_not_succeed_is_not_offered(as_alice, cloud, machine):
+    button = "//*[@class='z-acts']//form[starts-with(@action, '/undo/')]"
+    as_alice.post(f"/vms/{machine.id}/rebuild", {"image_id": "img_tiny", "confirm_name": machine.name, "access": "keep"})
+    url = undo_in(as_alice.page(f"/vms/{machine.id}"))
+    cloud.control.fault("rebuild", "refuse", message="No room.")
+    cloud.worker.work()
+    assert not as_alice.page(f"/vms/{machine.id}/activity").find(button)
+    for answer in (as_alice.get(url), as_alice.post(url)):
+        assert answer.status_code == 409
+        assert "It did not succeed: there is nothing to undo." in Page(answer.text).text()
+
+
+def test_what_was_called_off_is_not_offered(as_alice, cloud, machine):
+    button = "//*[@class='z-acts']//form[starts-with(@action, '/undo/')]"
+    as_alice.post(f"/vms/{machine.id}/stop")
+    (found,) = as_alice.page(f"/vms/{machine.id}/activity").find(button)
+    cloud.vms.force_off_vm(machine.id)
+    cloud.worker.work()
+    assert not as_alice.page(f"/vms/{machine.id}/activity").find(f"{button}[@action='{found.get('action')}']")

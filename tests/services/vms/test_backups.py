@@ -320,6 +320,7 @@ def test_a_restore_that_is_refused_leaves_the_machine_running_with_its_disk(clou
     assert cloud.store.find(vm.id).replaced == ""
     assert rows(cloud, select(DbDiskAside)) == []
     assert cloud.vms.rebuilding.find_aside(vm.id, actor=acting(alice)) is None
+    assert cloud.vms.undo.find_offer(vm.id, actor=acting(alice)) == ""
     cloud.assert_sound()
 
 

@@ -218,6 +218,7 @@ def test_a_host_that_refuses_leaves_it_running_with_its_old_disk(cloud, core, al
     assert cloud.operations(vm)[-1].state == OperationState.FAILED
     assert cloud.intervals(vm)[-1].minimum_seconds == 0
     assert (rows(core), cloud.store.find(vm.id).aside) == ([], "")
+    assert cloud.vms.undo.find_offer(vm.id, actor=acting(alice)) == ""
     cloud.assert_sound()
 
 

@@ -158,6 +158,7 @@ def test_a_revert_that_is_refused_leaves_nothing_aside(cloud, alice, vm, made):
     assert (on_host(cloud, vm).keys(), rows(cloud)) == ({made.id}, {})
     with pytest.raises(ConflictError):
         cloud.vms.snapshots.request_back(vm.id, actor=acting(alice))
+    assert cloud.vms.undo.find_offer(vm.id, actor=acting(alice)) == ""
 
 
 @pytest.mark.parametrize("step", ["revert.claimed", "revert.kept", "revert.done"])

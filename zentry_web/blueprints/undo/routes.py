@@ -3,7 +3,7 @@
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from zentry_web.domain.language import _, ngettext
+from zentry_web.domain.language import _, find, ngettext
 from zentry_web.domain.vms.undo import Undo
 from zentry_web.services.errors import ConflictError
 from zentry_web.services.shared.one_by_one import Became, EachOutcome, count_outcomes
@@ -63,7 +63,8 @@ def _question(undos: list[Undo]) -> Question:
     can = [undo for undo in undos if undo.used_at is None and undo.until > now]
     if not can:
         used = next((undo for undo in undos if undo.used_at is not None), None)
-        raise ConflictError(_("It has been undone already.") if used else _("It is too long ago to be undone."))
+        late = find(undos[0].problem) or _("It is too long ago to be undone.")
+        raise ConflictError(_("It has been undone already.") if used else late)
     text = can[0].says
     back = url_for("vms.index")
     if len(can) > 1:

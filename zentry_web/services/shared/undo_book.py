@@ -1,11 +1,18 @@
 """What was before each change, for as long as it can be put back: written with the change, in its transaction."""
 
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from zentry_web.domain.language import kept
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vms.undo import UNDOABLE
 from zentry_web.models import DbUndo
 from zentry_web.services.base_service import BaseService
+
+CAME_TO_NOTHING = kept("It did not succeed: there is nothing to undo.")
 
 
 class UndoBook(BaseService):
@@ -47,3 +54,9 @@ class UndoBook(BaseService):
                     problem="",
                 )
             )
+
+
+def close(session: Session, vm_id: str, action: str, now: datetime) -> None:
+    """That change of a machine came to nothing: from ``now`` on it cannot be undone, and says why."""
+    still_open = DbUndo.vm_id == vm_id, DbUndo.action == action, DbUndo.used_at.is_(None), DbUndo.until > now
+    session.execute(update(DbUndo).where(*still_open).values(until=now, problem=CAME_TO_NOTHING))

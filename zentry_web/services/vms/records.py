@@ -21,7 +21,8 @@ from zentry_web.domain.vms.state import VMState
 from zentry_web.models import DbDiskAside, DbImage, DbImageVersion, DbRevertAside, DbVM
 from zentry_web.services.base_service import Core
 from zentry_web.services.billing_service import BillingService
-from zentry_web.services.vms import asides
+from zentry_web.services.shared.undo_book import close
+from zentry_web.services.vms import asides, reverts
 from zentry_web.services.vms.backup_records import BackupRecords
 from zentry_web.services.vms.operations import OperationQueue
 from zentry_web.services.vms.runs import Runs
@@ -223,6 +224,8 @@ class VMRecords(Runs):
                 self._backups.failed(session, claim, reason, removed=known)
             if known:  # else its disk is put right before the next start
                 asides.forget_attempts(session, vm.id)
+            if claim.kind in (*asides.PUTTING_ASIDE, OperationKind.REVERT) and not reverts.is_kept(session, claim):
+                close(session, vm.id, f"vm.{claim.kind}", self.now())
             self._tell_failed(vm, claim, reason)
             is_as_it_was = claim.aborted_by is not None and vm.state != VMState.ERROR
             vm.state_reason = "" if is_as_it_was else reason

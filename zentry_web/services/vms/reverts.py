@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from zentry_web.domain.vms.claim import Claim
 from zentry_web.domain.vms.operation import OPEN_OPERATION_STATES
 from zentry_web.models import DbOperation, DbRevertAside
 from zentry_web.services.base_service import BaseService
@@ -29,6 +30,12 @@ def keep(session: Session, operation_id: str, now: datetime) -> None:
     if row is not None:
         let_go(session, row.vm_id, now)
         row.until = now + KEPT_FOR
+
+
+def is_kept(session: Session, claim: Claim) -> bool:
+    """Whether what the machine was before this operation can be had back although it failed."""
+    row = session.get(DbRevertAside, claim.operation_id)
+    return row is not None and row.until is not None
 
 
 class RevertAsides(BaseService):

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from zentry_web.adapters.database import run
 from zentry_web.domain.event import Outcome, Subject
 from zentry_web.domain.label import written
-from zentry_web.domain.language import _
+from zentry_web.domain.language import _, find
 from zentry_web.domain.user import Actor, Role
 from zentry_web.domain.vms.operation import OperationKind
 from zentry_web.domain.vms.state import VMState, state_words
@@ -166,7 +166,7 @@ class VMUndo(BaseService):
         is_first = run(session, free.values(used_at=now, used_by=actor.id)) == 1
         session.refresh(row)
         if row.used_at is None:
-            raise ConflictError(_("It is too long ago to be undone."))
+            raise ConflictError(find(row.problem) or _("It is too long ago to be undone."))
         return is_first
 
     def _under_way(self, it: Undoing) -> DbOperation | None:

@@ -9,6 +9,7 @@ from flask import url_for
 from zentry_web.domain.event import Event, Outcome
 from zentry_web.domain.language import _, find, lazy
 from zentry_web.domain.vms.kinds import TITLES
+from zentry_web.domain.vms.operation import OperationState
 from zentry_web.domain.vms.undo import UNDOABLE
 from zentry_web.web.output.filters import duration
 from zentry_web.web.output.regions import credits_text
@@ -284,7 +285,7 @@ def activity_lines(
 
 def _undo_href(event: Event, rights: Collection[str], now: datetime | None) -> str:
     rule = UNDOABLE.get(event.action)
-    if rule is None or rule.right not in rights or not event.undo_id:
+    if rule is None or rule.right not in rights or not event.undo_id or event.ended == OperationState.CANCELLED:
         return ""
     is_open = now is not None and event.undo_until is not None and now < event.undo_until
     return url_for("undo.undo", undo_id=event.undo_id) if is_open else ""
