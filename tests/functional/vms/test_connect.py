@@ -32,7 +32,11 @@ def test_the_page_says_how_to_log_in(as_alice, cloud, alice, project):
 
 
 def test_without_a_key_it_says_that_nobody_can(as_alice, machine):
-    assert "No key: nobody can log in." in words(as_alice.page(f"/vms/{machine.id}"))
+    page = as_alice.page(f"/vms/{machine.id}")
+    assert "No key: nobody can log in. Only a rebuild with your key adds one" in words(page)
+    assert page.find(f"//div[@id='vm-connect']//a[@href='/vms/{machine.id}/rebuild']")
+    as_alice.post(f"/vms/{machine.id}/protection", {"protected": "1"})
+    assert not as_alice.page(f"/vms/{machine.id}").find("//div[@id='vm-connect']//a[contains(@href, 'rebuild')]")
 
 
 def test_off_there_is_nothing_to_type(as_alice, cloud, machine):
