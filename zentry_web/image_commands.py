@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from zentry_web.command_config import read_config
+from zentry_web.domain.projects.quota import format_memory
 from zentry_web.domain.user import SYSTEM
 
 if TYPE_CHECKING:
@@ -121,4 +122,4 @@ def _follow(container: "ServiceContainer", version_id: str) -> None:
         raise click.ClickException("It is being cancelled.") from None
     if version.reason:
         raise click.ClickException(version.reason)
-    click.echo(f"Ready: {version.driver_name}, {version.size_bytes // 1024**2} MiB on the host.")
+    click.echo(f"Ready: {version.driver_name}, {format_memory(version.size_bytes // 1024**2)} on the host.")

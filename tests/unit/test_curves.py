@@ -82,3 +82,9 @@ def test_days_have_no_clock() -> None:
     assert found.zone == ""
     assert [text for _, text in found.times] == ["26 Nov", "3 Dec", "10 Dec", "17 Dec"]
     assert [text for _, text in found.heights] == ["0", "1", "2", "3", "4"]
+
+
+def test_memory_is_told_in_gib_from_a_gib_on() -> None:
+    used, whole = tuple(float(2**20 * mib) for mib in (300, 1536)), (float(2**31), float(2**31))
+    found = draw("memory_gib", series(60, 300, memory_used_bytes=used, memory_total_bytes=whole), UTC)
+    assert [text for _, text in found.heights] == ["0 GiB", "0.5 GiB", "1 GiB", "1.5 GiB", "2 GiB"]

@@ -33,7 +33,7 @@ TEXTS = (
     kept("The worker has not asked it for a while."),
     kept("It has not answered for a while."),
     kept(
-        "%(free)s MiB are free on the disk of the data folder. Once it is full nothing can be saved: no log-ins, "
+        "%(free)s are free on the disk of the data folder. Once it is full nothing can be saved: no log-ins, "
         "no launches, and what is used is billed when there is room again."
     ),
     kept(

@@ -16,6 +16,7 @@ from zentry_web.domain.metrics_math import Performance, mock_samples, performanc
 from zentry_web.domain.monitoring import ComputeStatus, ConsoleTail, Heartbeat, MetricSeries, Sample, ServiceHealth
 from zentry_web.domain.package_settings import MonitoringSettings
 from zentry_web.domain.projects.project import ProjectAction
+from zentry_web.domain.projects.quota import format_memory
 from zentry_web.domain.user import SYSTEM, Actor, Role
 from zentry_web.domain.vms.vm import VM
 from zentry_web.models import DbLatest
@@ -313,8 +314,8 @@ def least_free(size: int) -> int:
 def disk_text(free: int) -> str:
     """What admins are told of a disk that is nearly full."""
     return (
-        f"{free // MIB} MiB are free on the disk of the data folder. Once it is full nothing can be saved: no log-ins, "
-        "no launches, and what is used is billed when there is room again."
+        f"{format_memory(free // MIB)} are free on the disk of the data folder. Once it is full nothing can be saved: "
+        "no log-ins, no launches, and what is used is billed when there is room again."
     )
 
 

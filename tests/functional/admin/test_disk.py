@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from zentry_web.adapters.compute.host import GIB, MIB
+from zentry_web.domain.projects.quota import format_memory
 from zentry_web.models import DbNotice
 from zentry_web.services import monitoring_service
 from zentry_web.services.monitoring_service import least_free
@@ -31,7 +32,7 @@ def test_admins_see_it_before_the_disk_is_full(as_admin, disk, size):
         assert "free on the disk" not in as_admin.page(path).text()
     disk(size, least_free(size) - MIB)
     for path in PAGES:
-        assert f"{least_free(size) // MIB - 1} MiB are free on the disk" in as_admin.page(path).text()
+        assert f"{format_memory(least_free(size) // MIB - 1)} are free on the disk" in as_admin.page(path).text()
 
 
 def test_what_should_be_free_is_a_part_of_the_disk_within_bounds():

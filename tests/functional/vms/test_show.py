@@ -51,6 +51,14 @@ def test_its_charts_are_drawn_before_any_script(as_alice, alice, machine, contai
     assert not page.find("//head/script[contains(@src, 'plotly')]")
 
 
+def test_memory_is_drawn_in_gib_from_a_gib_on(as_alice, alice, cloud, project, container, clock):
+    large, now = cloud.launch(alice, project, "large", "size_small"), clock.now()
+    container.monitoring.generate_mock_metrics(large.id, now - timedelta(minutes=5), now, owner_id=alice.id)
+    page = as_alice.page(f"/vms/{large.id}/metrics?range=15m")
+    assert "GiB" in page.one("//*[@id='chart-memory' and @data-chart='memory_gib']").get("aria-label")
+    assert page.find("//th[@data-column='memory_used_bytes' and contains(., 'GiB')]")
+
+
 def test_charts_without_samples_say_so(as_alice, machine):
     page = as_alice.page(f"/vms/{machine.id}/metrics")
     assert len(page.find("//*[@data-chart]//*[normalize-space(text())='No samples in this time']")) == 4

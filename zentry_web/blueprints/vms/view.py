@@ -26,6 +26,7 @@ ACTIVITY_ROWS, LAST_EVENTS = 15, 5
 LAST_LINES = 12  # of its console, where it gives no sign of life
 TABLE_POINTS, SMALL_POINTS, DRAWN_POINTS = 12, 24, 120
 CHARTS = ("cpu", "memory", "disk", "network")
+GIB = 1024  # MiB
 HOUR = timedelta(hours=1)
 RANGES = {
     "15m": (lazy("15 min"), timedelta(minutes=15)),
@@ -141,8 +142,9 @@ def metrics_context(vm: VM, chosen: str) -> dict[str, Any]:
         services().monitoring.read_metrics(vm.id, *_period(active), max_points=points)
         for points in (DRAWN_POINTS, TABLE_POINTS)
     )
-    drawings = {kind: draw(kind, fine, viewer_zone()) for kind in CHARTS}
-    return {"ranges": RANGES, "active_range": active, "series": coarse, "drawings": drawings}
+    kinds = {kind: kind for kind in CHARTS} | ({"memory": "memory_gib"} if vm.memory_mib >= GIB else {})
+    drawings = {chart: draw(kind, fine, viewer_zone()) for chart, kind in kinds.items()}
+    return {"ranges": RANGES, "active_range": active, "series": coarse, "drawings": drawings, "kinds": kinds}
 
 
 def vm_context(vm_id: str) -> dict[str, Any]:

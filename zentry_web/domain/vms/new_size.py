@@ -3,7 +3,7 @@
 import re
 
 from zentry_web.domain.language import _
-from zentry_web.domain.projects.quota import parse_memory
+from zentry_web.domain.projects.quota import format_memory, parse_memory
 from zentry_web.domain.text import whole_number
 
 LONGEST_NAME = 30
@@ -46,9 +46,9 @@ def parse_size_memory(value: object) -> int:
     if not MIN_MEMORY_MIB <= found <= MAX_MEMORY_MIB:
         raise ValueError(
             _(
-                "Between %(least)s MiB and %(most)s GiB are possible.",
-                least=MIN_MEMORY_MIB,
-                most=f"{MAX_MEMORY_MIB // 1024:,}",
+                "Between %(least)s and %(most)s are possible.",
+                least=format_memory(MIN_MEMORY_MIB),
+                most=format_memory(MAX_MEMORY_MIB),
             )
         )
     return found

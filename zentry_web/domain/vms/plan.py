@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from zentry_web.domain.projects.quota import Resource
+from zentry_web.domain.projects.quota import Resource, format_memory
 from zentry_web.domain.vms.catalogue import Image, Size
 from zentry_web.domain.vms.snapshot import Snapshot
 from zentry_web.domain.vms.vm import VM, Rates
@@ -63,7 +63,7 @@ def deletion_facts(vm: VM, days: int) -> Facts:
 def resize_facts(vm: VM, size: Size) -> Facts:
     """The same of a machine that changes its size, and what that size is and costs."""
     return facts_of(vm) | {
-        "new_size": f"{size.name}, {size.vcpus} vCPU, {size.memory_mib} MiB, {size.disk_gib} GiB",
+        "new_size": f"{size.name}, {size.vcpus} vCPU, {format_memory(size.memory_mib)}, {size.disk_gib} GiB",
         "new_running": str(size.running_micro_per_hour),
         "new_stopped": str(size.stopped_micro_per_hour),
     }

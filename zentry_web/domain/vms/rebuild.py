@@ -5,6 +5,7 @@ from datetime import datetime
 
 from zentry_web.domain.language import _
 from zentry_web.domain.monitoring import ComputeStatus
+from zentry_web.domain.projects.quota import format_memory
 from zentry_web.domain.vms.catalogue import Image
 from zentry_web.domain.vms.vm import VM, Rates
 
@@ -37,5 +38,5 @@ def image_problem(vm: VM, image: Image, host: ComputeStatus) -> str:
     if vm.disk_gib < image.min_disk_gib:
         return _("This image needs a disk of at least %(gib)s GiB.", gib=image.min_disk_gib)
     if vm.memory_mib < image.min_memory_mib:
-        return _("This image needs at least %(min_memory_mib)s MiB of memory.", min_memory_mib=image.min_memory_mib)
+        return _("This image needs at least %(memory)s of memory.", memory=format_memory(image.min_memory_mib))
     return ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from zentry_web.domain.language import _
+from zentry_web.domain.projects.quota import format_memory
 from zentry_web.domain.vms.catalogue import Size
 from zentry_web.domain.vms.vm import VM, Rates
 
@@ -56,7 +57,7 @@ def choose(vm: VM, size: Size, *, least_memory_mib: int, capacity: Mapping[str, 
             smaller=size.disk_gib,
         )
     elif size.memory_mib < least_memory_mib:
-        problem = _("Its image needs at least %(least)s MiB of memory.", least=least_memory_mib)
+        problem = _("Its image needs at least %(least)s of memory.", least=format_memory(least_memory_mib))
     elif size.vcpus > capacity.get("vcpus", size.vcpus) or size.memory_mib > capacity.get(
         "memory_mib", size.memory_mib
     ):

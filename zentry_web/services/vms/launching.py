@@ -9,6 +9,7 @@ from zentry_web.domain.language import _
 from zentry_web.domain.monitoring import ComputeStatus
 from zentry_web.domain.people.ssh_key import PublicKey
 from zentry_web.domain.projects.project import ProjectAction
+from zentry_web.domain.projects.quota import format_memory
 from zentry_web.domain.user import Actor, User
 from zentry_web.domain.vms.catalogue import Image, Size
 from zentry_web.domain.vms.image import user_data_problem
@@ -156,7 +157,7 @@ class VMLaunching(BaseService):
 def _size_problem(size: Size, image: Image, status: ComputeStatus) -> str:
     """Why a machine of that size cannot have the image, or none can be; '' if it can."""
     if size.memory_mib < image.min_memory_mib:
-        return _("This image needs at least %(min_memory_mib)s MiB of memory.", min_memory_mib=image.min_memory_mib)
+        return _("This image needs at least %(memory)s of memory.", memory=format_memory(image.min_memory_mib))
     if size.disk_gib < image.min_disk_gib:
         return _("This image needs a disk of at least %(gib)s GiB.", gib=image.min_disk_gib)
     if not _fits_host(size, status):

@@ -119,7 +119,7 @@
         const values = indexes.map((i) => data.columns[head.dataset.column]?.[i]).filter((value) => value != null);
         const cell = row.insertCell();
         cell.className = "num";
-        cell.textContent = values.length ? (values.reduce((a, b) => a + b) / values.length / Number(head.dataset.scale)).toFixed(1) : "–";
+        cell.textContent = values.length ? (values.reduce((a, b) => a + b) / values.length / Number(head.dataset.scale)).toFixed(Number(head.dataset.digits)) : "–";
       }
       return row;
     });

@@ -24,7 +24,7 @@ from zentry_web.domain.language import ENGLISH, language, lazy
 from zentry_web.domain.monitoring import MetricSeries
 
 THEMES = ("light", "dark")
-MIB = 1 / 1048576
+MIB, GIB = 1 / 2**20, 1 / 2**30
 DAY_SECONDS = 86400
 
 
@@ -87,6 +87,15 @@ KINDS = {
         suffix=" MiB",
         hover_format=",.0f",
         tick_format=",.0f",
+    ),
+    "memory_gib": Kind(  # of a machine that has a GiB or more
+        (
+            Trace("memory_used_bytes", lazy("Used"), scale=GIB),
+            Trace("memory_total_bytes", lazy("Total"), 1, GIB, dashed=True),
+        ),
+        suffix=" GiB",
+        hover_format=",.2~f",
+        tick_format=",.2~f",
     ),
     "disk": Kind(
         (Trace("disk_read_bytes_per_s", lazy("Read")), Trace("disk_write_bytes_per_s", lazy("Written"), 2)),
