@@ -134,7 +134,9 @@ def test_others_undo_what_their_role_lets_them_do(
 
 def test_what_did_not_succeed_is_not_offered(as_alice, cloud, machine):
     button = "//*[@class='z-acts']//form[starts-with(@action, '/undo/')]"
-    as_alice.post(f"/vms/{machine.id}/rebuild", {"image_id": "img_tiny", "confirm_name": machine.name, "access": "keep"})
+    as_alice.post(
+        f"/vms/{machine.id}/rebuild", {"image_id": "img_tiny", "confirm_name": machine.name, "access": "keep"}
+    )
     url = undo_in(as_alice.page(f"/vms/{machine.id}"))
     cloud.control.fault("rebuild", "refuse", message="No room.")
     cloud.worker.work()
