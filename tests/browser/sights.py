@@ -393,6 +393,7 @@ SIGHTS = (
     Sight("vm-backups-none", "owner", "/vms/{running}/backups"),
     Sight("vm-backup-new", "owner", "/vms/{running}/backups/new"),
     Sight("vm-backup-restore", "owner", "/vms/{stopped}/backups/{backup}/restore"),
+    Sight("launch-from-backup", "owner", "/vms/new?backup={backup}"),
     Sight("vm-backup-delete", "owner", "/vms/{stopped}/backups/{backup}/delete"),
     Sight("vm-backup-schedule", "owner", "/vms/{stopped}/backups/schedule"),
     Sight("vm-rename", "owner", "/vms/{running}/rename"),

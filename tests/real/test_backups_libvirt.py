@@ -13,8 +13,10 @@ import pytest
 
 from tests.compute_contract import BackupContract, ComputeRig, wait_for
 from tests.compute_contract.backups import make_backup, restore
+from tests.compute_contract.copies import make_copy
 from tests.libvirt_fixture import LibvirtRig
 from zentry_web.adapters.compute.base import ComputeRefused, ComputeUnavailable, PowerState
+from zentry_web.adapters.compute.copies import DiskSource
 from zentry_web.adapters.compute.libvirt import guest_copies
 from zentry_web.adapters.compute.libvirt.backups import BackupPlace
 from zentry_web.adapters.compute.libvirt.copying import Copying
@@ -53,6 +55,12 @@ def test_what_a_guest_had_written_comes_back(rig: ComputeRig, libvirt: LibvirtRi
     rig.wait_answered(vm_id)
     assert libvirt.on_guest(vm_id, "cat /data/note") == "before"
     rig.driver.delete(vm_id)
+    # It outlives its machine, and another one begins as it.
+    key = make_copy(rig, vm_id, backup=backup_id)
+    another = rig.booted(name="another", copy=key)
+    rig.driver.copies.drop(key)
+    assert libvirt.on_guest(another, "cat /data/note") == "before"
+    rig.driver.delete(another)
     rig.driver.backups.delete(backup_id)
 
 
@@ -66,6 +74,10 @@ def test_a_file_that_was_changed_is_not_given_back(rig: ComputeRig, libvirt: Lib
     rig.driver.backups.restore(vm_id, backup_id, "changed")
     with pytest.raises(ComputeRefused, match="no longer what was written"):
         wait_for(lambda: rig.driver.backups.restoring(vm_id, "changed") is None, 30, "a refusal")
+    rig.driver.copies.begin("op_changed", DiskSource(vm_id, backup=backup_id))
+    with pytest.raises(ComputeRefused, match="no longer what was written"):
+        wait_for(lambda: rig.driver.copies.progress("op_changed") is None, 30, "a refusal")
+    assert "op_changed" not in rig.driver.copies.stored()
     assert libvirt.driver._storage.disk(vm_id).read_bytes() == before
     assert sorted(path.name for path in libvirt.driver._storage.folder(vm_id).iterdir() if "disk" in path.name) == [
         "disk.qcow2"

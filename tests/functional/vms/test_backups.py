@@ -159,3 +159,33 @@ def test_what_is_stored_is_in_the_charges(as_alice, cloud, backup):
     text = as_alice.page("/credits/bill?from=2026-11-23").text()
     assert "Backup “before”" in text
     assert "backup v1" in text
+
+
+def test_a_machine_is_launched_from_one(as_alice, as_charlie, cloud, project, at, backup):
+    assert f"/vms/new?backup={backup.id}" in as_alice.get(at).text
+    page = as_alice.page(f"/vms/new?backup={backup.id}")
+    for words in ("From a backup", "“before” of web-1", "It ran when it was backed up"):
+        assert words in page.text(), words
+    assert page.one("//input[@name='name']").get("value") == "web-2"
+    assert page.one("//input[@name='backup_id']").get("value") == backup.id
+    size = page.one("//input[@name='size_id'][@checked]").get("value")
+    data = {"name": "web-2", "project_id": project.id, "size_id": size, "count": "1", "backup_id": backup.id}
+    data |= {"image_id": "img_tiny", "shown_price": page.one("//input[@name='shown_price']").get("value")}
+    assert as_alice.get("/vms/new/quote", query_string=data).status_code == 200
+    answer = as_alice.post("/vms/new", data)
+    made = next(each for each in cloud.vms.list_of_project(project.id) if each.name == "web-2")
+    assert answer.headers["Location"] == f"/vms/{made.id}"
+    cloud.worker.work()
+    assert cloud.vm(made).state == "running"
+    assert as_charlie.get(f"/vms/new?backup={backup.id}").status_code == 404
+    assert as_charlie.get("/vms/new/quote", query_string=data).status_code == 404
+    assert as_charlie.post("/vms/new", data).status_code in (400, 404)
+
+
+def test_one_is_launched_from_while_its_machine_lies_in_the_bin(as_alice, cloud, alice, machine, backup):
+    cloud.vms.delete_vm(machine.id, machine.name, actor=acting(alice))
+    cloud.worker.work()
+    page = as_alice.page("/bin")
+    assert "New machine from its newest backup" in page.text()
+    assert f"/vms/new?backup={backup.id}" in as_alice.get("/bin").text
+    assert "From a backup" in as_alice.page(f"/vms/new?backup={backup.id}").text()

@@ -6,6 +6,7 @@ import pytest
 
 from tests.services.people import acting
 from zentry_web.domain.user import SYSTEM
+from zentry_web.domain.vms.launch_source import SourceKind
 from zentry_web.domain.vms.operation import OperationKind
 from zentry_web.domain.vms.state import VMState
 from zentry_web.services.errors import ConflictError, NotFoundError, ValidationError
@@ -74,7 +75,7 @@ def test_what_cannot_be_is_refused(cloud, alice, bob, vm, order, snapshot, proje
     with pytest.raises(NotFoundError):
         cloud.vms.create_vms(data | {"snapshot_id": snapshot.id}, bob, actor=acting(bob))
     with pytest.raises(NotFoundError):
-        cloud.vms.launching.sources.get(snapshot.id, actor=acting(bob))
+        cloud.vms.launching.sources.get(SourceKind.SNAPSHOT, snapshot.id, actor=acting(bob))
     cloud.vms.snapshots.delete(vm.id, snapshot.id, actor=acting(alice))
     with pytest.raises(ConflictError):
         order()

@@ -10,10 +10,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class DiskSource:
-    """What is copied."""
+    """What is copied: the machine's disk as it is now, but for the last two."""
 
     vm_id: str
-    snapshot: str = ""  # the disk as it was when this one was taken; '': as it is now
+    snapshot: str = ""  # as it was when this one was taken
+    backup: str = ""  # as it is in this one; the machine need not be there any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class DiskCopies(Protocol):
         """Begin a copy that holds all of the disk, also what it takes from its image, at one moment; the machine may
         run. Success if it is under way or whole. Room for a disk of ``disk_gib`` is looked at, too.
 
-        Raises MachineMissing, ComputeRefused (no room; no such snapshot; others have changed its disks).
+        Raises MachineMissing, ComputeRefused (no room; no such snapshot or backup; others have changed its disks).
         """
 
     def progress(self, key: str) -> CopyProgress | None:

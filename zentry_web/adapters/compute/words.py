@@ -12,6 +12,7 @@ SNAPSHOT = kept(
     "remove it."
 )
 NO_SUCH_SNAPSHOT = kept("The hypervisor no longer has this snapshot.")
+NO_SUCH_BACKUP = kept("The backup is no longer there.")
 NO_SUCH_COPY = kept("The copy of the disk is not on the host any more.")
 NO_ROOM_SNAPSHOT = kept("The host has no room for the machine’s memory beside its disk.")
 PAUSED = kept(

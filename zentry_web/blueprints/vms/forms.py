@@ -38,6 +38,7 @@ class LaunchForm(PricedForm):
         validate_choice=False,
     )
     snapshot_id = HiddenField(validators=[Length(max=40)])
+    backup_id = HiddenField(validators=[Length(max=40)])
     count = StringField(lazy("How many"), default="1", validators=[Optional(), Length(max=10)])
     ssh_key_ids = SelectMultipleField(lazy("Your SSH keys"), choices=[], validate_choice=False)
     ssh_key = TextAreaField(lazy("SSH public key"), validators=[Optional(), Length(max=8192)])
@@ -58,8 +59,9 @@ class LaunchForm(PricedForm):
     @property
     def vm_data(self) -> dict[str, Any]:
         """What VMService.create_vm takes."""
-        fields = ("project_id", "name", "size_id", "image_id", "ssh_key", "user_data", "labels", "count", "snapshot_id")
-        return {name: self[name].data or "" for name in fields} | {"ssh_key_ids": self.ssh_key_ids.data or []}
+        fields = ("project_id", "name", "size_id", "image_id", "ssh_key", "user_data", "labels", "count")
+        sources = ("snapshot_id", "backup_id")
+        return {name: self[name].data or "" for name in fields + sources} | {"ssh_key_ids": self.ssh_key_ids.data or []}
 
 
 class LabelsForm(BaseForm):

@@ -12,7 +12,7 @@ from zentry_web.blueprints.vms.view import price_context
 from zentry_web.domain.language import _
 from zentry_web.domain.projects.project import ProjectAction
 from zentry_web.domain.vms.catalogue import Size
-from zentry_web.domain.vms.snapshot import SnapshotSource
+from zentry_web.domain.vms.launch_source import LaunchSource, SourceKind
 from zentry_web.domain.vms.vm import VM
 from zentry_web.services.errors import NotFoundError, ValidationError
 from zentry_web.web.input.forms import SHOWN_IN_FORM
@@ -35,7 +35,7 @@ def create() -> ResponseReturnValue:
         if form.submit(lambda: vms.create_vms(form.vm_data, me(), actor=actor, idempotency_key=key, shown=shown)):
             return go_to(_launched(form.result))
     choices = services().projects.list_choices(me().id, actor=actor, action=ProjectAction.LAUNCH)
-    source = _source(form.text("snapshot_id"))
+    source = _source(*(form.text(f"{kind}_id") for kind in SourceKind))
     keys = services().users.ssh_keys.list_keys(me().id, actor=actor)
     sizes = vms.list_sizes()
     images = [source.image] if source else vms.list_launch_images([choice.id for choice in choices])
@@ -53,13 +53,15 @@ def create() -> ResponseReturnValue:
     ), form.status
 
 
-def _source(snapshot_id: str) -> SnapshotSource | None:
-    """The snapshot that is launched from. Raises NotFoundError, PermissionDeniedError, ConflictError."""
-    return services().vms.launching.sources.get(snapshot_id, actor=current_actor()) if snapshot_id else None
+def _source(*ids: str) -> LaunchSource | None:
+    """The snapshot or backup that is launched from; ``ids`` in the order of the kinds. Raises NotFoundError,
+    PermissionDeniedError, ConflictError."""
+    chosen = next(((kind, source_id) for kind, source_id in zip(SourceKind, ids, strict=True) if source_id), None)
+    return services().vms.launching.sources.get(*chosen, actor=current_actor()) if chosen else None
 
 
-def _too_small(sizes: list[Size], source: SnapshotSource | None) -> dict[str, str]:
-    """Why sizes cannot hold what is in a snapshot, by id."""
+def _too_small(sizes: list[Size], source: LaunchSource | None) -> dict[str, str]:
+    """Why sizes cannot hold what is launched from, by id."""
     least = source.disk_gib if source else 0
     words = _("needs a disk of %(gib)s GiB", gib=least)
     return {size.id: words for size in sizes if size.disk_gib < least}
@@ -98,10 +100,10 @@ def _keep_key(form: LaunchForm) -> None:
 
 
 def _wanted_launch() -> dict[str, Any]:
-    if request.method == "GET" and (source := _source(request.args.get("snapshot", ""))):
+    if request.method == "GET" and (source := _source(*(request.args.get(kind, "") for kind in SourceKind))):
         name = services().vms.suggest_name(source.project_id, after=source.vm_name, actor=current_actor())
         chosen = {"project_id": source.project_id, "size_id": source.size_id, "image_id": source.image.id}
-        return chosen | {"snapshot_id": source.id, "name": name}
+        return chosen | {f"{source.kind}_id": source.id, "name": name}
     if request.method != "GET" or not (vm_id := request.args.get("like")):
         return {"project_id": request.args.get("project"), "image_id": request.args.get("image")}
     vms, actor = services().vms, current_actor()
@@ -122,7 +124,7 @@ def quote() -> ResponseReturnValue:
     """What so many of the chosen size and image would cost in the chosen project: what moves while choosing."""
     vms = services().vms
     chosen = {name: request.args.get(name) for name in ("project_id", "size_id", "image_id", "count")}
-    if source := _source(request.args.get("snapshot_id", "")):
+    if source := _source(*(request.args.get(f"{kind}_id", "") for kind in SourceKind)):
         images = [source.image]
     else:
         choices = services().projects.list_choices(me().id, actor=current_actor(), action=ProjectAction.LAUNCH)

@@ -25,6 +25,7 @@ class BinnedVM:
     is_off: bool  # it has been powered off: it can be restored
     is_going: bool  # it is being deleted for good
     payer_name: str = ""
+    backup_id: str = ""  # its newest backup that is whole; '': none
 
     @property
     def rates(self) -> Rates:

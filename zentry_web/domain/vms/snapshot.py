@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from zentry_web.domain.vms.catalogue import Image
-
 MOST_NAME, MOST_NOTE = 60, 500
 MOST_SNAPSHOTS = 30  # of one machine
 
@@ -45,22 +43,6 @@ class Snapshot:
     @property
     def is_ready(self) -> bool:
         return self.state == SnapshotState.READY
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotSource:
-    """A snapshot that a machine is launched from: its disk, and the image that boots it."""
-
-    id: str
-    name: str
-    created_at: datetime
-    has_memory: bool
-    vm_id: str
-    vm_name: str
-    project_id: str
-    size_id: str
-    disk_gib: int  # a machine's disk is as large at least
-    image: Image
 
 
 def as_tree(snapshots: Iterable[Snapshot], level_most: int = 6) -> list[tuple[Snapshot, int]]:

@@ -8,9 +8,11 @@ from zentry_web.domain.credits.storage import NewStored, StoredKind
 from zentry_web.domain.language import kept
 from zentry_web.domain.vms.backup import BackupLeft, BackupState
 from zentry_web.domain.vms.claim import Claim
+from zentry_web.domain.vms.launch_source import SourceKind
 from zentry_web.domain.vms.operation import OPEN_OPERATION_STATES
 from zentry_web.models import DbBackup, DbOperation, DbVM
 from zentry_web.services.vms.backups import remove
+from zentry_web.services.vms.launch_sources import list_being_launched
 from zentry_web.services.vms.runs import Runs, as_before
 
 OVERTAKEN = kept("Something else was ordered before it was whole.")
@@ -50,7 +52,8 @@ class BackupRecords(Runs):
             row.state = BackupState.FAILED
 
     def list_left(self) -> list[BackupLeft]:
-        """Backups whose copies are to be removed: deleted ones, and those that something else has overtaken."""
+        """Backups whose copies are to be removed: deleted ones, and those that something else has overtaken. One that a
+        machine is being launched from waits until that is done."""
         is_open = (
             select(DbOperation.id)
             .where(DbOperation.vm_id == DbBackup.vm_id, DbOperation.state.in_(OPEN_OPERATION_STATES))
@@ -60,7 +63,9 @@ class BackupRecords(Runs):
         half = (DbBackup.state == BackupState.MAKING) & ~is_open
         query = select(DbBackup).where((DbBackup.state == BackupState.DELETING) | half).order_by(DbBackup.id)
         with self.reading() as session:
-            return [BackupLeft(row.id, row.vm_id, row.state == BackupState.MAKING) for row in session.scalars(query)]
+            left = [BackupLeft(row.id, row.vm_id, row.state == BackupState.MAKING) for row in session.scalars(query)]
+            needed = list_being_launched(session, SourceKind.BACKUP) if left else set()
+            return [each for each in left if each.id not in needed]
 
     def removed(self, left: BackupLeft) -> None:
         """Its copy is gone. Of one that was never whole the reason stays, unless its machine is gone as well."""

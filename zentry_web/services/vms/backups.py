@@ -19,6 +19,7 @@ from zentry_web.domain.stored_texts import said
 from zentry_web.domain.text import clean_name, clean_text
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vms.backup import MOST_BACKUPS, MOST_NAME, MOST_NOTE, Backup, BackupState
+from zentry_web.domain.vms.launch_source import SourceKind
 from zentry_web.domain.vms.operation import ALLOWED_ACTIONS, Operation, OperationKind
 from zentry_web.domain.vms.state import VMState, state_words
 from zentry_web.domain.vms.vm import VM
@@ -30,6 +31,7 @@ from zentry_web.services.shared.access import require_open, require_vm
 from zentry_web.services.shared.fields import Fields
 from zentry_web.services.vms import storing
 from zentry_web.services.vms.basis import VMBasis
+from zentry_web.services.vms.launch_sources import list_being_launched
 from zentry_web.services.vms.operations import as_operation, reason_of
 
 _KIND = StoredKind.BACKUP
@@ -119,7 +121,7 @@ class VMBackups(BaseService):
     def delete(self, vm_id: str, thing_id: str, *, actor: Actor) -> None:
         """Have one removed; nobody pays for it from now on. What the machine does goes on.
 
-        Raises ConflictError (it is being made, or restored), NotFoundError, PermissionDeniedError.
+        Raises ConflictError (it is being made, restored, or launched from), NotFoundError, PermissionDeniedError.
         """
         with self.transaction() as session:
             vm = self._billing.wallets.locked_vm(session, actor, vm_id, ProjectAction.RESIZE)
@@ -129,6 +131,8 @@ class VMBackups(BaseService):
             under_way = self._operations.find_open(session, vm.id)
             if row.state == BackupState.MAKING or (under_way and under_way.details.get("backup") == row.id):
                 raise ConflictError(_("This backup is needed by what is under way with the machine."))
+            if row.id in list_being_launched(session, SourceKind.BACKUP):
+                raise ConflictError(_("A machine is being made from this backup. Wait until that is done."))
             event_id = self.audit("vm.backup_delete", Subject.vm(vm), actor=actor)
             remove(session, self._billing, [row], event_id)
 

@@ -8,11 +8,12 @@ from sqlalchemy.orm import Session, aliased
 
 from zentry_web.domain.projects.project import ProjectAction, ProjectRole, may
 from zentry_web.domain.user import SYSTEM, Actor
+from zentry_web.domain.vms.backup import BackupState
 from zentry_web.domain.vms.bin import BinnedVM, DeletedVM
 from zentry_web.domain.vms.catalogue import Size
 from zentry_web.domain.vms.operation import OPEN_OPERATION_STATES, OperationKind
 from zentry_web.domain.vms.state import VMState
-from zentry_web.models import DbEvent, DbOperation, DbProject, DbProjectMember, DbSize, DbUser, DbVM
+from zentry_web.models import DbBackup, DbEvent, DbOperation, DbProject, DbProjectMember, DbSize, DbUser, DbVM
 from zentry_web.services.shared.access import as_role
 from zentry_web.services.shared.event_log import read_events
 from zentry_web.services.shared.paging import beyond
@@ -25,6 +26,13 @@ IS_GOING = (
         DbOperation.kind == OperationKind.DELETE,
     )
     .exists()
+)
+_NEWEST_BACKUP = (
+    select(DbBackup.id)
+    .where(DbBackup.vm_id == DbVM.id, DbBackup.state == BackupState.READY)
+    .order_by(DbBackup.id.desc())
+    .limit(1)
+    .scalar_subquery()
 )
 _DELETERS = [role for role in ProjectRole if may(role, ProjectAction.DELETE_VM)]
 
@@ -40,8 +48,9 @@ def read_binned_vms(
 ) -> list[BinnedVM]:
     """VMs in the bin, newest first; ``before`` is the id of the last one seen. One statement, two with that."""
     payer = aliased(DbUser)
+    names = DbProject.name, DbProject.deleted_at, DbSize.name, DbUser.name, payer.id, payer.name
     query = (
-        select(DbVM, DbProject.name, DbProject.deleted_at, DbSize.name, DbUser.name, payer.id, payer.name, IS_GOING)
+        select(DbVM, *names, IS_GOING, _NEWEST_BACKUP)
         .join(DbProject, DbProject.id == DbVM.project_id)
         .join(DbSize, DbSize.id == DbVM.size_id)
         .join(payer, payer.id == DbVM.owner_id)
@@ -96,7 +105,7 @@ def of_deleter(user_id: str) -> ColumnElement[bool]:
 
 
 def _as_binned_vm(row: Any, prices: Mapping[str, Size], actor: Actor) -> BinnedVM:
-    vm, project_name, project_deleted_at, size_name, deleter, payer_id, payer_name, is_going = row
+    vm, project_name, project_deleted_at, size_name, deleter, payer_id, payer_name, is_going, backup_id = row
     return BinnedVM(
         id=vm.id,
         name=vm.name,
@@ -112,4 +121,5 @@ def _as_binned_vm(row: Any, prices: Mapping[str, Size], actor: Actor) -> BinnedV
         is_off=vm.state == VMState.BINNED,
         is_going=is_going,
         payer_name="" if payer_id == actor.id else payer_name,
+        backup_id=backup_id or "",
     )

@@ -9,6 +9,7 @@ from zentry_web.domain.language import _
 from zentry_web.domain.people.ssh_key import MOST_KEYS
 from zentry_web.domain.people.ssh_key_text import parse_public_key
 from zentry_web.domain.vms.image import UserDataKind, user_data_problem
+from zentry_web.domain.vms.launch_source import SourceKind
 from zentry_web.domain.vms.naming import MOST_AT_ONCE, names_from, parse_count
 from zentry_web.domain.vms.vm import MAX_USER_DATA_BYTES, NAME_PATTERN, NAME_RULE
 from zentry_web.services.errors import ValidationError
@@ -36,7 +37,7 @@ class LaunchRequest:
     ssh_key: str  # pasted: one line of authorized_keys, or empty
     user_data: str
     ssh_key_ids: tuple[str, ...] = ()  # of the launcher's account
-    snapshot_id: str = ""  # whose disk it begins with; '': with the image's
+    source: tuple[SourceKind, str] | None = None  # whose disk it begins with, by id; None: with the image's
     labels: tuple[Label, ...] = NO_LABELS
     count: int = 1
 
@@ -79,7 +80,7 @@ def parse_launch(vm_data: dict[str, Any]) -> LaunchRequest:
         ssh_key=access.ssh_key,
         user_data=access.user_data,
         ssh_key_ids=access.ssh_key_ids,
-        snapshot_id=_text(vm_data.get("snapshot_id")).strip()[:40],
+        source=_source(vm_data),
         labels=labels,
         count=count or 1,
     )
@@ -97,6 +98,13 @@ def parse_access(data: dict[str, Any], errors: dict[str, str]) -> Access:
     if problem := _user_data_problem(user_data):
         errors["user_data"] = problem
     return Access(ssh_key, _key_ids(data.get("ssh_key_ids")), user_data)
+
+
+def _source(data: dict[str, Any]) -> tuple[SourceKind, str] | None:
+    for kind in SourceKind:
+        if source_id := _text(data.get(f"{kind}_id")).strip()[:40]:
+            return kind, source_id
+    return None
 
 
 def _text(value: Any) -> str:

@@ -10,11 +10,12 @@ from zentry_web.domain.monitoring import ComputeStatus
 from zentry_web.domain.people.ssh_key import PublicKey
 from zentry_web.domain.projects.project import ProjectAction
 from zentry_web.domain.projects.quota import format_memory
+from zentry_web.domain.stored_texts import said
 from zentry_web.domain.user import Actor, User
 from zentry_web.domain.vms.catalogue import Image, Size
 from zentry_web.domain.vms.image import user_data_problem
+from zentry_web.domain.vms.launch_source import LaunchSource, SourceKind
 from zentry_web.domain.vms.operation import OperationKind
-from zentry_web.domain.vms.snapshot import SnapshotSource
 from zentry_web.domain.vms.state import VMState
 from zentry_web.domain.vms.vm import VM, Rates
 from zentry_web.models import DbProject, DbSshKey, DbVM
@@ -25,12 +26,12 @@ from zentry_web.services.shared.labels import VMLabels
 from zentry_web.services.shared.request_keys import check_key, require_same
 from zentry_web.services.vms.basis import VMBasis
 from zentry_web.services.vms.launch_request import Access, LaunchRequest
+from zentry_web.services.vms.launch_sources import LaunchSources, launch_details
 from zentry_web.services.vms.operations import PATIENCE
 from zentry_web.services.vms.payer import require_shown
 from zentry_web.services.vms.queries import find_taken, read_vm
 from zentry_web.services.vms.quotas import size_amounts
 from zentry_web.services.vms.sizes import columns_of
-from zentry_web.services.vms.snapshot_sources import SnapshotSources, launch_details
 
 
 class VMLaunching(BaseService):
@@ -42,7 +43,7 @@ class VMLaunching(BaseService):
         super().__init__(core)
         self._billing, self._monitoring, self._operations = basis.billing, basis.monitoring, basis.operations
         self._catalogue, self._payer, self._quotas = basis.catalogue, basis.payer, basis.quotas
-        self.sources = SnapshotSources(core, basis.catalogue)
+        self.sources = LaunchSources(core, basis.catalogue)
         self._labels = VMLabels(core)
 
     def request(
@@ -63,7 +64,7 @@ class VMLaunching(BaseService):
             if idempotency_key and (made := _made_before(session, keys, fingerprint)):
                 return [read_vm(session, vm_id) for vm_id in made]
             require_staying(session, actor, project.owner_id)
-            source = self.sources.read(session, request.snapshot_id, actor) if request.snapshot_id else None
+            source = self.sources.read(session, *request.source, actor) if request.source else None
             size, image = self._check_choice(session, request, source, actor)
             ssh_keys = take_keys(session, current_user.id, request, self.now())
             vms = [self._new_vm(request, name, size, image, project.owner_id, ssh_keys) for name in request.names]
@@ -82,7 +83,7 @@ class VMLaunching(BaseService):
     ) -> None:
         self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
         row = self._operations.accept(session, vm, OperationKind.CREATE, "owner", details, actor=actor)[1]
-        if request.snapshot_id:  # a disk is copied first
+        if request.source:  # a disk is copied first
             row.give_up_at = self.now() + PATIENCE[OperationKind.IMAGE]
         if request.labels:
             self._labels.write(session, vm, request.labels, actor)
@@ -100,7 +101,7 @@ class VMLaunching(BaseService):
         self._payer.require_holds(project.owner_id, first.running_micro_per_hour, count)
 
     def _check_choice(
-        self, session: Session, request: LaunchRequest, source: SnapshotSource | None, actor: Actor
+        self, session: Session, request: LaunchRequest, source: LaunchSource | None, actor: Actor
     ) -> tuple[Size, Image]:
         size = self._catalogue.find_size(session, request.size_id)
         image = source.image if source else self._catalogue.find_image(session, request.image_id)
@@ -108,11 +109,12 @@ class VMLaunching(BaseService):
         errors: dict[str, str] = {}
         if size is None or not size.active:
             errors["size_id"] = _("This size is no longer on offer. Choose another.")
-        if source is None and (problem := self._image_problem(session, request, image, status, actor)):
+        problem = (
+            _source_problem(source, status) if source else self._image_problem(session, request, image, status, actor)
+        )
+        if problem:
             errors["image_id"] = problem
-        elif source is not None and size is not None and size.disk_gib < source.disk_gib:
-            errors["size_id"] = _("This snapshot needs a disk of at least %(gib)s GiB.", gib=source.disk_gib)
-        elif image is not None and size is not None and (problem := _size_problem(size, image, status)):
+        elif image is not None and size is not None and (problem := _size_problem(size, image, source, status)):
             errors.setdefault("size_id", problem)
         if image is not None and (problem := user_data_problem(image.user_data, request.user_data)):
             errors["user_data"] = problem
@@ -154,8 +156,21 @@ class VMLaunching(BaseService):
         )
 
 
-def _size_problem(size: Size, image: Image, status: ComputeStatus) -> str:
-    """Why a machine of that size cannot have the image, or none can be; '' if it can."""
+def _source_problem(source: LaunchSource, status: ComputeStatus) -> str:
+    """Why nothing can be made of it now; '' if something can."""
+    if source.kind == SourceKind.BACKUP and status.backups is not None and status.backups.trouble:
+        return str(said(status.backups.trouble))
+    if status.ok and source.image.driver_name not in status.images:
+        return _("%(image)s, which it boots, is not on the host any more.", image=source.image.common_name)
+    return ""
+
+
+def _size_problem(size: Size, image: Image, source: LaunchSource | None, status: ComputeStatus) -> str:
+    """Why a machine of that size cannot have the image, or that disk, or none can be; '' if it can."""
+    if source is not None and size.disk_gib < source.disk_gib:
+        if source.kind == SourceKind.BACKUP:
+            return _("This backup needs a disk of at least %(gib)s GiB.", gib=source.disk_gib)
+        return _("This snapshot needs a disk of at least %(gib)s GiB.", gib=source.disk_gib)
     if size.memory_mib < image.min_memory_mib:
         return _("This image needs at least %(memory)s of memory.", memory=format_memory(image.min_memory_mib))
     if size.disk_gib < image.min_disk_gib:

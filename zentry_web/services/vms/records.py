@@ -24,10 +24,10 @@ from zentry_web.services.billing_service import BillingService
 from zentry_web.services.shared.undo_book import close
 from zentry_web.services.vms import asides, reverts
 from zentry_web.services.vms.backup_records import BackupRecords
+from zentry_web.services.vms.launch_sources import find_origin
 from zentry_web.services.vms.operations import OperationQueue
 from zentry_web.services.vms.runs import Runs
 from zentry_web.services.vms.snapshot_records import SnapshotRecords
-from zentry_web.services.vms.snapshot_sources import find_origin
 
 SUSPENDED = kept("It was suspended. Resume lets it go on where it stopped.")
 
@@ -78,8 +78,7 @@ class VMRecords(Runs):
     def find_origin(self, vm_id: str) -> DiskSource | None:
         """Whose disk a machine that never ran is to begin with; None: with its image's."""
         with self.reading() as session:
-            found = find_origin(session, vm_id)
-            return DiskSource(*found) if found else None
+            return find_origin(session, vm_id)
 
     # -- how operations end ---------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from zentry_web.domain.language import _
 from zentry_web.domain.projects.project import ProjectAction
 from zentry_web.domain.text import clean_name, clean_text
 from zentry_web.domain.user import SYSTEM, Actor
+from zentry_web.domain.vms.launch_source import SourceKind
 from zentry_web.domain.vms.operation import ALLOWED_ACTIONS, Operation, OperationKind
 from zentry_web.domain.vms.plan import Facts, revert_facts
 from zentry_web.domain.vms.snapshot import (
@@ -40,11 +41,11 @@ from zentry_web.services.shared.rounds import each_alone
 from zentry_web.services.shared.undo_book import UndoBook
 from zentry_web.services.vms import reverts, storing
 from zentry_web.services.vms.basis import VMBasis
+from zentry_web.services.vms.launch_sources import list_being_launched
 from zentry_web.services.vms.operations import as_operation, reason_of
 from zentry_web.services.vms.payer import require_shown
 from zentry_web.services.vms.planning import require_plan
 from zentry_web.services.vms.queries import read_vm
-from zentry_web.services.vms.snapshot_sources import is_being_launched
 
 _KIND = StoredKind.SNAPSHOT
 _MIB = 1 << 20
@@ -176,7 +177,7 @@ class VMSnapshots(BaseService):
         with self.transaction() as session:
             vm = self._lock(session, vm_id, OperationKind.DISCARD, actor)
             row = self._row(session, vm_id, thing_id)
-            if is_being_launched(session, row.id):
+            if row.id in list_being_launched(session, SourceKind.SNAPSHOT):
                 raise ConflictError(_("A machine is being made from this snapshot. Wait until that is done."))
             row.state = SnapshotState.DELETING
             return self._accept(session, vm, OperationKind.DISCARD, row, actor)

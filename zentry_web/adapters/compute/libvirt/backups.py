@@ -23,7 +23,8 @@ from zentry_web.adapters.compute.libvirt.disks import digest, grow_disk, grow_la
 from zentry_web.adapters.compute.libvirt.foreign import check_definition
 from zentry_web.adapters.compute.libvirt.guest_copies import COPIED, GuestCopies
 from zentry_web.adapters.compute.libvirt.storage import MachineStorage, open_to_pass
-from zentry_web.adapters.compute.words import NO_PLACE, OFF_FIRST, SAME_DISK
+from zentry_web.adapters.compute.watch import Watch
+from zentry_web.adapters.compute.words import NO_PLACE, NO_SUCH_BACKUP, OFF_FIRST, SAME_DISK
 from zentry_web.domain.language import kept
 
 PACKED = ["-c", "-o", "compression_type=zstd", "-O", "qcow2"]
@@ -104,9 +105,7 @@ class LibvirtBackups:
     def restore(self, vm_id: str, backup_id: str, key: str) -> None:
         if self._is_restored(vm_id, key) or self._returns.is_under_way(key):
             return
-        notes = self._notes(backup_id)
-        if notes is None:
-            raise ComputeRefused(kept("The backup is no longer there."))
+        packed, notes = self.packed(backup_id)
         domain = self._guests.need(vm_id)
         if self._guests.ask(lambda: domain.isActive()):
             raise ComputeRefused(OFF_FIRST)
@@ -116,7 +115,6 @@ class LibvirtBackups:
             raise ComputeRefused(f"The backup holds a disk of {notes.disk_gib} GiB, and the machine’s is smaller.")
         if size * host.GIB > self._storage.free_bytes():
             raise ComputeRefused(f"The host has no room for a disk of {size} GiB beside the one that is there.")
-        packed = self._folder(backup_id) / "disk.qcow2"
         self._returns.begin(key, lambda copying: self._return(copying, vm_id, key, packed, notes))
 
     def restoring(self, vm_id: str, key: str) -> BackupProgress | None:
@@ -151,6 +149,13 @@ class LibvirtBackups:
         self._copies.close()
         self._returns.close()
 
+    def packed(self, backup_id: str) -> tuple[Path, BackupProgress]:
+        """The file of one that is whole, and what is known of it. Raises ComputeRefused when it is not there."""
+        notes = self._notes(backup_id)
+        if notes is None:
+            raise ComputeRefused(NO_SUCH_BACKUP)
+        return self._folder(backup_id) / "disk.qcow2", notes
+
     # How: a copy
 
     def _copy(self, copying: Copying, vm_id: str, backup_id: str, domain: Any, is_on: bool) -> None:
@@ -183,8 +188,7 @@ class LibvirtBackups:
         facts = self._storage.notes(vm_id)
         fresh = self._asides.begin(vm_id, key)
         try:
-            if digest(packed, copying.watch) != notes.sha256:
-                raise ComputeRefused(kept("The backup’s file is no longer what was written, so it is not used."))
+            check_unchanged(packed, notes, copying.watch)
             disk = fresh / "disk.qcow2"
             copying.convert(["-f", "qcow2", "-O", "qcow2", str(packed), str(disk)], 0.1, 0.9)
             disk.chmod(0o600)
@@ -229,6 +233,12 @@ class LibvirtBackups:
             return BackupProgress(**{name: found[name] for name in BackupProgress.__dataclass_fields__})
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def check_unchanged(packed: Path, notes: BackupProgress, watch: Watch) -> None:
+    """Raises ComputeRefused when a backup's file is not what was written, and Stopped."""
+    if digest(packed, watch) != notes.sha256:
+        raise ComputeRefused(kept("The backup’s file is no longer what was written, so it is not used."))
 
 
 def _progress(part: float | None) -> BackupProgress | None:

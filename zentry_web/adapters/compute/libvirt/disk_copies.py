@@ -1,8 +1,8 @@
 """Whole copies of machines' disks: ``MACHINES/.copy-KEY/{disk.qcow2,copy.json}``, which appears by one rename.
 
-The disk of a guest that is on is copied as guest_copies.py says; that of a machine that is off, and what a snapshot
-inside a disk holds, by qemu-img. What a snapshot holds is not written any more while the guest goes on, so it can be
-read beside it; one that is deleted in the middle spoils the copy, so it is looked for again at the end.
+The disk of a guest that is on is copied as guest_copies.py says; that of a machine that is off, what a snapshot inside
+a disk holds, and a backup, by qemu-img. What a snapshot holds is not written any more while the guest goes on, so it
+can be read beside it; one that is deleted in the middle spoils the copy, so it is looked for again at the end.
 """
 
 import contextlib
@@ -16,24 +16,30 @@ from zentry_web.adapters.compute.base import ComputeError, ComputeRefused
 from zentry_web.adapters.compute.copies import CopyProgress, DiskSource
 from zentry_web.adapters.compute.host import GIB, disk_bytes
 from zentry_web.adapters.compute.libvirt import foreign_disks
+from zentry_web.adapters.compute.libvirt.backups import LibvirtBackups, check_unchanged
 from zentry_web.adapters.compute.libvirt.copying import Copying, Copyings
 from zentry_web.adapters.compute.libvirt.disks import keep, run_tool, sync, used_bytes
 from zentry_web.adapters.compute.libvirt.foreign import check_definition
 from zentry_web.adapters.compute.libvirt.guest_copies import COPIED, GuestCopies, make_fresh
 from zentry_web.adapters.compute.libvirt.guest_images import get_image
-from zentry_web.adapters.compute.libvirt.storage import COPY_DISK, COPY_NOTE, DiskCopy, MachineStorage
+from zentry_web.adapters.compute.libvirt.storage import COPY_DISK, COPY_NOTE, DiskCopy, MachineStorage, open_to_pass
 from zentry_web.adapters.compute.words import NO_SUCH_SNAPSHOT
 
 
 class LibvirtDiskCopies:
     """See DiskCopies."""
 
-    def __init__(self, guests: GuestCopies, storage: MachineStorage, image_dir: Path) -> None:
-        self._guests, self._storage, self._image_dir = guests, storage, image_dir
+    def __init__(self, guests: GuestCopies, storage: MachineStorage, image_dir: Path, backups: LibvirtBackups) -> None:
+        self._guests, self._storage, self._image_dir, self._backups = guests, storage, image_dir, backups
         self._copies = Copyings()
 
     def begin(self, key: str, source: DiskSource, *, disk_gib: int = 0) -> None:
         if self._is_whole(key) or self._copies.is_under_way(key):
+            return
+        if source.backup:
+            self._backups.packed(source.backup)
+            self._check_room_for(disk_gib)
+            self._copies.begin(key, lambda copying: self._copy(copying, key, source, None))
             return
         domain = self._guests.need(source.vm_id)
         disk = self._storage.disk(source.vm_id)
@@ -78,13 +84,14 @@ class LibvirtDiskCopies:
         fresh = self._fresh(key)
         target = fresh / COPY_DISK
         try:
+            open_to_pass(fresh.parent)
             fresh.with_suffix(".of").write_text(json.dumps({"vm_id": source.vm_id}))
             self._write(copying, source, domain, fresh, target)
             target.chmod(0o600)
             foreign_disks.check(target)
-            notes = self._storage.notes(source.vm_id)
+            image = str(self._storage.notes(source.vm_id).get("image", ""))  # '': only a backup of it is left
             size = int(_info(target)["virtual-size"])
-            note = DiskCopy(str(notes["image"]), size, keep(target, copying.watch))
+            note = DiskCopy(image, size, keep(target, copying.watch))
             (fresh / COPY_NOTE).write_text(json.dumps(asdict(note)))
             sync(fresh / COPY_NOTE)
             fresh.rename(self._storage.copy(key))
@@ -99,7 +106,12 @@ class LibvirtDiskCopies:
 
     def _write(self, copying: Copying, source: DiskSource, domain: Any, fresh: Path, target: Path) -> None:
         disk, plain = self._storage.disk(source.vm_id), ["-f", "qcow2", "-O", "qcow2"]
-        if source.snapshot:
+        if source.backup:
+            make_fresh(fresh)
+            packed, notes = self._backups.packed(source.backup)
+            check_unchanged(packed, notes, copying.watch)
+            copying.convert([*plain, str(packed), str(target)], 0.1, COPIED)
+        elif source.snapshot:
             make_fresh(fresh)
             before = _snapshots(disk).get(source.snapshot)
             name = ["-U", "-l", f"snapshot.name={source.snapshot}"]
@@ -122,6 +134,9 @@ class LibvirtDiskCopies:
                 f"The host has no room for a copy of the disk: {wanted / GIB:.1f} GiB are needed, "
                 f"{max(free, 0) / GIB:.1f} GiB are free."
             )
+        self._check_room_for(disk_gib)
+
+    def _check_room_for(self, disk_gib: int) -> None:
         if disk_gib * GIB > self._storage.free_bytes():
             raise ComputeRefused(f"The host has no room for a disk of {disk_gib} GiB.")
 

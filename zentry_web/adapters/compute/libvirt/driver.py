@@ -121,8 +121,8 @@ class LibvirtCompute:
             Emulator(find_emulator(), self._data_dir),
         )
         guests = GuestCopies(self._connection, self._domains, self._storage)
-        self.copies = LibvirtDiskCopies(guests, self._storage, self._image_dir)
         self.backups = LibvirtBackups(backup_place, guests, self._storage, self._definitions)
+        self.copies = LibvirtDiskCopies(guests, self._storage, self._image_dir, self.backups)
         self.rebuilds = LibvirtRebuilds(self._connection, self._storage, self._definitions, self._need)
         self.rescues = LibvirtRescues(self._connection, self._storage, self._definitions, self._need)
 

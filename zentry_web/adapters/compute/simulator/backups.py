@@ -9,7 +9,7 @@ from zentry_web.adapters.compute.base import ComputeRefused, MachineMissing
 from zentry_web.adapters.compute.simulator.faults import SimulatorFaults
 from zentry_web.adapters.compute.simulator.rebuilds import MADE_AS
 from zentry_web.adapters.compute.simulator.store import SimulatedMachine, SimulatorStore
-from zentry_web.adapters.compute.words import OFF_FIRST, SAVED_FIRST, SNAPSHOT
+from zentry_web.adapters.compute.words import NO_SUCH_BACKUP, OFF_FIRST, SAVED_FIRST, SNAPSHOT
 from zentry_web.domain.language import kept
 
 COPY_SECONDS = 2.0
@@ -109,7 +109,7 @@ class SimulatorBackups:
 
     def _check_restore(self, machine: SimulatedMachine, backup: BackupProgress | None) -> None:
         if backup is None or not backup.whole:
-            raise ComputeRefused(kept("The backup is no longer there."))
+            raise ComputeRefused(NO_SUCH_BACKUP)
         if machine.is_on(self._now()):
             raise ComputeRefused(OFF_FIRST)
         if machine.saved:

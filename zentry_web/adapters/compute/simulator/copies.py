@@ -6,7 +6,7 @@ from zentry_web.adapters.compute.base import ComputeRefused
 from zentry_web.adapters.compute.copies import CopyProgress, DiskSource
 from zentry_web.adapters.compute.simulator.faults import SimulatorFaults
 from zentry_web.adapters.compute.simulator.store import SimulatedMachine, SimulatorStore
-from zentry_web.adapters.compute.words import NO_SUCH_COPY, NO_SUCH_SNAPSHOT, SAVED_FIRST, SNAPSHOT
+from zentry_web.adapters.compute.words import NO_SUCH_BACKUP, NO_SUCH_COPY, NO_SUCH_SNAPSHOT, SAVED_FIRST, SNAPSHOT
 
 COPY_SECONDS = 2.0
 
@@ -26,18 +26,12 @@ class SimulatorCopies:
     def begin(self, key: str, source: DiskSource, *, disk_gib: int = 0) -> None:
         """See DiskCopies.begin."""
         late = self._faults.before(source.vm_id, "copy_disk")
-        machine = self._get(source.vm_id)
         seconds = self._faults.phase(source.vm_id, "copy", COPY_SECONDS)
+        size = self._size_in_backup(source.backup) if source.backup else self._size_of_disk(source)
         with self._store.write() as connection:
-            if source.snapshot:
-                wanted = (source.vm_id, source.snapshot)
-                if not connection.execute("SELECT 1 FROM snapshot WHERE vm_id = ? AND name = ?", wanted).fetchone():
-                    raise ComputeRefused(NO_SUCH_SNAPSHOT)
-            elif machine.saved or machine.snapshot:
-                raise ComputeRefused(SAVED_FIRST if machine.saved else SNAPSHOT)
             connection.execute(
                 "INSERT OR IGNORE INTO disk_copy (key, vm_id, disk_gib, begun_at, seconds) VALUES (?, ?, ?, ?, ?)",
-                (key, source.vm_id, machine.disk_gib, self._now(), seconds),
+                (key, source.vm_id, size, self._now(), seconds),
             )
         self._faults.after(late)
 
@@ -72,6 +66,25 @@ class SimulatorCopies:
         if row is None or self._now() - row[2] < row[3]:
             raise ComputeRefused(NO_SUCH_COPY)
         return int(row[1])
+
+    def _size_in_backup(self, backup_id: str) -> int:
+        query = "SELECT disk_gib FROM backup WHERE backup_id = ? AND begun_at + seconds <= ?"
+        with self._store.read() as connection:
+            row = connection.execute(query, (backup_id, self._now())).fetchone()
+        if row is None:
+            raise ComputeRefused(NO_SUCH_BACKUP)
+        return int(row[0])
+
+    def _size_of_disk(self, source: DiskSource) -> int:
+        machine = self._get(source.vm_id)
+        if source.snapshot:
+            query = "SELECT 1 FROM snapshot WHERE vm_id = ? AND name = ?"
+            with self._store.read() as connection:
+                if not connection.execute(query, (source.vm_id, source.snapshot)).fetchone():
+                    raise ComputeRefused(NO_SUCH_SNAPSHOT)
+        elif machine.saved or machine.snapshot:
+            raise ComputeRefused(SAVED_FIRST if machine.saved else SNAPSHOT)
+        return machine.disk_gib
 
     def _row(self, key: str) -> tuple[str, int, float, float] | None:
         with self._store.read() as connection:
