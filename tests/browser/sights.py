@@ -394,6 +394,7 @@ SIGHTS = (
     Sight("vm-backup-new", "owner", "/vms/{running}/backups/new"),
     Sight("vm-backup-restore", "owner", "/vms/{stopped}/backups/{backup}/restore"),
     Sight("launch-from-backup", "owner", "/vms/new?backup={backup}"),
+    Sight("vm-backup-prove", "owner", "/vms/{stopped}/backups/{backup}/proof"),
     Sight("vm-backup-delete", "owner", "/vms/{stopped}/backups/{backup}/delete"),
     Sight("vm-backup-schedule", "owner", "/vms/{stopped}/backups/schedule"),
     Sight("vm-rename", "owner", "/vms/{running}/rename"),

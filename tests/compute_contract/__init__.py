@@ -8,6 +8,7 @@ from tests.compute_contract.backups import BackupContract
 from tests.compute_contract.consoles import ConsoleContract
 from tests.compute_contract.identity import IdentityContract
 from tests.compute_contract.machines import ComputeContract
+from tests.compute_contract.proofs import ProofContract
 from tests.compute_contract.rebuilds import RebuildContract
 from tests.compute_contract.rescues import RescueContract
 from tests.compute_contract.rig import ComputeRig, wait_for
@@ -20,6 +21,7 @@ __all__ = [
     "ComputeRig",
     "ConsoleContract",
     "IdentityContract",
+    "ProofContract",
     "RebuildContract",
     "RescueContract",
     "SnapshotContract",

@@ -4,9 +4,11 @@ import secrets
 
 import pytest
 
+from tests.compute_contract.copies import make_copy
 from tests.compute_contract.rig import ComputeRig, wait_for
 from zentry_web.adapters.compute.backups import BackupProgress
 from zentry_web.adapters.compute.base import ComputeRefused, MachineMissing, PowerState
+from zentry_web.adapters.compute.copies import DiskSource
 
 
 def make_backup(rig: ComputeRig, vm_id: str) -> str:
@@ -95,6 +97,22 @@ class BackupContract:
         rig.wait_answered(spec.vm_id)
         rig.driver.delete(spec.vm_id)
         rig.driver.backups.delete(backup_id)
+
+    def test_a_machine_begins_as_a_backup_of_one_that_is_gone(self, rig: ComputeRig) -> None:
+        vm_id = rig.created()
+        backup_id = make_backup(rig, vm_id)
+        rig.driver.delete(vm_id)
+        key = make_copy(rig, vm_id, backup=backup_id)
+        spec = rig.spec(copy=key, disk_gib=2)
+        rig.driver.create(spec)
+        rig.driver.copies.drop(key)
+        assert backup_id in rig.driver.backups.stored(), "it stays"
+        rig.driver.backups.delete(backup_id)
+        with pytest.raises(ComputeRefused, match="no longer there"):
+            rig.driver.copies.begin("op_none", DiskSource(vm_id, backup=backup_id))
+        rig.driver.start(spec.vm_id)
+        rig.wait_answered(spec.vm_id)
+        rig.driver.delete(spec.vm_id)
 
     def test_the_room_for_them_can_be_asked(self, rig: ComputeRig) -> None:
         size, free = rig.driver.backups.room()

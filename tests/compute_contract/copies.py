@@ -4,7 +4,6 @@ import secrets
 
 import pytest
 
-from tests.compute_contract.backups import make_backup
 from tests.compute_contract.images import WATCH
 from tests.compute_contract.rig import ComputeRig, wait_for
 from zentry_web.adapters.compute.base import ComputeRefused, MachineMissing, PowerState
@@ -84,22 +83,6 @@ class CopiesContract:
         note = rig.driver.note(spec.vm_id)
         assert note is not None
         assert (note.image, note.disk_gib) == ("tiny", 2)
-        rig.driver.delete(spec.vm_id)
-
-    def test_a_machine_begins_as_a_backup_of_one_that_is_gone(self, rig: ComputeRig) -> None:
-        vm_id = rig.created()
-        backup_id = make_backup(rig, vm_id)
-        rig.driver.delete(vm_id)
-        key = make_copy(rig, vm_id, backup=backup_id)
-        spec = rig.spec(copy=key, disk_gib=2)
-        rig.driver.create(spec)
-        rig.driver.copies.drop(key)
-        assert backup_id in rig.driver.backups.stored(), "it stays"
-        rig.driver.backups.delete(backup_id)
-        with pytest.raises(ComputeRefused, match="no longer there"):
-            rig.driver.copies.begin("op_none", DiskSource(vm_id, backup=backup_id))
-        rig.driver.start(spec.vm_id)
-        rig.wait_answered(spec.vm_id)
         rig.driver.delete(spec.vm_id)
 
     def test_one_that_nobody_wants_any_more_leaves_nothing(self, rig: ComputeRig) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.compute_contract import BackupContract, ComputeRig, wait_for
+from tests.compute_contract import BackupContract, ComputeRig, ProofContract, wait_for
 from tests.compute_contract.backups import make_backup, restore
 from tests.compute_contract.copies import make_copy
+from tests.compute_contract.proofs import order, outcome
 from tests.libvirt_fixture import LibvirtRig
 from zentry_web.adapters.compute.base import ComputeRefused, ComputeUnavailable, PowerState
 from zentry_web.adapters.compute.copies import DiskSource
@@ -21,12 +22,13 @@ from zentry_web.adapters.compute.libvirt import guest_copies
 from zentry_web.adapters.compute.libvirt.backups import BackupPlace
 from zentry_web.adapters.compute.libvirt.copying import Copying
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
+from zentry_web.adapters.compute.proofs import ProofSign
 from zentry_web.adapters.compute.words import NO_PLACE, SAME_DISK
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 
-class TestBackups(BackupContract):
+class TestBackups(BackupContract, ProofContract):
     """The contract on real guests."""
 
     @pytest.fixture
@@ -78,10 +80,28 @@ def test_a_file_that_was_changed_is_not_given_back(rig: ComputeRig, libvirt: Lib
     with pytest.raises(ComputeRefused, match="no longer what was written"):
         wait_for(lambda: rig.driver.copies.progress("op_changed") is None, 30, "a refusal")
     assert "op_changed" not in rig.driver.copies.stored()
+    rig.driver.proofs.begin(order(backup_id, vm_id))
+    with pytest.raises(ComputeRefused, match="no longer what was written"):
+        wait_for(lambda: rig.driver.proofs.look(backup_id) is None, 30, "a refusal")
+    assert rig.driver.proofs.stored() == ()
     assert libvirt.driver._storage.disk(vm_id).read_bytes() == before
     assert sorted(path.name for path in libvirt.driver._storage.folder(vm_id).iterdir() if "disk" in path.name) == [
         "disk.qcow2"
     ]
+    rig.driver.delete(vm_id)
+    rig.driver.backups.delete(backup_id)
+
+
+def test_a_disk_that_its_guest_cannot_use_is_no_proof(rig: ComputeRig, libvirt: LibvirtRig) -> None:
+    vm_id = rig.created()
+    disk = libvirt.driver._storage.disk(vm_id)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "1G"], check=True, timeout=60)
+    backup_id = make_backup(rig, vm_id)
+    rig.driver.proofs.begin(order(backup_id, vm_id))
+    found = wait_for(lambda: outcome(rig, backup_id), 120, "an outcome")
+    assert found.sign is ProofSign.BROKEN, found.text
+    assert "could not be mounted" in found.text
+    rig.driver.proofs.end(backup_id)
     rig.driver.delete(vm_id)
     rig.driver.backups.delete(backup_id)
 

@@ -1,18 +1,19 @@
-"""kill -9 at each step of a backup and of its return, on a real guest: each is done once."""
+"""kill -9 at each step of a backup, of its proof and of its return, on a real guest: each is done once."""
 
 import pytest
 
 from tests.conftest import make_config
-from tests.libvirt_fixture import lend_images, libvirt_uri
+from tests.libvirt_fixture import lend_images, libvirt_uri, virsh
 from tests.real.test_kill import kill_at_each
 from tests.real.test_kill_guests import answered
 from tests.real.worker_process import Rig, rig_on
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 from zentry_web.domain.vms.backup import BackupState
+from zentry_web.domain.vms.proof import ProofOutcome
 from zentry_web.domain.vms.state import VMState
 from zentry_web.migrate import migrate
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -44,6 +45,14 @@ def test_every_step_on_a_real_guest(real: Rig):
     (backup,) = real.vms.backups.list(vm.id, actor=real.me)
     assert backup.state == BackupState.READY
     assert real.driver.backups.stored() == (backup.id,)
+    real.vms.proofs.request(vm.id, backup.id, actor=real.me)
+    kill_at_each(real, "proof", ("begun", "seen", "recorded"))
+    real.worker.start()
+    real.worker.wait_for(lambda: real.driver.proofs.stored() == (), 60, "what is left of the proof to be removed")
+    real.worker.end()
+    proof = real.vms.backups.get(vm.id, backup.id, actor=real.me).proof
+    assert proof.outcome == ProofOutcome.BOOTED, proof
+    assert f"zproof-{real.driver._namespace}" not in virsh(real.driver.uri, "list", "--all", "--name")
     assert real.driver.machine(vm.id).run_id == run_id, "it went on"
     operation = real.vms.recovering.request(vm.id, backup.id, "web", actor=real.me)
     kill_at_each(real, "recover", ("claimed", "recorded", "begun", "changed"))

@@ -11,6 +11,7 @@ from tests.compute_contract import (
     ComputeRig,
     ConsoleContract,
     IdentityContract,
+    ProofContract,
     RebuildContract,
     RescueContract,
     SnapshotContract,
@@ -32,6 +33,7 @@ class TestSimulator(
     RescueContract,
     SnapshotContract,
     BackupContract,
+    ProofContract,
     ImagesContract,
     CopiesContract,
 ):

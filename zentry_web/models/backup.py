@@ -36,8 +36,17 @@ class DbBackup(Base):
     made_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     created_by: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # Its proof: the next one while somebody waits for it, and how the last one ended.
+    proof_asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    proved_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    proof: Mapped[str] = mapped_column(String(10), default="", server_default="")
+    proof_seconds: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    proof_text: Mapped[str] = mapped_column(Text, default="", server_default="")
 
-    __table_args__ = (Index("ix_backup_vm_id", "vm_id", "id"),)
+    __table_args__ = (
+        Index("ix_backup_vm_id", "vm_id", "id"),
+        Index("ix_backup_proof_asked_at", "proof_asked_at"),
+    )
 
 
 class DbSchedule(Base):

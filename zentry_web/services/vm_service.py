@@ -57,6 +57,7 @@ from zentry_web.services.vms.operations import OperationQueue, as_operation
 from zentry_web.services.vms.passwords import VMPasswords
 from zentry_web.services.vms.payer import Payer
 from zentry_web.services.vms.planning import VMPlanning
+from zentry_web.services.vms.proofs import VMProofs
 from zentry_web.services.vms.queries import load_vm, read_list, read_striking, read_sum, read_vms
 from zentry_web.services.vms.quotas import Quotas
 from zentry_web.services.vms.rebuilding import VMRebuilding
@@ -124,6 +125,7 @@ class VMService(BaseService):
         self.revert_asides = RevertAsides(core)
         self.snapshot_schedules = Schedules(core, basis, self.snapshots)
         self.backups = VMBackups(core, basis)
+        self.proofs = VMProofs(core, basis, self.backups)
         self.backup_schedules = Schedules(core, basis, self.backups)
         self.recovering = VMRecovering(core, basis, self.rebuilding)
         self.machine_images = MachineImages(core, basis)

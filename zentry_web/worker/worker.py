@@ -31,6 +31,7 @@ from zentry_web.worker.lifeline import Lifeline
 from zentry_web.worker.machine_events import MachineEvents
 from zentry_web.worker.operations import OperationRunner, snapshots
 from zentry_web.worker.paying import Cashier
+from zentry_web.worker.proofs import ProofKeeper
 from zentry_web.worker.reconcile import Reconciler
 from zentry_web.worker.sampling import ConsoleCollector, Sampler
 from zentry_web.worker.telling import LandingTeller, Postman
@@ -66,6 +67,7 @@ class Pace:
     trail: float = 2.0
     images: float = 2.0
     copies: float = 5.0
+    proofs: float = 2.0
     backup: float = 300.0  # looks whether this day's has been
 
 
@@ -177,6 +179,7 @@ class Worker:
             ("pay", Cashier(self._billing).run, self._pace.pay),
             ("snapshots", self._tend_snapshots, self._pace.snapshots),
             ("backups", BackupKeeper(vms, driver, self._container.parts.core.checkpoint).run, self._pace.backups),
+            ("proofs", ProofKeeper(vms, driver, self._container.parts.core.checkpoint).run, self._pace.proofs),
             ("purge", self._purge, self._pace.purge),
             ("verify", self._verify, self._pace.verify),
             ("images", self._image_maker.run, self._pace.images),

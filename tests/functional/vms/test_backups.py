@@ -6,6 +6,7 @@ from tests.functional.vms.rights import only_members_act, viewer
 from tests.page import Page
 from tests.services.people import acting
 from zentry_web.adapters.compute.words import NO_PLACE
+from zentry_web.worker.proofs import ProofKeeper
 
 pytestmark = pytest.mark.integration
 
@@ -183,9 +184,37 @@ def test_a_machine_is_launched_from_one(as_alice, as_charlie, cloud, project, at
 
 
 def test_one_is_launched_from_while_its_machine_lies_in_the_bin(as_alice, cloud, alice, machine, backup):
+    cloud.keep_deleted(7)
     cloud.vms.delete_vm(machine.id, machine.name, actor=acting(alice))
     cloud.worker.work()
     page = as_alice.page("/bin")
     assert "New machine from its newest backup" in page.text()
     assert f"/vms/new?backup={backup.id}" in as_alice.get("/bin").text
     assert "From a backup" in as_alice.page(f"/vms/new?backup={backup.id}").text()
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_one_is_proved_and_the_page_says_what_happened(as_alice, cloud, alice, machine, at, backup, htmx):
+    url = f"{at}/{backup.id}/proof"
+    assert "in a network that leads nowhere" in as_alice.page(url, htmx=htmx).text()
+    answer = as_alice.post(url, {}, htmx=htmx)
+    assert answer.headers["HX-Redirect" if htmx else "Location"] == at
+    assert "being proved" in as_alice.page(at).text()
+    assert as_alice.post(url, {}).status_code == 409
+    assert "Abort the proof" in as_alice.page(url, htmx=htmx).text()
+    keeper = ProofKeeper(cloud.vms, cloud.driver, lambda name: None)
+    for _ in range(2):
+        cloud.clock.advance(3)
+        keeper.run()
+    assert "Proof: It booted in" in as_alice.page(at).text()
+    assert f"ZENTRY-READY {machine.id}" in as_alice.page(url, htmx=htmx).text()
+    activity = as_alice.page(f"/vms/{machine.id}/activity").text()
+    assert "Had a backup of web-1 proved" in activity
+    assert "A backup of web-1 booted" in activity
+
+
+def test_a_proof_is_aborted(as_alice, at, backup):
+    as_alice.post(f"{at}/{backup.id}/proof", {})
+    as_alice.post(f"{at}/{backup.id}/proof", {"abort": "1"})
+    assert "The proof was aborted." in as_alice.page(at).text()
+    assert "Prove it" in as_alice.page(f"{at}/{backup.id}/proof").text()

@@ -13,7 +13,9 @@ from zentry_web.adapters.compute.libvirt.console import has_ready_line
 from zentry_web.adapters.compute.libvirt.domains import LibvirtDomains, read_statistics
 from zentry_web.adapters.compute.libvirt.storage import MachineStorage
 from zentry_web.adapters.compute.libvirt.xml import MachineFacts
+from zentry_web.adapters.compute.proofs import ProofOrder
 from zentry_web.adapters.compute.simulator.copies import SimulatorCopies
+from zentry_web.adapters.compute.simulator.proofs import SimulatorProofs
 from zentry_web.domain.credits.landing import RunwayTold
 from zentry_web.domain.notice import Mail
 from zentry_web.domain.user import Actor, Role
@@ -451,8 +453,21 @@ def copies(cloud, two, worker, monkeypatch):
     return told
 
 
+def proofs(cloud, two, worker, monkeypatch):
+    """What is left of proofs that nobody waits for."""
+    for vm in two:
+        cloud.driver.backups.begin(vm.id, f"bak_{vm.id}")
+    cloud.clock.advance(3)
+    for vm in two:
+        cloud.driver.proofs.begin(ProofOrder(f"bak_{vm.id}", vm.id, "tiny", 256))
+    poisoned(monkeypatch, SimulatorProofs, "end", f"bak_{two[0].id}")
+    told = go_round(worker, "proofs")
+    assert cloud.driver.proofs.stored() == (f"bak_{two[0].id}",)
+    return told
+
+
 POISONED = (
-    *(reconcile, sample, console, bill, land, mail, prices, pay, snapshots, backups, purge, verify),
+    *(reconcile, sample, console, bill, land, mail, prices, pay, snapshots, backups, proofs, purge, verify),
     *(copies, housekeeping),
 )
 

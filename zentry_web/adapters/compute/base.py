@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the capabilities know this module
     from zentry_web.adapters.compute.copies import DiskCopies
     from zentry_web.adapters.compute.identity import Identities
     from zentry_web.adapters.compute.images import Images
+    from zentry_web.adapters.compute.proofs import BackupProofs
     from zentry_web.adapters.compute.rebuilds import Rebuilds
     from zentry_web.adapters.compute.rescues import Rescues
     from zentry_web.adapters.compute.snapshots import Snapshots
@@ -183,6 +184,10 @@ class ComputeDriver(Protocol):
     @property
     def backups(self) -> "BackupDriver":
         """Copies of its disks, apart from them."""
+
+    @property
+    def proofs(self) -> "BackupProofs":
+        """Backups booted once."""
 
     @property
     def consoles(self) -> "Consoles":

@@ -13,6 +13,7 @@ SNAPSHOT = kept(
 )
 NO_SUCH_SNAPSHOT = kept("The hypervisor no longer has this snapshot.")
 NO_SUCH_BACKUP = kept("The backup is no longer there.")
+BACKUP_CHANGED = kept("The backup’s file is no longer what was written, so it is not used.")
 NO_SUCH_COPY = kept("The copy of the disk is not on the host any more.")
 NO_ROOM_SNAPSHOT = kept("The host has no room for the machine’s memory beside its disk.")
 PAUSED = kept(

@@ -8,6 +8,7 @@ from zentry_web.blueprints.vms.routes import blueprint
 from zentry_web.domain.language import _
 from zentry_web.domain.projects.project import ProjectAction
 from zentry_web.domain.vms.backup import recovery_facts
+from zentry_web.domain.vms.proof import PROOF_SECONDS
 from zentry_web.web.input.questions import Question, ask
 from zentry_web.web.output.filters import viewer_zone
 from zentry_web.web.output.flash import success
@@ -68,6 +69,23 @@ def recover(vm_id: str, backup_id: str) -> ResponseReturnValue:
     shown = vms.planning.compare([vm], [becomes], recovery_facts(vm, backup, becomes), actor=actor)
     context = {"vm": vm, "backup": backup, "becomes": becomes, "problem": vms.recovering.problem(vm, backup)}
     return render_template("vms/recover.html", form=form, plan=shown, **context), form.status
+
+
+@blueprint.route("/<vm_id>/backups/<backup_id>/proof", methods=["GET", "POST"])
+def prove_backup(vm_id: str, backup_id: str) -> ResponseReturnValue:
+    """How its last proof ended; have it proved, or call that off."""
+    vms, actor = services().vms, current_actor()
+    if request.method == "POST":
+        if "abort" in request.form:
+            vms.proofs.abort(vm_id, backup_id, actor=actor)
+            success(_("The proof is aborted."))
+        else:
+            vms.proofs.request(vm_id, backup_id, actor=actor)
+            success(_("The backup is booted once; what comes of it stands here."))
+        return go_to(url_for("vms.backups", vm_id=vm_id))
+    backup = vms.backups.get(vm_id, backup_id, actor=actor)
+    vm, room = vms.get_vm(vm_id, actor=actor), vms.backups.find_place()
+    return render_template("vms/prove.html", vm=vm, backup=backup, room=room, seconds=PROOF_SECONDS)
 
 
 @blueprint.route("/<vm_id>/backups/<backup_id>/delete", methods=["GET", "POST"])

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from zentry_web.domain.vms.plan import Facts, facts_of
+from zentry_web.domain.vms.proof import Proof
 from zentry_web.domain.vms.vm import VM
 
 MOST_NAME, MOST_NOTE = 60, 500
@@ -42,6 +43,8 @@ class Backup:
     gib: int | None = None
     rate_micro_per_hour: int | None = None
     kept_until: datetime | None = None  # kept so long for nothing: the credits had run out
+    is_being_proved: bool = False
+    proof: Proof | None = None  # how the last one ended
 
     @property
     def is_ready(self) -> bool:

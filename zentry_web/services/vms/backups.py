@@ -21,6 +21,7 @@ from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vms.backup import MOST_BACKUPS, MOST_NAME, MOST_NOTE, Backup, BackupState
 from zentry_web.domain.vms.launch_source import SourceKind
 from zentry_web.domain.vms.operation import ALLOWED_ACTIONS, Operation, OperationKind
+from zentry_web.domain.vms.proof import Proof, ProofOutcome
 from zentry_web.domain.vms.state import VMState, state_words
 from zentry_web.domain.vms.vm import VM
 from zentry_web.models import DbBackup, DbImage, DbSize, DbStored, DbVM
@@ -213,4 +214,12 @@ def _as_backup(row: DbBackup, stored: DbStored | None, image_name: str | None) -
         gib=stored.gib if stored else None,
         rate_micro_per_hour=stored.rate_micro_per_hour if stored else None,
         kept_until=stored.kept_until if stored else None,
+        is_being_proved=row.proof_asked_at is not None,
+        proof=_as_proof(row),
     )
+
+
+def _as_proof(row: DbBackup) -> Proof | None:
+    if row.proved_at is None:
+        return None
+    return Proof(ProofOutcome(row.proof), row.proved_at, row.proof_seconds, row.proof_text)

@@ -24,7 +24,7 @@ from zentry_web.adapters.compute.libvirt.foreign import check_definition
 from zentry_web.adapters.compute.libvirt.guest_copies import COPIED, GuestCopies
 from zentry_web.adapters.compute.libvirt.storage import MachineStorage, open_to_pass
 from zentry_web.adapters.compute.watch import Watch
-from zentry_web.adapters.compute.words import NO_PLACE, NO_SUCH_BACKUP, OFF_FIRST, SAME_DISK
+from zentry_web.adapters.compute.words import BACKUP_CHANGED, NO_PLACE, NO_SUCH_BACKUP, OFF_FIRST, SAME_DISK
 from zentry_web.domain.language import kept
 
 PACKED = ["-c", "-o", "compression_type=zstd", "-O", "qcow2"]
@@ -238,7 +238,7 @@ class LibvirtBackups:
 def check_unchanged(packed: Path, notes: BackupProgress, watch: Watch) -> None:
     """Raises ComputeRefused when a backup's file is not what was written, and Stopped."""
     if digest(packed, watch) != notes.sha256:
-        raise ComputeRefused(kept("The backup’s file is no longer what was written, so it is not used."))
+        raise ComputeRefused(BACKUP_CHANGED)
 
 
 def _progress(part: float | None) -> BackupProgress | None:

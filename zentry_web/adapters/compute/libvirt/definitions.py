@@ -93,6 +93,23 @@ class LibvirtDefinitions:
             raise ComputeRefused(NO_RESCUE)
         return found
 
+    def xml_without_network(self, spec: MachineSpec, files: Path) -> str:
+        """The definition of a guest of the files in a folder that is no machine's. Raises ComputeRefused."""
+        image = self.image(spec)
+        names = ("disk.qcow2", "seed.iso", "console.log")
+        disk, seed, console = (files / name for name in names)
+        place = Placement(
+            emulator=self._emulator.path,
+            accelerator=self._accelerator(image),
+            kernel=image.kernel,
+            initrd=image.initrd,
+            disk=disk,
+            seed=seed,
+            console=console,
+            cmdline=image.cmdline,
+        )
+        return domain_xml(self._namespace, spec, place)
+
     def check_resize(self, domain: Any, vm_id: str) -> None:
         """Raises ComputeRefused when others have saved its memory, made snapshots of it or changed its disks."""
         self._check_definition(domain, vm_id)

@@ -39,6 +39,7 @@ from zentry_web.adapters.compute.libvirt.identity import LibvirtIdentities
 from zentry_web.adapters.compute.libvirt.images import LibvirtImages
 from zentry_web.adapters.compute.libvirt.network import LibvirtNetwork
 from zentry_web.adapters.compute.libvirt.pauses import go_on, stand_still
+from zentry_web.adapters.compute.libvirt.proofs import LibvirtProofs
 from zentry_web.adapters.compute.libvirt.rebuilds import LibvirtRebuilds
 from zentry_web.adapters.compute.libvirt.rescues import LibvirtRescues
 from zentry_web.adapters.compute.libvirt.snapshots import LibvirtSnapshots
@@ -123,6 +124,14 @@ class LibvirtCompute:
         guests = GuestCopies(self._connection, self._domains, self._storage)
         self.backups = LibvirtBackups(backup_place, guests, self._storage, self._definitions)
         self.copies = LibvirtDiskCopies(guests, self._storage, self._image_dir, self.backups)
+        self.proofs = LibvirtProofs(
+            self._data_dir / "proofs",
+            namespace,
+            self._connection,
+            self._definitions,
+            self.backups,
+            self._check_memory,
+        )
         self.rebuilds = LibvirtRebuilds(self._connection, self._storage, self._definitions, self._need)
         self.rescues = LibvirtRescues(self._connection, self._storage, self._definitions, self._need)
 
@@ -284,11 +293,14 @@ class LibvirtCompute:
     def close(self) -> None:
         self.backups.close()
         self.copies.close()
+        self.proofs.close()
         self._events.close()
         self._connection.close()
 
     def remove_everything(self) -> None:
         """Delete all machines of this Zentry and its network: for tests and for taking a Zentry off a host."""
+        for backup_id in self.proofs.stored():
+            self.proofs.end(backup_id)
         for machine in self.machines():
             self.delete(machine.vm_id)
         if self._has_network:

@@ -27,6 +27,7 @@ from zentry_web.adapters.compute.simulator.events import SimulatorEvents
 from zentry_web.adapters.compute.simulator.faults import SimulatorFaults
 from zentry_web.adapters.compute.simulator.identity import SimulatorIdentities
 from zentry_web.adapters.compute.simulator.images import SimulatorImages
+from zentry_web.adapters.compute.simulator.proofs import SimulatorProofs
 from zentry_web.adapters.compute.simulator.rebuilds import SimulatorRebuilds
 from zentry_web.adapters.compute.simulator.rescues import SimulatorRescues
 from zentry_web.adapters.compute.simulator.snapshots import SimulatorSnapshots
@@ -72,6 +73,7 @@ class SimulatorCompute:
         self.copies = SimulatorCopies(self._store, self._faults, self._get, self._now)
         self.images = SimulatorImages(self._store, self._faults, self.copies, images, image_seconds)
         self.backups = SimulatorBackups(self._store, self._faults, self._now)
+        self.proofs = SimulatorProofs(self._store, self._faults, self.images.names, self._now)
         self.rescues = SimulatorRescues(self._store, self._faults, self._untouched)
         self.rebuilds = SimulatorRebuilds(self._store, self._faults, self._untouched, self.images.names)
 

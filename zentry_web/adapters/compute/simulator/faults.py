@@ -23,13 +23,13 @@ ACTIONS = (
     *("reset", "suspend", "resume", "renew", "delete"),
     *("snapshot", "snapshots", "revert", "discard"),
     *("copy_disk", "copy_progress", "drop_copy"),
-    *("backup", "backup_progress", "restore"),
+    *("backup", "backup_progress", "restore", "prove", "prove_look"),
     *("rebuild", "bring_back", "drop", "rescue", "unrescue", "set_password"),
     *("machines", "machine", "statistics", "console_log", "capacity"),
     *("open_text", "open_screen"),
 )
 # … and the phases whose length can be ordered.
-PHASES = ("build", "power_on", "boot", "power_off", "copy")
+PHASES = ("build", "power_on", "boot", "power_off", "copy", "proof")
 KINDS = {
     "refuse": "the host says no",
     "unavailable": "the host does not answer; nothing is done",

@@ -70,6 +70,12 @@ CREATE TABLE IF NOT EXISTS disk_copy (
     begun_at REAL NOT NULL,
     seconds REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS proof (
+    backup_id TEXT PRIMARY KEY,
+    vm_id TEXT NOT NULL,
+    begun_at REAL NOT NULL,
+    seconds REAL NOT NULL
+);
 CREATE TABLE IF NOT EXISTS event (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     vm_id TEXT NOT NULL,
