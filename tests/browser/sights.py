@@ -332,6 +332,8 @@ SIGHTS = (
     Sight("bin-restore-vm", "owner", "/bin/vms/{binned}/restore"),
     Sight("bin-restore-dialog", "owner", "/bin", partial(_open_dialog, "Actions for old-wiki", "Restore")),
     Sight("bin-purge-vm", "owner", "/bin/vms/{binned}/purge"),
+    Sight("bin-restore-several", "owner", "/bin/bulk?do=restore&id={binned}"),
+    Sight("bin-purge-several", "owner", "/bin/bulk?do=purge&id={binned}"),
     Sight("bin-project", "owner", "/bin/projects/{binned_project}"),
     Sight("bin-restore-project", "owner", "/bin/projects/{binned_project}/restore"),
     Sight("bin-purge-project", "owner", "/bin/projects/{binned_project}/purge"),

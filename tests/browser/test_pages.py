@@ -88,7 +88,7 @@ NO_PAGES = {
     "billing.history_series",
     "billing.statement_pdf", "billing.statement_csv", "styleguide.fragment", "styleguide.metrics", "styleguide.spend",
     "vms.resize_quote", "vms.rebuild_plan", "admin.rehearsal_file", "api.openapi", "api.me", "api.vms",
-    "vms.row", "vms.complete", "vms.file", "admin.audit_file", "admin.projects_file", "admin.users_file",
+    "vms.row", "vms.complete", "vms.file", "bin.file", "admin.audit_file", "admin.projects_file", "admin.users_file",
     "admin.vms_file", "admin.complete_vms", "search.complete", "projects.file", "vms.figures",
     "admin.voucher_file", "vms.console_socket", "admin.tax_file", "billing.receipt_pdf",
     "admin.ledger_file", "admin.books_file", "admin.books_series", "admin.growth", "admin.write_offs_file",

@@ -73,6 +73,7 @@ def test_looking_at_what_if_is_no_calculation(as_alice, use_up, alice, container
     [
         "/credits/bill.csv", "/admin/ledger.csv", "/admin/audit.csv", "/admin/write-offs.csv", "/admin/users.csv",
         "/admin/projects.csv", "/admin/vms.csv", "/admin/vouchers.csv", "/vms/list.csv",
+        "/bin/list.csv",
     ],
 )  # fmt: skip
 def test_files_are_counted_before_anything_is_read(as_admin, admin, use_up, clock, path):

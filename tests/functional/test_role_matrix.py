@@ -65,6 +65,7 @@ STATUS = {
     "invitations.show": (404, None),
     "vms.quote": (404, None),
     "vms.bulk": (404, 404),
+    "bin.several": (404, 404),
     "billing.details": (None, 303),  # as they are
     "billing.plan": (None, 303),
     "billing.plan_order": (None, 303),

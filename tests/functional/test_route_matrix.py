@@ -88,6 +88,8 @@ RULES = {
     "projects.unarchive": (OWNER, "POST"),
     "projects.delete": (OWNER, "GET POST"),
     "bin.index": (SIGNED_IN, "GET"),
+    "bin.file": (SIGNED_IN, "GET"),
+    "bin.several": (SIGNED_IN, "GET POST"),
     "bin.restore_vm": (OWNER, "GET POST"),
     "bin.purge_vm": (OWNER, "GET POST"),
     "bin.project": (OWNER, "GET"),

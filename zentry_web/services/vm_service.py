@@ -40,6 +40,7 @@ from zentry_web.services.vms.backup_records import BackupRecords
 from zentry_web.services.vms.backups import VMBackups
 from zentry_web.services.vms.basis import VMBasis
 from zentry_web.services.vms.bin import VMBin
+from zentry_web.services.vms.bin_lists import VMBinLists
 from zentry_web.services.vms.bulk import VMBulk
 from zentry_web.services.vms.catalogue import Catalogue
 from zentry_web.services.vms.consoles import VMConsoles
@@ -107,6 +108,7 @@ class VMService(BaseService):
         self.sightings = Sightings(core, billing, self.operations)
         basis = VMBasis(billing, monitoring, self.catalogue, self.quotas, self.payer, self.operations)
         self.bin = VMBin(core, basis)
+        self.bin_lists = VMBinLists(core, self.bin)
         self.strays = Strays(core, basis)
         self.actions = VMActions(core, basis, self.bin)
         self.consoles = VMConsoles(core, console_door or NullConsoleDoor())

@@ -1,6 +1,6 @@
 """Forms about what was deleted."""
 
-from wtforms import StringField
+from wtforms import HiddenField, StringField
 from wtforms.validators import InputRequired, Length
 
 from zentry_web.domain.language import lazy
@@ -21,3 +21,10 @@ class RestoreProjectForm(PricedForm):
 
 class PurgeProjectForm(BaseForm):
     confirm = StringField(lazy("Name"), validators=[InputRequired(lazy("Type the name to confirm."))])
+
+
+class BinBulkForm(PricedForm):
+    """Several machines at once; ``vms`` holds what is said of the choice itself."""
+
+    vms = HiddenField()
+    confirm = StringField(lazy("Confirm"))

@@ -10,12 +10,13 @@ from zentry_web.domain.language import _
 from zentry_web.domain.list_keys import BIN
 from zentry_web.domain.people.saved_view import ListKind
 from zentry_web.domain.query_language import ListSearch
-from zentry_web.domain.vms.bin import BinnedVM
+from zentry_web.domain.vms.bin import BinnedVM, BinSort
+from zentry_web.domain.vms.fleet import MAX_ORDERED
 from zentry_web.services.errors import NotFoundError
 from zentry_web.web.errors import on_service_error
 from zentry_web.web.input.columns import BIN as LIST_COLUMNS
 from zentry_web.web.input.columns import stays
-from zentry_web.web.input.paging import PAGE_SIZE, here, pages, rows_asked, text_argument
+from zentry_web.web.input.paging import PAGE_SIZE, here, pages, rows_asked, sort_heads, text_argument, ticking
 from zentry_web.web.input.saved_views import list_saved, opening, view_context
 from zentry_web.web.input.search import read_list, stay
 from zentry_web.web.output.filters import viewer_zone
@@ -33,6 +34,19 @@ def gone(error: NotFoundError) -> ResponseReturnValue:
     if is_htmx() and request.method == "GET":
         return Response(status=404, headers={"HX-Redirect": url_for("bin.index")})
     return on_service_error(error)
+
+
+SORTS: dict[str, tuple[str, str]] = {
+    "name": (BinSort.NAME, BinSort.NAME_DOWN),
+    "deleted": (BinSort.LATEST, BinSort.EARLIEST),
+    "until": (BinSort.SOONEST, BinSort.LONGEST),
+}
+
+
+def sort_asked() -> BinSort:
+    """How the address has the machines sorted."""
+    asked = text_argument("sort")
+    return BinSort(asked) if asked in list(BinSort) else BinSort.LATEST
 
 
 def _paged(found: list[BinnedVM]) -> dict[str, Any]:
@@ -55,17 +69,28 @@ def index() -> ResponseReturnValue:
         return redirect(opens)
     days = services().vms.bin.keeps_for.days
     if searched.problem:
-        shown: dict[str, Any] = {"projects": [], "first_projects_url": None, "next_projects_url": None} | _paged([])
+        nothing = {"projects": [], "first_projects_url": None, "next_projects_url": None, "total": 0}
+        shown: dict[str, Any] = nothing | _paged([])
     else:
         shown = _binned(ListSearch(searched.terms, viewer_zone()))
-    shown |= {"shown": LIST_COLUMNS.shown(), "keep": stays()} | view_context(ListKind.BIN, views, q=searched.text)
+    heads = sort_heads(SORTS, sort_asked())
+    shown |= {"heads": heads, "shown": LIST_COLUMNS.shown(heads), "keep": stays("sort")} | ticking()
+    shown |= {"most": MAX_ORDERED, "file_url": _file_url(searched.text)}
+    shown |= view_context(ListKind.BIN, views, q=searched.text)
     return render_template("recycle_bin/index.html", days=days, searched=searched, **shown)
+
+
+def _file_url(text: str) -> str:
+    return url_for("bin.file", q=text or None, sort=text_argument("sort") or None)
 
 
 def _binned(search: ListSearch) -> dict[str, Any]:
     actor, limit = current_actor(), rows_asked(PAGE_SIZE)
     before, after = text_argument("before"), text_argument("projects")
-    vms = services().vms.bin.list_binned(me().id, actor=actor, search=search, before=before, limit=limit + 1)
+    vms = services().vms.bin.list_binned(
+        me().id, actor=actor, search=search, before=before, limit=limit + 1, sort=sort_asked()
+    )
+    total = services().vms.bin_lists.count(me().id, actor=actor, search=search) if vms else 0
     projects = []
     if not before:
         bin_of_projects = services().projects.bin
@@ -74,6 +99,7 @@ def _binned(search: ListSearch) -> dict[str, Any]:
         )  # fmt: skip
     more = projects[PAGE_SIZE - 1].id if len(projects) > PAGE_SIZE else None
     return {
+        "total": total,
         "projects": projects[:PAGE_SIZE],
         "first_projects_url": here(projects=None) if after else None,
         "next_projects_url": here(projects=more) if more else None,

@@ -1,10 +1,30 @@
 """The recycle bin: what was deleted and can still be restored."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from zentry_web.domain.projects.project import ProjectRole
 from zentry_web.domain.vms.vm import VM, Rates
+
+
+class BinSort(StrEnum):
+    """How the machines of a bin are sorted."""
+
+    LATEST = "latest"  # by when they were deleted
+    EARLIEST = "earliest"
+    NAME = "name"
+    NAME_DOWN = "name-down"
+    SOONEST = "soonest"  # by how long they are kept
+    LONGEST = "longest"
+
+
+class BinChange(StrEnum):
+    """What is done to several machines in the bin at once."""
+
+    RESTORE = "restore"
+    PURGE = "purge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +48,19 @@ class BinnedVM:
     backup_id: str = ""  # its newest backup that is whole; '': none
 
     @property
+    def can_come_back(self) -> bool:
+        """Whether it can be restored as it is; credits, quotas and its name are another matter."""
+        return self.is_off and not self.is_going and not self.project_is_gone
+
+    @property
     def rates(self) -> Rates:
         """From a restore on: what comes back is off."""
         return Rates(stopped=self.stopped_micro_per_hour)
+
+
+def rates_back(chosen: Iterable[BinnedVM]) -> Rates:
+    """What those of them that can come back cost together from then on."""
+    return sum((vm.rates for vm in chosen if vm.can_come_back), Rates())
 
 
 @dataclass(frozen=True, slots=True)

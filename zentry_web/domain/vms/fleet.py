@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from zentry_web.domain.projects.project import ProjectAction
 from zentry_web.domain.query_language import Term
+from zentry_web.domain.vms.bin import BinnedVM
 from zentry_web.domain.vms.operation import OperationKind
 from zentry_web.domain.vms.search import MOVING
 from zentry_web.domain.vms.state import VMState
@@ -118,7 +119,7 @@ def rates_of(vms: Iterable[VM]) -> Rates:
     return sum((vm.rates for vm in vms), Rates())
 
 
-def confirmation(vms: Sequence[VM]) -> str:
+def confirmation(vms: Sequence[VM] | Sequence[BinnedVM]) -> str:
     """What is typed before these are deleted: the name of one, the number of several."""
     return vms[0].name if len(vms) == 1 else f"{len(vms)} machines"
 

@@ -18,7 +18,7 @@ from zentry_web.domain.projects.quota import Amounts
 from zentry_web.domain.query_language import EVERYTHING, ListSearch
 from zentry_web.domain.setting import SettingKey
 from zentry_web.domain.user import SYSTEM, Actor
-from zentry_web.domain.vms.bin import BinnedVM, DeletedVM
+from zentry_web.domain.vms.bin import BinnedVM, BinSort, DeletedVM
 from zentry_web.domain.vms.catalogue import Size
 from zentry_web.domain.vms.operation import ALLOWED_ACTIONS, Operation, OperationKind
 from zentry_web.domain.vms.plan import Facts, deletion_facts
@@ -121,17 +121,23 @@ class VMBin(BaseService):
     # -- in the bin -----------------------------------------------------------------------------
 
     def list_binned(
-        self, user_id: str, *, actor: Actor, search: ListSearch = EVERYTHING, before: str = "", limit: int = 50
+        self,
+        user_id: str,
+        *,
+        actor: Actor,
+        search: ListSearch = EVERYTHING,
+        before: str = "",
+        limit: int = 50,
+        sort: BinSort = BinSort.LATEST,
     ) -> list[BinnedVM]:
-        """What a person can restore or purge and fits, newest first; machines that went with their project are left
-        out.
+        """What a person can restore or purge and fits; machines that went with their project are left out.
 
         ``before`` is the id of the last one seen. Three statements, four with that.
         """
         require_self(actor, user_id)
         with self.reading() as session:
             which = and_(of_deleter(user_id), *binned_conditions(search, DbVM))
-            return read_binned_vms(session, self.prices(), actor, which, before=before, limit=limit)
+            return read_binned_vms(session, self.prices(), actor, which, before=before, limit=limit, sort=sort)
 
     def list_of_project(
         self, project_id: str, prices: dict[str, Size], *, actor: Actor, before: str, limit: int

@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session, aliased
 from zentry_web.domain.projects.project import ProjectAction, ProjectRole, may
 from zentry_web.domain.user import SYSTEM, Actor
 from zentry_web.domain.vms.backup import BackupState
-from zentry_web.domain.vms.bin import BinnedVM, DeletedVM
+from zentry_web.domain.vms.bin import BinnedVM, BinSort, DeletedVM
 from zentry_web.domain.vms.catalogue import Size
 from zentry_web.domain.vms.operation import OPEN_OPERATION_STATES, OperationKind
 from zentry_web.domain.vms.state import VMState
 from zentry_web.models import DbBackup, DbEvent, DbOperation, DbProject, DbProjectMember, DbSize, DbUser, DbVM
 from zentry_web.services.shared.access import as_role
 from zentry_web.services.shared.event_log import read_events
-from zentry_web.services.shared.paging import beyond
+from zentry_web.services.shared.paging import beyond, in_order
 
 IS_GOING = (
     select(DbOperation.id)
@@ -34,6 +34,14 @@ _NEWEST_BACKUP = (
     .limit(1)
     .scalar_subquery()
 )
+_SORTED: dict[BinSort, tuple[Any, bool]] = {  # by what, and whether from the largest down
+    BinSort.LATEST: (DbVM.deleted_at.expression, True),
+    BinSort.EARLIEST: (DbVM.deleted_at.expression, False),
+    BinSort.NAME: (DbVM.name.expression, False),
+    BinSort.NAME_DOWN: (DbVM.name.expression, True),
+    BinSort.SOONEST: (DbVM.purge_at.expression, False),
+    BinSort.LONGEST: (DbVM.purge_at.expression, True),
+}
 _DELETERS = [role for role in ProjectRole if may(role, ProjectAction.DELETE_VM)]
 
 
@@ -45,10 +53,13 @@ def read_binned_vms(
     *,
     before: str = "",
     limit: int = 1,
+    sort: BinSort = BinSort.LATEST,
 ) -> list[BinnedVM]:
-    """VMs in the bin, newest first; ``before`` is the id of the last one seen. One statement, two with that."""
+    """VMs in the bin, as they are to be sorted; ``before`` is the id of the last one seen. One statement, two with
+    that."""
     payer = aliased(DbUser)
     names = DbProject.name, DbProject.deleted_at, DbSize.name, DbUser.name, payer.id, payer.name
+    key, falls = _SORTED[sort]
     query = (
         select(DbVM, *names, IS_GOING, _NEWEST_BACKUP)
         .join(DbProject, DbProject.id == DbVM.project_id)
@@ -56,12 +67,12 @@ def read_binned_vms(
         .join(payer, payer.id == DbVM.owner_id)
         .outerjoin(DbUser, DbUser.id == DbVM.deleted_by)
         .where(DbVM.purge_at.is_not(None), which)
-        .order_by(DbVM.deleted_at.desc(), DbVM.id.desc())
+        .order_by(*in_order(key, DbVM.id.expression, largest_first=falls))
         .limit(limit)
     )
-    seen = session.scalar(select(DbVM.deleted_at).where(DbVM.id == before)) if before else None
+    seen = session.scalar(select(key).where(DbVM.id == before)) if before else None
     if seen is not None:
-        query = query.where(beyond(DbVM.deleted_at.expression, seen, DbVM.id.expression, before, largest_first=True))
+        query = query.where(beyond(key, seen, DbVM.id.expression, before, largest_first=falls))
     return [_as_binned_vm(row, prices, actor) for row in session.execute(query)]
 
 

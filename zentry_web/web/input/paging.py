@@ -9,7 +9,8 @@ from zentry_web.domain.text import whole_number
 
 PAGE_SIZE = 50
 MOST_ROWS = 200  # that one page shows, after as many presses on More as that takes (lists.js)
-FALLING_FIRST = frozenset({"created", "rate", "spend", "at"})  # columns that are sorted from the largest down at first
+# Columns that are sorted from the largest down at first.
+FALLING_FIRST = frozenset({"created", "rate", "spend", "at", "deleted"})
 
 
 def here(**changes: Any) -> str:
