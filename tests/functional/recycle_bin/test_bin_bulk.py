@@ -34,7 +34,7 @@ def form(change, *vms, **more):
 
 def names(page):
     rows = page.find("//tr[starts-with(@id, 'binned-vm')]/td[1]")
-    return ["".join(row.itertext()).split(None, 1)[0] for row in rows]
+    return [next(text.strip() for text in row.itertext() if text.strip()) for row in rows]
 
 
 def test_rows_are_ticked_and_a_bar_says_what_can_be_done(as_alice, two):

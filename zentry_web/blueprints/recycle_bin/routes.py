@@ -69,8 +69,8 @@ def index() -> ResponseReturnValue:
         return redirect(opens)
     days = services().vms.bin.keeps_for.days
     if searched.problem:
-        nothing = {"projects": [], "first_projects_url": None, "next_projects_url": None, "total": 0}
-        shown: dict[str, Any] = nothing | _paged([])
+        shown: dict[str, Any] = {"projects": [], "first_projects_url": None, "next_projects_url": None}
+        shown |= {"total": 0} | _paged([])
     else:
         shown = _binned(ListSearch(searched.terms, viewer_zone()))
     heads = sort_heads(SORTS, sort_asked())
