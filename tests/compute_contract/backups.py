@@ -11,11 +11,11 @@ from zentry_web.adapters.compute.base import ComputeRefused, MachineMissing, Pow
 from zentry_web.adapters.compute.copies import DiskSource
 
 
-def make_backup(rig: ComputeRig, vm_id: str) -> str:
+def make_backup(rig: ComputeRig, vm_id: str, seconds: float = 60) -> str:
     """A whole backup of the machine as it is now; its id."""
     backup_id = f"bak_{secrets.token_hex(10)}"
     rig.driver.backups.begin(vm_id, backup_id)
-    wait_for(lambda: whole(rig, backup_id), 60, "a whole backup")
+    wait_for(lambda: whole(rig, backup_id), seconds, "a whole backup")
     return backup_id
 
 
@@ -25,11 +25,11 @@ def whole(rig: ComputeRig, backup_id: str) -> BackupProgress | None:
     return found if found.whole else None
 
 
-def restore(rig: ComputeRig, vm_id: str, backup_id: str) -> str:
+def restore(rig: ComputeRig, vm_id: str, backup_id: str, seconds: float = 60) -> str:
     """Its disk is that of the backup; under which name the one that was lies aside."""
     key = secrets.token_hex(10)
     rig.driver.backups.restore(vm_id, backup_id, key)
-    wait_for(lambda: (found := rig.driver.backups.restoring(vm_id, key)) and found.whole, 60, "the disk is back")
+    wait_for(lambda: (found := rig.driver.backups.restoring(vm_id, key)) and found.whole, seconds, "the disk is back")
     return key
 
 
