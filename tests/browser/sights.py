@@ -379,6 +379,7 @@ SIGHTS = (
     Sight("operation-failed", "owner", "/operations/{operation_failed}"),
     Sight("operation-again", "owner", "/operations/{operation_failed}/again"),
     Sight("undo", "owner", "/undo/{undo}"),
+    Sight("vm-password", "owner", "/vms/{running}/password"),
     Sight("vm-rescue", "owner", "/vms/{running}/rescue"),
     Sight("vm-rebuild", "owner", "/vms/{running}/rebuild"),
     Sight("vm-snapshots", "owner", "/vms/{running}/snapshots"),
