@@ -10,7 +10,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
-from tests.browser.browser import Problems, browser_context
+from tests.browser.browser import STEP_MS, Problems, browser_context
 from tests.browser.sights import DESKTOP, PHONE, SIGHTS, Furnished, Sight, look_at
 from tests.conftest import make_config
 from tests.functional.test_no_single_click import ASKS
@@ -157,7 +157,7 @@ def test_page(sight: Sight, furnished: Furnished, windows: dict[str, tuple[Page,
     assert page.evaluate(OVERFLOW) == [], "wider than a phone"
     page.set_viewport_size(ZOOMED)
     with contextlib.suppress(PlaywrightTimeoutError):  # charts take the window's new width a moment later
-        page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth", timeout=3000)
+        page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth", timeout=STEP_MS)
     assert page.evaluate(OVERFLOW) == [], "to be scrolled sideways at 400 % zoom"
     if sight.name == "error-500":
         problems.found = [text for text in problems.found if not text.startswith("answer 500")]

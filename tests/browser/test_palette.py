@@ -8,6 +8,7 @@ from tests.browser.browser import Person
 
 
 def open_palette(page: Page) -> None:
+    page.wait_for_load_state()  # a page that has only just come does not listen to keys yet
     page.keyboard.press("Control+k")
     expect(page.get_by_role("combobox", name="Search or do something")).to_be_focused()
 
