@@ -18,7 +18,7 @@ from zentry_web.web.output.files import csv_file
 from zentry_web.web.output.filters import viewer_zone
 from zentry_web.web.output.flash import success
 from zentry_web.web.output.htmx import go_to
-from zentry_web.web.output.outcomes import outcomes
+from zentry_web.web.output.outcomes import outcomes, sum_up
 from zentry_web.web.services import services
 from zentry_web.web.session.actor import current_actor, me
 
@@ -80,7 +80,8 @@ def _ids() -> list[str]:
 def _told(change: BinChange, results: list[Became[BinnedVM]], asked: int) -> ResponseReturnValue:
     """Back to the list when all went well; otherwise what became of each."""
     counts, missing = count_outcomes(results), asked - len(results)
-    summary = _summary(change, counts, missing)
+    done = counts[EachOutcome.DONE]
+    summary = sum_up(_done(change, done) if done else "", counts, missing)
     if not counts[EachOutcome.REFUSED] and not missing:
         is_back = change == BinChange.RESTORE
         success(f"{summary}.", _("Machines") if is_back else "", url_for("vms.index"))
@@ -89,23 +90,10 @@ def _told(change: BinChange, results: list[Became[BinnedVM]], asked: int) -> Res
     return render_template("recycle_bin/bulk_done.html", **shown, **outcomes(results))
 
 
-def _summary(change: BinChange, counts: dict[EachOutcome, int], missing: int) -> str:
-    """Such as ``3 machines are back, 1 could not``."""
-    done, parts = counts[EachOutcome.DONE], []
-    if done and change == BinChange.RESTORE:
-        parts.append(ngettext("%(num)s machine is back, stopped", "%(num)s machines are back, stopped", done))
-    elif done:
-        text = ngettext(
-            "%(num)s machine is being deleted for good", "%(num)s machines are being deleted for good", done
-        )
-        parts.append(text)
-    if so := counts[EachOutcome.UNCHANGED]:
-        parts.append(ngettext("%(num)s was so already", "%(num)s were so already", so))
-    if refused := counts[EachOutcome.REFUSED]:
-        parts.append(_("%(number)s could not", number=refused))
-    if missing:
-        parts.append(ngettext("%(num)s is gone", "%(num)s are gone", missing))
-    return ", ".join(parts)
+def _done(change: BinChange, count: int) -> str:
+    if change == BinChange.RESTORE:
+        return ngettext("%(num)s machine is back, stopped", "%(num)s machines are back, stopped", count)
+    return ngettext("%(num)s machine is being deleted for good", "%(num)s machines are being deleted for good", count)
 
 
 def _back() -> str:

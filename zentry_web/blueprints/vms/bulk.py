@@ -20,7 +20,7 @@ from zentry_web.services.errors import NotFoundError
 from zentry_web.services.shared.one_by_one import Became, EachOutcome, count_outcomes
 from zentry_web.web.output.flash import success
 from zentry_web.web.output.htmx import go_to
-from zentry_web.web.output.outcomes import outcomes
+from zentry_web.web.output.outcomes import outcomes, sum_up
 from zentry_web.web.services import services
 from zentry_web.web.session.actor import current_actor, me
 
@@ -78,27 +78,14 @@ def _ids() -> list[str]:
 def _told(change: Change, results: list[Became[VM]], asked: int, undo: str) -> ResponseReturnValue:
     """Back to the list when all went well; otherwise what became of each. ``undo``: the id by which it is undone."""
     counts, missing = count_outcomes(results), asked - len(results)
-    summary = _summary(change, counts, missing)
+    done = counts[EachOutcome.DONE]
+    summary = sum_up(_done(change, done) if done else "", counts, missing)
     if not counts[EachOutcome.REFUSED] and not missing:
         action = _("Open the recycle bin") if change == Change.DELETE else ""
         success(f"{summary}.", action, url_for("bin.index"), undo=undo)
         return go_to(_back())
     shown = {"summary": summary, "missing": missing, "back": _back(), "undo_id": undo}
     return render_template("vms/bulk_done.html", **shown, **outcomes(results))
-
-
-def _summary(change: Change, counts: dict[EachOutcome, int], missing: int) -> str:
-    """Such as ``3 machines are starting, 1 could not``."""
-    done, parts = counts[EachOutcome.DONE], []
-    if done:
-        parts.append(_done(change, done))
-    if so := counts[EachOutcome.UNCHANGED]:
-        parts.append(ngettext("%(num)s was so already", "%(num)s were so already", so))
-    if refused := counts[EachOutcome.REFUSED]:
-        parts.append(_("%(number)s could not", number=refused))
-    if missing:
-        parts.append(ngettext("%(num)s is gone", "%(num)s are gone", missing))
-    return ", ".join(parts)
 
 
 def _done(change: Change, count: int) -> str:
