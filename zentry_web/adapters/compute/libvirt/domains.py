@@ -64,13 +64,8 @@ class LibvirtDomains:
 
     def find(self, connection: Any, vm_id: str) -> Any:
         """The domain of a machine, or None."""
-        try:
-            domain = connection.lookupByUUIDString(domain_uuid(self._namespace, vm_id))
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-                return None
-            raise
-        facts = self.facts(domain)
+        domain = look_up(connection, self._namespace, vm_id)
+        facts = None if domain is None else self.facts(domain)
         return domain if facts is not None and facts.vm_id == vm_id else None
 
     def facts(self, domain: Any) -> MachineFacts | None:
@@ -247,6 +242,17 @@ class LibvirtDomains:
             except OSError as error:  # no room: this process knows it all the same
                 logger.warning("%s of %s is not noted: %s", name, vm_id, error)
                 fresh.unlink(missing_ok=True)
+
+
+def look_up(connection: Any, namespace: str, key: str) -> Any:
+    """The domain that has the id of this machine, or of whatever else ``key`` names; None if there is none. Whether it
+    is ours is another matter. May raise libvirtError."""
+    try:
+        return connection.lookupByUUIDString(domain_uuid(namespace, key))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
 
 
 def _is_active(domain: Any) -> bool:

@@ -11,6 +11,7 @@ import shutil
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,12 @@ from zentry_web.adapters.compute.libvirt.console import read_log
 from zentry_web.adapters.compute.libvirt.copying import Copying, Copyings
 from zentry_web.adapters.compute.libvirt.definitions import LibvirtDefinitions
 from zentry_web.adapters.compute.libvirt.disks import used_bytes
+from zentry_web.adapters.compute.libvirt.domains import look_up
 from zentry_web.adapters.compute.libvirt.files import fetch_log, stay_readable
 from zentry_web.adapters.compute.libvirt.guest_copies import make_fresh
 from zentry_web.adapters.compute.libvirt.seed import build_seed
 from zentry_web.adapters.compute.libvirt.storage import SAFE_ID, open_to_pass
-from zentry_web.adapters.compute.libvirt.xml import QEMU_NS, domain_uuid
+from zentry_web.adapters.compute.libvirt.xml import QEMU_NS
 from zentry_web.adapters.compute.proofs import ProofLook, ProofOrder, ProofSign
 from zentry_web.adapters.compute.words import BACKUP_CHANGED
 from zentry_web.domain.language import kept
@@ -117,7 +119,7 @@ class LibvirtProofs:
             make_fresh(folder)
             if _copy(copying, packed, folder / "disk.qcow2") != sha256:
                 raise ComputeRefused(BACKUP_CHANGED)
-            told = MachineSpec(order.vm_id, spec.name, spec.vcpus, spec.memory_mib, spec.disk_gib, spec.image)
+            told = replace(spec, vm_id=order.vm_id)
             (folder / "seed.iso").write_bytes(build_seed(told))
             for name in ("disk.qcow2", "seed.iso"):
                 (folder / name).chmod(0o600)
@@ -143,18 +145,10 @@ class LibvirtProofs:
             return self._connection.call(lambda c: fetch_log(c, path, LOG_BYTES)).text
 
     def _find(self, backup_id: str) -> Any:
-        return self._connection.call(lambda c: self._look_up(c, backup_id))
-
-    def _look_up(self, connection: Any, backup_id: str) -> Any:
-        try:
-            return connection.lookupByUUIDString(domain_uuid(self._namespace, backup_id))
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-                return None
-            raise
+        return self._connection.call(lambda c: look_up(c, self._namespace, backup_id))
 
     def _destroy(self, connection: Any, backup_id: str) -> None:
-        domain = self._look_up(connection, backup_id)
+        domain = look_up(connection, self._namespace, backup_id)
         if domain is None:
             return
         try:

@@ -1,26 +1,14 @@
 """Agents in the guests of simulated machines."""
 
-from collections.abc import Callable
-
 from zentry_web.adapters.compute.base import ComputeRefused
-from zentry_web.adapters.compute.simulator.faults import SimulatorFaults
-from zentry_web.adapters.compute.simulator.store import SimulatedMachine, SimulatorStore
+from zentry_web.adapters.compute.simulator.part import MachinePart
 from zentry_web.adapters.compute.words import AGENT_REFUSED, AGENT_SILENT, NO_AGENT, OFF_NO_AGENT
 
 NOBODY = "stranger"  # a user that no simulated guest has
 
 
-class SimulatorAgents:
-    """See Agents. ``get`` looks a machine up, or raises MachineMissing."""
-
-    def __init__(
-        self,
-        store: SimulatorStore,
-        faults: SimulatorFaults,
-        get: Callable[[str], SimulatedMachine],
-        now: Callable[[], float],
-    ) -> None:
-        self._store, self._faults, self._get, self._now = store, faults, get, now
+class SimulatorAgents(MachinePart):
+    """See Agents."""
 
     def set_password(self, vm_id: str, user: str, password_hash: str) -> None:
         """See Agents.set_password. A simulated guest keeps one password for all its users."""

@@ -1,27 +1,15 @@
 """The twin of disks' copies: rows of the simulator's file, whole after a time. Nothing is copied."""
 
-from collections.abc import Callable
-
 from zentry_web.adapters.compute.base import ComputeRefused
 from zentry_web.adapters.compute.copies import CopyProgress, DiskSource
-from zentry_web.adapters.compute.simulator.faults import SimulatorFaults
-from zentry_web.adapters.compute.simulator.store import SimulatedMachine, SimulatorStore
+from zentry_web.adapters.compute.simulator.part import MachinePart
 from zentry_web.adapters.compute.words import NO_SUCH_BACKUP, NO_SUCH_COPY, NO_SUCH_SNAPSHOT, SAVED_FIRST, SNAPSHOT
 
 COPY_SECONDS = 2.0
 
 
-class SimulatorCopies:
+class SimulatorCopies(MachinePart):
     """See DiskCopies."""
-
-    def __init__(
-        self,
-        store: SimulatorStore,
-        faults: SimulatorFaults,
-        get: Callable[[str], SimulatedMachine],
-        now: Callable[[], float],
-    ) -> None:
-        self._store, self._faults, self._get, self._now = store, faults, get, now
 
     def begin(self, key: str, source: DiskSource, *, disk_gib: int = 0) -> None:
         """See DiskCopies.begin."""

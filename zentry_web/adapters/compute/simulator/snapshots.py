@@ -1,11 +1,9 @@
 """Snapshots of simulated machines: what of a machine's row would come back."""
 
 import secrets
-from collections.abc import Callable
 
 from zentry_web.adapters.compute.base import ComputeRefused, MachineMissing
-from zentry_web.adapters.compute.simulator.faults import SimulatorFaults
-from zentry_web.adapters.compute.simulator.store import SimulatedMachine, SimulatorStore
+from zentry_web.adapters.compute.simulator.part import MachinePart
 from zentry_web.adapters.compute.snapshots import MachineSnapshot
 from zentry_web.adapters.compute.words import NO_SUCH_SNAPSHOT, SAVED_FIRST, SNAPSHOT
 
@@ -14,17 +12,8 @@ HELD_BYTES = 32 * MIB  # what every simulated disk holds
 FOREIGN = MachineSnapshot("by-hand", has_memory=False, is_current=False)
 
 
-class SimulatorSnapshots:
+class SimulatorSnapshots(MachinePart):
     """See Snapshots."""
-
-    def __init__(
-        self,
-        store: SimulatorStore,
-        faults: SimulatorFaults,
-        get: Callable[[str], SimulatedMachine],
-        now: Callable[[], float],
-    ) -> None:
-        self._store, self._faults, self._get, self._now = store, faults, get, now
 
     def create(self, vm_id: str, name: str) -> None:
         """See Snapshots.create."""
