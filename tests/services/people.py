@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import event, select
+from sqlalchemy import event, select, text
 
 from zentry_web.adapters.compute.base import Machine, PowerState
 from zentry_web.domain.user import Actor, Role
@@ -40,6 +40,13 @@ def personal_of(core, event_id):
     with core.database.reading() as session:
         row = session.get(DbEventPersonal, event_id)
         return dict(row.fields) if row else None
+
+
+def is_kept(core, words):
+    """Whether these words stand in what is written down of an operation, its events or what it can be undone to."""
+    with core.database.reading() as session:
+        tables = ("operation", "event", "event_personal", "undo")
+        return any(words in str(session.execute(text(f"SELECT * FROM {table}")).all()) for table in tables)
 
 
 class Statements:

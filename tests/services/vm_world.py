@@ -132,6 +132,12 @@ class Cloud:
     def project(self, user, name="main"):
         return self.projects.create_project({"name": name}, user, actor=acting(user))
 
+    def back_up(self, user, vm, name="good"):
+        """A backup of a machine, which the worker has made."""
+        self.vms.backups.take(vm.id, {"name": name, "note": ""}, actor=acting(user))
+        self.worker.work()
+        return self.vms.backups.list(vm.id, actor=acting(user))[0]
+
     def ask(self, user, project, name="web", size="size_nano", **more):
         """A launch that no worker has looked at yet."""
         data = {"project_id": project.id, "name": name, "size_id": size, "image_id": "img_tiny"}

@@ -11,3 +11,9 @@ def project(cloud, alice):
 @pytest.fixture
 def vm(cloud, alice, project):
     return cloud.launch(alice, project)
+
+
+@pytest.fixture
+def backup(cloud, alice, vm):
+    """Of that machine."""
+    return cloud.back_up(alice, vm)

@@ -13,17 +13,6 @@ from zentry_web.worker.copies import CopyKeeper
 pytestmark = pytest.mark.integration
 
 
-def take(cloud, alice, vm):
-    cloud.vms.backups.take(vm.id, {"name": "good", "note": ""}, actor=acting(alice))
-    cloud.worker.work()
-    return cloud.vms.backups.list(vm.id, actor=acting(alice))[0]
-
-
-@pytest.fixture
-def backup(cloud, alice, vm):
-    return take(cloud, alice, vm)
-
-
 @pytest.fixture
 def order(cloud, alice, project, backup):
     def ask(name="copy", size="size_nano", **more):
@@ -103,7 +92,7 @@ def test_its_image_is_that_of_the_backup(cloud, alice, project, vm, backup, orde
 def test_what_cannot_be_is_refused(cloud, alice, bob, vm, project, order, backup):
     big = cloud.launch(alice, project, "big", size="size_small")
     cloud.worker.work()
-    large = take(cloud, alice, big)
+    large = cloud.back_up(alice, big)
     with pytest.raises(ValidationError) as refused:
         order(backup_id=large.id)
     assert "This backup needs a disk of at least" in refused.value.details["size_id"]

@@ -12,17 +12,6 @@ from zentry_web.worker.proofs import ProofKeeper
 pytestmark = pytest.mark.integration
 
 
-def take(cloud, alice, vm, name="good"):
-    cloud.vms.backups.take(vm.id, {"name": name, "note": ""}, actor=acting(alice))
-    cloud.worker.work()
-    return cloud.vms.backups.list(vm.id, actor=acting(alice))[0]
-
-
-@pytest.fixture
-def backup(cloud, alice, vm):
-    return take(cloud, alice, vm)
-
-
 @pytest.fixture
 def ask(cloud, alice):
     return lambda backup: cloud.vms.proofs.request(backup.vm_id, backup.id, actor=acting(alice))
@@ -68,7 +57,7 @@ def test_it_boots_beside_its_machine_and_nothing_of_it_is_left(cloud, alice, vm,
 
 
 def test_one_at_a_time_in_the_order_they_were_asked_for(cloud, alice, vm, backup, ask):
-    second = take(cloud, alice, vm, "second")
+    second = cloud.back_up(alice, vm, "second")
     ask(second)
     cloud.clock.advance(1)
     ask(backup)
