@@ -42,7 +42,6 @@ class MachineStorage:
 
     def __init__(self, machines_dir: Path) -> None:
         self.machines_dir = machines_dir
-        self._elsewhere: dict[str, str] = {}
 
     def folder(self, vm_id: str) -> Path:
         """Where the files of a machine are, or would be."""
@@ -117,9 +116,8 @@ class MachineStorage:
         """Remember where a running guest writes when that is not its own disk: its definition may be lost, and with
         it whatever else tells."""
         elsewhere = "" if path == str(self.disk(vm_id)) else path
-        if self._elsewhere.get(vm_id) != elsewhere and self.folder(vm_id).is_dir():
+        if self._read_elsewhere(vm_id) != elsewhere and self.folder(vm_id).is_dir():
             (self.folder(vm_id) / ELSEWHERE).write_text(elsewhere)
-            self._elsewhere[vm_id] = elsewhere
 
     def _read_elsewhere(self, vm_id: str) -> str:
         try:
