@@ -6,13 +6,11 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
-from tests.conftest import make_config
-from tests.libvirt_fixture import lend_images, libvirt_uri, virsh
-from tests.real.worker_process import Rig, rig_on
+from tests.libvirt_fixture import virsh
+from tests.real.worker_process import Rig, libvirt_config, rig_on
 from zentry_web.adapters.compute.libvirt.xml import domain_uuid
 from zentry_web.adapters.compute.words import PAUSED, SAVED
 from zentry_web.domain.vms.state import VMState
-from zentry_web.migrate import migrate
 from zentry_web.models import DbUsageInterval
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
@@ -20,9 +18,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
 @pytest.fixture
 def rig(tmp_path):
-    config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=libvirt_uri(tmp_path / "libvirtd-notes"))
-    migrate(config)
-    lend_images(config.data)
+    config = libvirt_config(tmp_path)
     with rig_on(config, ZENTRY_RECONCILE_SECONDS="3") as made:
         try:
             yield made

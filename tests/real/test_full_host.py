@@ -4,11 +4,9 @@ import pytest
 from sqlalchemy import select
 
 from tests.compute_contract import wait_for
-from tests.conftest import make_config
 from tests.disks import fill, small_disk
-from tests.libvirt_fixture import lend_images, libvirt_uri
 from tests.real.test_kill_guests import answered
-from tests.real.worker_process import Rig, rig_on
+from tests.real.worker_process import Rig, libvirt_config, rig_on
 from zentry_web.adapters.compute.base import ComputeRefused, PowerState
 from zentry_web.adapters.compute.copies import DiskSource
 from zentry_web.adapters.compute.host import GIB
@@ -16,7 +14,6 @@ from zentry_web.adapters.compute.words import NO_ROOM_SNAPSHOT
 from zentry_web.domain.vms.backup import BackupState
 from zentry_web.domain.vms.operation import OperationState
 from zentry_web.domain.vms.state import VMState
-from zentry_web.migrate import migrate
 from zentry_web.models import DbOperation
 
 pytestmark = [pytest.mark.real, pytest.mark.error, pytest.mark.timeout(600)]
@@ -25,14 +22,10 @@ pytestmark = [pytest.mark.real, pytest.mark.error, pytest.mark.timeout(600)]
 @pytest.fixture
 def rig(tmp_path):
     """Machines on a small disk, the books and the backups on another."""
-    place = {"backups": tmp_path / "backups", "backups_same_disk": True}
-    uri = libvirt_uri(tmp_path / "notes")
-    config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=uri, **place)
-    migrate(config)
-    lend_images(config.data)
+    config = libvirt_config(tmp_path, has_backups=True)
     with (
         small_disk(config.data / "machines", 5 * GIB),
-        rig_on(config, ZENTRY_BACKUPS=str(place["backups"]), ZENTRY_BACKUPS_SAME_DISK="1") as rig,
+        rig_on(config) as rig,
     ):
         try:
             yield rig

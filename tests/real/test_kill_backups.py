@@ -2,16 +2,14 @@
 
 import pytest
 
-from tests.conftest import make_config
-from tests.libvirt_fixture import lend_images, libvirt_uri, virsh
+from tests.libvirt_fixture import virsh
 from tests.real.test_kill import kill_at_each
 from tests.real.test_kill_guests import answered
-from tests.real.worker_process import Rig, rig_on
+from tests.real.worker_process import Rig, libvirt_config, rig_on
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 from zentry_web.domain.vms.backup import BackupState
 from zentry_web.domain.vms.proof import ProofOutcome
 from zentry_web.domain.vms.state import VMState
-from zentry_web.migrate import migrate
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
@@ -19,12 +17,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 @pytest.fixture
 def real(tmp_path):
     """On a real guest, with a place for backups; both are gone afterwards."""
-    place = {"backups": tmp_path / "backups", "backups_same_disk": True}
-    uri = libvirt_uri(tmp_path / "libvirtd-notes")
-    config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=uri, **place)
-    migrate(config)
-    lend_images(config.data)
-    with rig_on(config, ZENTRY_BACKUPS=str(place["backups"]), ZENTRY_BACKUPS_SAME_DISK="1") as rig:
+    with rig_on(libvirt_config(tmp_path, has_backups=True)) as rig:
         assert isinstance(rig.driver, LibvirtCompute)
         try:
             yield rig

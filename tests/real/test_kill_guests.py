@@ -6,14 +6,11 @@ import threading
 import pytest
 from sqlalchemy import select
 
-from tests.conftest import make_config
-from tests.libvirt_fixture import lend_images, libvirt_uri
 from tests.real.test_kill import DOWN, RESIZE, UP, kill_at_each
-from tests.real.worker_process import Rig, rig_on
+from tests.real.worker_process import Rig, libvirt_config, rig_on
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 from zentry_web.domain.vms.snapshot import aside_name
 from zentry_web.domain.vms.state import VMState
-from zentry_web.migrate import migrate
 from zentry_web.models import DbOperation, DbUsageInterval
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -22,9 +19,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 @pytest.fixture
 def real(tmp_path):
     """On real guests; all of them are gone afterwards."""
-    config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=libvirt_uri(tmp_path / "libvirtd-notes"))
-    migrate(config)
-    lend_images(config.data)
+    config = libvirt_config(tmp_path)
     with rig_on(config) as rig:
         assert isinstance(rig.driver, LibvirtCompute)
         try:

@@ -166,7 +166,7 @@ def rig(data: Path, daemon: PrivateLibvirtd) -> Iterator[Rig]:
     config = make_config(data, compute="libvirt", libvirt_uri=daemon.uri, backups=backups, backups_same_disk=True)
     environment = os.environ | {"ZENTRY_DATA": str(data), "ZENTRY_COMPUTE": "libvirt"}
     subprocess.run([ROOT / ".venv" / "bin" / "zentry", "migrate"], env=environment, check=True, timeout=60)
-    with rig_on(config, ZENTRY_BACKUPS=str(backups), ZENTRY_BACKUPS_SAME_DISK="1") as made:
+    with rig_on(config) as made:
         try:
             yield made
         finally:

@@ -5,13 +5,11 @@ from datetime import timedelta
 import pytest
 
 from tests.compute_contract import wait_for
-from tests.conftest import make_config
-from tests.libvirt_fixture import lend_images, libvirt_uri
+from tests.real.worker_process import libvirt_config
 from tests.services.test_worker_turns import Site
 from zentry_web.domain.credits.billing import CreditStop
 from zentry_web.domain.vms.operation import OperationKind, OperationState
 from zentry_web.domain.vms.state import VMState
-from zentry_web.migrate import migrate
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
@@ -21,9 +19,7 @@ DEAF = "#!/bin/sh\nkillall acpid\n"
 
 @pytest.fixture
 def site(tmp_path):
-    config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=libvirt_uri(tmp_path / "libvirtd-notes"))
-    migrate(config)
-    lend_images(config.data)
+    config = libvirt_config(tmp_path)
     built = Site(config)
     yield built
     built.driver.remove_everything()

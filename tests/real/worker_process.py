@@ -9,12 +9,14 @@ import pytest
 from sqlalchemy import select
 
 from tests.compute_contract import wait_for
-from tests.conftest import ROOT, sign_up
+from tests.conftest import ROOT, make_config, sign_up
+from tests.libvirt_fixture import lend_images, libvirt_uri
 from tests.services.people import acting
 from zentry_web.adapters.compute.base import PowerState
 from zentry_web.composition import build_container, make_compute
 from zentry_web.domain.vms.operation import OPEN_OPERATION_STATES
 from zentry_web.domain.vms.state import VMState
+from zentry_web.migrate import migrate
 from zentry_web.models import DbCharge, DbEvent, DbOperation, DbUsageInterval, DbVM
 
 OPEN = list(OPEN_OPERATION_STATES)
@@ -31,6 +33,7 @@ class WorkerProcess:
             "ZENTRY_LIBVIRT_URI": config.libvirt_uri,
             "ZENTRY_SIMULATOR_BOOT_SECONDS": "0.2",
             "ZENTRY_RECONCILE_SECONDS": "1",
+            **({"ZENTRY_BACKUPS": str(config.backups), "ZENTRY_BACKUPS_SAME_DISK": "1"} if config.backups else {}),
             **environment,
         }
         self._log = config.data / "worker.log"
@@ -176,6 +179,16 @@ class Rig:
         folder = self.config.data / "machines"
         found = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
         return {name for name in found if not name.startswith(".aside-")}
+
+
+def libvirt_config(folder, *, has_backups=False):
+    """Settings of a Zentry on the machine's libvirt, with the tiny image, in new files under ``folder``."""
+    place = {"backups": folder / "backups", "backups_same_disk": True} if has_backups else {}
+    uri = libvirt_uri(folder / "libvirtd-notes")
+    config = make_config(folder / "data", compute="libvirt", libvirt_uri=uri, **place)
+    migrate(config)
+    lend_images(config.data)
+    return config
 
 
 @contextmanager
