@@ -142,7 +142,7 @@ class Machines(RuleBasedStateMachine):
         self.projects = [cloud.project(self.alice, name) for name in ("one", "two")]
         self.given, self.workers, self.names, self.count = cloud.wallet(self.alice), 1, 0, 0
         self.plan = None  # [checkpoints until, what happens there]
-        self.truths = {}
+        self.truths, self.destroyed = {}, set()
         cloud.meanwhile = self.look
         self.launch(0)
         self.launch(1)
@@ -400,6 +400,8 @@ class Machines(RuleBasedStateMachine):
         vm = self.pick(number)
         if vm is not None and self.cloud.store.find(vm.id) is not None:
             self.look()
+            if how == "destroy":
+                self.destroyed.add(vm.id)
             {
                 "stop": self.cloud.control.stop,
                 "destroy": self.cloud.control.destroy,
@@ -583,8 +585,11 @@ class Machines(RuleBasedStateMachine):
         assert machine.disk_gib >= vm.disk_gib
         assert bool(machine.script) == bool(vm.user_data)
         assert bool(machine.rescue) == (vm.rescued_at is not None)
-        kept = [row.operation_id for row in asides]
-        assert [json.loads(machine.aside)["as"]] == kept if machine.aside else not kept
+        kept = [row.operation_id for row in asides if row.until is not None]
+        lie_there = [json.loads(machine.aside)["as"]] if machine.aside else []
+        assert lie_there == kept or (not lie_there and vm.id in self.destroyed)  # its disks went with it
+        attempts = {row.operation_id for row in asides} - set(kept)  # looked at again once it is off
+        assert machine.replaced not in attempts
 
 
 @pytest.mark.timeout(300)

@@ -19,6 +19,7 @@ from zentry_web.domain.vms.state import VMState
 from zentry_web.models import DbSnapshot, DbVM
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
+from zentry_web.services.vms import reverts
 from zentry_web.services.vms.catalogue import Catalogue
 from zentry_web.services.vms.operations import OperationQueue
 from zentry_web.services.vms.sizes import as_paid_by, take_size
@@ -105,8 +106,10 @@ class Runs(BaseService):
         self.snapshots_went(vm)
 
     def snapshots_went(self, vm: DbVM) -> None:
-        """They went with the machine, also if that is made anew around its disk; the worker tidies up."""
+        """They went with the machine, also if that is made anew around its disk, and so did what a revert has kept;
+        the worker tidies up."""
         with self.transaction() as session:
+            reverts.let_go(session, vm.id, self.now())
             mine = update(DbSnapshot).where(DbSnapshot.vm_id == vm.id)
             session.execute(mine.values(state=SnapshotState.DELETING))
 

@@ -9,6 +9,7 @@ from zentry_web.adapters.compute.base import ComputeRefused, MachineMissing
 from zentry_web.domain.language import kept
 from zentry_web.domain.vms.claim import Claim
 from zentry_web.domain.vms.operation import OperationKind
+from zentry_web.worker.operations.asides import take_back
 from zentry_web.worker.operations.coming_up import boot
 from zentry_web.worker.operations.context import OperationContext, Steps
 from zentry_web.worker.operations.going_off import power_down
@@ -27,8 +28,8 @@ def change(
     *,
     force_at: datetime | None = None,
 ) -> Steps:
-    """``apply`` the change with the machine off, in steps where that takes long; one that does not run is then recorded
-    by ``record``.
+    """``apply`` the change with the machine off and its disk its own, in steps where that takes long; one that does not
+    run is then recorded by ``record``.
 
     The record changes at the end, so that until then a failure leaves what was. ``force_at``: as of ``power_down``.
     """
@@ -49,6 +50,7 @@ def change(
     if claim.step != "boot":
         context.step(claim, name)
         context.checkpoint(f"{name}.recorded")
+        take_back(context, claim.vm_id)
         yield from apply() or ()
         context.checkpoint(f"{name}.changed")
     if restarts:

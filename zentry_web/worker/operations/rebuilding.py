@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from zentry_web.domain.vms.claim import Claim
-from zentry_web.worker.operations.asides import take_back
 from zentry_web.worker.operations.changing import change, put_back
 from zentry_web.worker.operations.coming_up import fit
 from zentry_web.worker.operations.context import OperationContext, Steps
@@ -29,15 +28,10 @@ def bring_back(context: OperationContext, claim: Claim) -> Steps:
 
 
 def exchange_and_boot(context: OperationContext, claim: Claim, exchange: Callable[[], Steps | None]) -> Steps:
-    """``exchange`` what a machine boots, with the disk that is its own. A guest that does not go off by itself is cut
-    off: what it runs is to go in any case."""
-
-    def apply() -> Steps | None:
-        take_back(context, claim.vm_id)
-        return exchange()
-
+    """``exchange`` what a machine boots. A guest that does not go off by itself is cut off: what it runs is to go in
+    any case."""
     record, force_at = context.vms.records.operation_rebuilt, claim.created_at + context.stop_timeout
-    yield from change(context, claim, apply, record, force_at=force_at)
+    yield from change(context, claim, exchange, record, force_at=force_at)
 
 
 def undo_rebuild(context: OperationContext, claim: Claim) -> None:
