@@ -125,5 +125,8 @@ def untake(context: OperationContext, claim: Claim) -> None:
 
 
 def keep(context: OperationContext, claim: Claim) -> None:
-    """One that could not be deleted is there as before."""
-    context.vms.snapshot_records.still_there(claim)
+    """One that could not be deleted is there as before; if it went all the same, or nobody can say, the worker goes on
+    with it after the operation."""
+    name = claim.details["snapshot"]
+    if any(each.name == name for each in context.driver.snapshots.list(claim.vm_id)):
+        context.vms.snapshot_records.still_there(claim)
