@@ -11,7 +11,7 @@ from typing import Any
 @dataclass(frozen=True)
 class Figure:
     """``goal`` is the highest value that will do, or with ``at_least`` the lowest (None: no goal); ``ratio`` is value
-    by baseline."""
+    by baseline. ``failed`` names what could not be measured: the goal is missed then, whatever the rest came to."""
 
     name: str
     value: float
@@ -20,9 +20,12 @@ class Figure:
     baseline: float
     more: dict[str, Any] = field(default_factory=dict)
     at_least: bool = False
+    failed: tuple[str, ...] = ()
 
     @property
     def is_reached(self) -> bool:
+        if self.failed:
+            return False
         if self.goal is None:
             return True
         return self.value >= self.goal if self.at_least else self.value <= self.goal

@@ -25,6 +25,7 @@ def _row(figure: Figure) -> str:
     ratio = f"{figure.value / figure.baseline:.2f}" if figure.baseline else ""
     goal = "" if figure.goal is None else f"{'at least ' if figure.at_least else ''}{figure.goal:g}"
     missed = "" if figure.is_reached else " **missed**"
+    missed += f" (not measured: {', '.join(figure.failed)})" if figure.failed else ""
     value = f"{figure.value:.3f} {figure.unit}{missed}"
     return f"| {figure.name} | {figure.more.get('database', '')} | {value} | {goal} | {figure.baseline:.3f} | {ratio} |"
 

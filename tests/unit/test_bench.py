@@ -1,17 +1,21 @@
 """The bench's own arithmetic, its form of output, and how it counts statements."""
 
+import contextlib
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from bench import __main__ as bench
 from bench import audits, credits, settling, transfers
+from bench.demo import Demo
 from bench.figures import Figure, median, p95
 from bench.plain import ROWS, app
 from bench.queries import counting
@@ -123,11 +127,64 @@ def test_the_report_is_a_table_of_figures_and_tells_the_machine(tmp_path: Path) 
         assert re.search(rf"^- {fact}: .*\d", text, re.MULTILINE), text
 
 
-def test_the_scores_of_a_report_are_read_and_a_page_that_could_not_be_measured_ends_the_run() -> None:
-    categories = {name: {"score": score} for name, score in zip(audits.CATEGORIES, (0.96, 1, 0.5), strict=True)}
-    assert list(audits.scores_of({"categories": categories}).values()) == [96, 100, 50]
-    with pytest.raises(RuntimeError, match="no paint"):
-        audits.scores_of({"runtimeError": {"message": "no paint"}, "categories": categories})
+PASSED = {"contrast": {"score": 1}, "sizes": {"score": 0.5}, "manual": {"score": None}, "shown": {"score": 0}}
+
+
+def report_of(**scores: float) -> dict[str, Any]:
+    """As Lighthouse writes it; ``shown`` does not count."""
+    counted = [{"id": name, "weight": int(name != "shown")} for name in PASSED]
+    categories = {name: {"score": scores.get(name[:4], 1), "auditRefs": counted} for name in audits.CATEGORIES}
+    return {"categories": categories, "audits": PASSED}
+
+
+def test_the_scores_of_a_report_are_read_with_the_audits_that_are_missed() -> None:
+    look = audits.look_of(report_of(perf=0.96, best=0.5))
+    assert look == audits.Audited(
+        {"performance": 96, "accessibility": 100, "best-practices": 50}, dict.fromkeys(audits.CATEGORIES, ("sizes",))
+    )
+    assert audits.look_of({"runtimeError": {"message": "no paint"}}) == audits.Unmeasured("Lighthouse: no paint")
+
+
+@pytest.mark.parametrize(
+    ("program", "seconds", "why"),
+    [
+        ("import time; time.sleep(600)", 0.5, "no report within 0.5 seconds"),
+        ("raise SystemExit('no browser')", 60, "Lighthouse ended with 1: no browser"),
+        ('print(\'{"runtimeError": {"message": "no paint"}}\')', 60, "Lighthouse: no paint"),
+    ],
+)
+def test_a_page_that_lighthouse_cannot_measure_is_told_with_the_reason(
+    program: str, seconds: float, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHROMIUM", "none")
+    assert audits.run([sys.executable, "-c", program], seconds) == audits.Unmeasured(why)
+
+
+def test_one_page_that_cannot_be_measured_misses_the_goal_and_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def audit(url: str, _cookies: dict[str, str], form: str, _folder: Path) -> audits.Look:
+        asked.append(f"{form} {url}")
+        return audits.Unmeasured("no report within 180 seconds") if url == "log_in" else audits.look_of(report_of())
+
+    class Shown:
+        folder = tmp_path
+        url = staticmethod(str)
+        cookies_for = staticmethod(lambda _name: {})
+
+    monkeypatch.setattr(audits, "_audit", audit)
+    monkeypatch.setattr(audits, "plain", lambda _folder: contextlib.nullcontext(1))
+    found = {each.name: each for each in audits.measure(cast(Demo, Shown()), replace(SMOKE, looked_at=3))}
+    assert tuple(found) == audits.NAMES
+    desktop = json.loads(found["lighthouse_desktop"].line())
+    assert (desktop["value"], desktop["log_in"], desktop["overview"]) == (100, None, 100)
+    assert desktop["failed"] == {"log_in": "no report within 180 seconds"}
+    assert not any(each.is_reached for each in found.values())
+    assert "mobile overview" in asked
+    write_report(tmp_path / "report.md", [found["lighthouse_mobile"]])
+    assert "100.000 points **missed** (not measured: log_in) |" in (tmp_path / "report.md").read_text()
 
 
 def test_what_measures_pages_is_pinned() -> None:
