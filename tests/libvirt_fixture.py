@@ -154,6 +154,11 @@ class LibvirtRig:
     def uuid(self, vm_id: str) -> str:
         return domain_uuid(self.namespace, vm_id)
 
+    def filters(self) -> dict[str, str]:
+        """The uuids of all network filters, by name."""
+        rows = [line.split() for line in virsh(self.uri, "nwfilter-list").splitlines()]
+        return {row[1]: row[0] for row in rows if len(row) == 2}
+
     def pull_plug(self, vm_id: str) -> None:
         virsh(self.uri, "destroy", self.uuid(vm_id))
 

@@ -14,8 +14,7 @@ import pytest
 from tests.compute_contract import ComputeRig, wait_for
 from tests.libvirt_fixture import LibvirtRig, libvirt_rig, virsh
 from zentry_web.adapters.compute.base import ComputeRefused
-from zentry_web.adapters.compute.libvirt.filter import filter_uuid
-from zentry_web.adapters.compute.libvirt.xml import bridge_name, filter_name, mac_address, network_name
+from zentry_web.adapters.compute.libvirt.xml import bridge_name, filter_name
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
@@ -86,7 +85,7 @@ def boot(rig: ComputeRig, libvirt: LibvirtRig, name: str) -> Guest:
 
     wait_for(answers, 60, f"ssh of {name}", pause=0.3)
     running = ET.fromstring(virsh(libvirt.uri, "dumpxml", libvirt.uuid(vm_id)))
-    mac = bytes.fromhex(mac_address(libvirt.namespace, vm_id).replace(":", ""))
+    mac = bytes.fromhex(running.find("devices/interface/mac").get("address").replace(":", ""))
     return Guest(vm_id, address, mac, running.find("devices/interface/target").get("dev"), run)
 
 
@@ -290,28 +289,6 @@ def test_a_guest_renews_its_address(wire: Wire) -> None:
 # Filters come and go with machines
 
 
-def filters(wire: Wire) -> dict[str, str]:
-    rows = [line.split() for line in virsh(wire.libvirt.uri, "nwfilter-list").splitlines()]
-    return {row[1]: row[0] for row in rows if len(row) == 2}
-
-
-def kept(wire: Wire) -> list[str]:
-    network = ET.fromstring(virsh(wire.libvirt.uri, "net-dumpxml", network_name(wire.libvirt.namespace)))
-    return [host.get("mac") for host in network.iterfind("ip/dhcp/host")]
-
-
-def test_filter_and_address_go_with_the_machine(wire: Wire) -> None:
-    namespace = wire.libvirt.namespace
-    vm_id = wire.rig.created()
-    name, mac = filter_name(namespace, vm_id), mac_address(namespace, vm_id)
-    assert filters(wire)[name] == filter_uuid(namespace, vm_id)
-    assert mac in kept(wire)
-    wire.rig.driver.start(vm_id)
-    wire.rig.driver.delete(vm_id)
-    assert name not in filters(wire)
-    assert mac not in kept(wire)
-
-
 def test_what_was_taken_away_is_there_again_at_the_next_start(wire: Wire, tmp_path: Path) -> None:
     """Also a machine of an earlier Zentry, which had no filter: it gets its own."""
     namespace, uri = wire.libvirt.namespace, wire.libvirt.uri
@@ -328,7 +305,7 @@ def test_what_was_taken_away_is_there_again_at_the_next_start(wire: Wire, tmp_pa
         running = ET.fromstring(virsh(uri, "dumpxml", wire.libvirt.uuid(vm_id)))
         assert running.find("devices/interface/filterref").get("filter") == filter_name(namespace, vm_id)
         assert running.find("devices/interface/port").get("isolated") == "yes"
-        assert filter_name(namespace, vm_id) in filters(wire)
+        assert filter_name(namespace, vm_id) in wire.libvirt.filters()
         tap = running.find("devices/interface/target").get("dev")
         assert Path(f"/sys/class/net/{tap}/brport/isolated").read_text().strip() == "1"
     finally:
@@ -341,23 +318,11 @@ def test_filters_of_others_stay_as_they_are(wire: Wire, tmp_path: Path) -> None:
     (tmp_path / "filter.xml").write_text(f"<filter name='{name}' chain='root'/>")
     virsh(wire.libvirt.uri, "nwfilter-define", str(tmp_path / "filter.xml"))
     try:
-        before = filters(wire)[name]
+        before = wire.libvirt.filters()[name]
         with pytest.raises(ComputeRefused, match="did not make"):
             wire.rig.driver.create(spec)
         assert wire.rig.driver.machine(spec.vm_id) is None
         wire.rig.driver.delete(spec.vm_id)
-        assert filters(wire)[name] == before
+        assert wire.libvirt.filters()[name] == before
     finally:
         virsh(wire.libvirt.uri, "nwfilter-undefine", name)
-
-
-def test_addresses_stay_with_their_machines_when_the_network_is_made_anew(wire: Wire) -> None:
-    uri, network = wire.libvirt.uri, network_name(wire.libvirt.namespace)
-    before = sorted(kept(wire))
-    virsh(uri, "net-destroy", network)
-    virsh(uri, "net-undefine", network)
-    vm_id = wire.rig.created()
-    try:
-        assert sorted(kept(wire)) == sorted([*before, mac_address(wire.libvirt.namespace, vm_id)])
-    finally:
-        wire.rig.driver.delete(vm_id)

@@ -17,7 +17,9 @@ from zentry_web.adapters.compute.libvirt.network import candidate_subnets, choos
 
 pytestmark = pytest.mark.unit
 
-CARD = libvirt_xml.Card("z-c0ffee", "z-c0ffee-x", IPv4Address("10.77.5.9"), IPv4Network("10.77.5.0/24"))
+CARD = libvirt_xml.Card(
+    "z-c0ffee", "z-c0ffee-x", IPv4Address("10.77.5.9"), IPv4Network("10.77.5.0/24"), "52:00:00:00:00:09"
+)
 SPEC = MachineSpec("vm_01JABCDEFGHJKMNPQRSTVWXYZ0", 'a"<&name', 2, 512, 5, "tiny")
 
 
@@ -118,9 +120,10 @@ def test_a_card_is_kept_apart_and_told_its_address() -> None:
 
 def test_whether_a_definition_has_its_card() -> None:
     text = ET.tostring(domain(), encoding="unicode")
-    mac = libvirt_xml.mac_address("c0ffee", SPEC.vm_id)
     assert libvirt_xml.has_card(text, CARD)
-    assert libvirt_xml.card_addresses(text) == {mac: CARD.address}
+    assert libvirt_xml.card_addresses(text) == {CARD.mac: CARD.address}
+    assert libvirt_xml.machine_of(text) == SPEC.vm_id
+    assert not libvirt_xml.has_card(text, replace(CARD, mac="52:00:00:00:00:08"))
     assert not libvirt_xml.has_card(text.replace('isolated="yes"', 'isolated="no"'), CARD)
     assert not libvirt_xml.has_card(text, replace(CARD, address=IPv4Address("10.77.5.8")))
     assert not libvirt_xml.has_card(ET.tostring(domain(card=None), encoding="unicode"), CARD)
@@ -138,14 +141,19 @@ def test_addresses_are_kept_in_the_network() -> None:
 
 def test_an_address_is_nobody_elses() -> None:
     subnet = IPv4Network("10.77.5.0/29")  # five for machines
-    kept: dict[str, IPv4Address] = {}
+    closed = {subnet[3]}
     for number in range(4):
-        chosen = choose_address(subnet, f"52:{number}", kept, {"old": subnet[3]})
-        assert chosen not in (None, subnet[3], *kept.values())
-        kept[f"52:{number}"] = chosen
-    assert choose_address(subnet, "52:9", kept, {"old": subnet[3]}) is None
-    assert choose_address(subnet, "old", kept, {"old": subnet[3]}) == subnet[3], "what it has it may keep"
-    assert choose_address(subnet, "old", {"52:0": subnet[3]}, {"old": subnet[3]}) != subnet[3]
+        chosen = choose_address(subnet, f"vm_{number}", closed)
+        assert chosen is not None
+        assert chosen not in {*closed, subnet[0], subnet[1], subnet[7]}
+        closed.add(chosen)
+    assert choose_address(subnet, "vm_9", closed) is None
+
+
+def test_an_address_has_a_mac_address_of_its_own() -> None:
+    macs = {libvirt_xml.mac_of("c0ffee", address) for address in CARD.subnet}
+    assert len(macs) == 256
+    assert libvirt_xml.mac_of("c0ffee", CARD.address) != libvirt_xml.mac_of("c0ffef", CARD.address)
 
 
 def test_the_filter_drops_what_it_does_not_name() -> None:

@@ -145,7 +145,7 @@ class LibvirtDomains:
                 fault = SAVED
             return Machine(facts.vm_id, PowerState.OFF, fault=fault)
         run_id, started = self._run(domain)
-        lease = leases.get(mac_address(self._namespace, facts.vm_id))
+        lease = leases.get(facts.mac or mac_address(self._namespace, facts.vm_id))
         if (state, reason) in _RESUMED:
             self._note(facts.vm_id, "resumed", run_id)
         resumed = self._noted(facts.vm_id, "resumed") == run_id

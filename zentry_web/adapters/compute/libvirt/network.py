@@ -3,7 +3,7 @@
 import json
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -12,15 +12,19 @@ from typing import Any
 import libvirt
 
 from zentry_web.adapters.compute.base import ComputeRefused
+from zentry_web.adapters.compute.libvirt.addresses import AddressBook
 from zentry_web.adapters.compute.libvirt.filter import LibvirtFilters
 from zentry_web.adapters.compute.libvirt.xml import (
     LEASE_SECONDS,
     Card,
     card_addresses,
+    domain_uuid,
     filter_name,
     host_xml,
     kept_addresses,
     mac_address,
+    mac_of,
+    machine_of,
     name_prefix,
     network_name,
     network_subnets,
@@ -29,7 +33,6 @@ from zentry_web.adapters.compute.libvirt.xml import (
 
 _ADD, _DELETE = libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE
 _LIVE_AND_KEPT = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
-_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class LibvirtNetwork:
         self.name = network_name(namespace)
         self._namespace = namespace
         self._notes = data_dir / "network.json"
+        self._addresses = AddressBook(data_dir)
         self._filters = LibvirtFilters(namespace)
         self._one_at_a_time = threading.Lock()
 
@@ -57,9 +61,15 @@ class LibvirtNetwork:
         """
         self._filters.ensure(connection, vm_id)
         network = self.ensure(connection)
-        address = self._keep_address(network, vm_id)
-        subnet = network_subnets(network.XMLDesc())[0]
-        return Card(self.name, filter_name(self._namespace, vm_id), address, subnet)
+        text = network.XMLDesc()
+        subnet, kept = network_subnets(text)[0], kept_addresses(text)
+        mac = mac_address(self._namespace, vm_id)
+        if mac in kept:  # made when each machine had a MAC address of its own
+            address = kept[mac]
+        else:
+            address = self._take(connection, network, vm_id, subnet, kept)
+            mac = mac_of(self._namespace, address)
+        return Card(self.name, filter_name(self._namespace, vm_id), address, subnet, mac)
 
     def release(self, connection: Any, vm_id: str) -> None:
         """Give back what ``card`` made for a machine whose domain is gone; nothing there is fine."""
@@ -68,6 +78,7 @@ class LibvirtNetwork:
         address = kept_addresses(network.XMLDesc()).get(mac) if network is not None else None
         if address is not None:
             _update(network, _DELETE, host_xml(mac, address))
+        self._addresses.give_back(vm_id)
         self._filters.remove(connection, vm_id)
 
     def ensure(self, connection: Any) -> Any:
@@ -82,29 +93,47 @@ class LibvirtNetwork:
                         raise
             return network
 
-    def _keep_address(self, network: Any, vm_id: str) -> IPv4Address:
-        """The address kept for a machine; one is chosen and kept unless there is."""
-        mac = mac_address(self._namespace, vm_id)
-        for attempt in range(_TRIES):
-            text = network.XMLDesc()
-            kept = kept_addresses(text)
-            if mac in kept:
-                return kept[mac]
-            leased = {entry["mac"].lower(): IPv4Address(entry["ipaddr"]) for entry in network.DHCPLeases()}
-            address = choose_address(network_subnets(text)[0], mac, kept, leased)
-            if address is None:
-                raise ComputeRefused("The machines’ network has no free address now.")
-            try:
-                _update(network, _ADD, host_xml(mac, address))
-            except libvirt.libvirtError:
-                if attempt == _TRIES - 1:  # else another process was quicker
-                    raise
-        raise AssertionError("unreachable")
+    def _take(
+        self, connection: Any, network: Any, vm_id: str, subnet: IPv4Network, kept: Mapping[str, IPv4Address]
+    ) -> IPv4Address:
+        """The address of a machine: the one it is defined with, else the one it had, else one that nobody has; the
+        network gives it to that address's own MAC address."""
+        mine = self._defined_with(connection, vm_id)
+        others = {mac: address for mac, address in kept.items() if mac != mac_of(self._namespace, address)}
+        leased = {IPv4Address(entry["ipaddr"]): entry["mac"].lower() for entry in network.DHCPLeases()}
+        foreign = {address for address, mac in leased.items() if mac != mac_of(self._namespace, address)}
+        closed = foreign.union(others.values())
+
+        def choose(taken: Mapping[IPv4Address, str]) -> IPv4Address | None:
+            had = mine or next((address for address, owner in taken.items() if owner == vm_id), None)
+            if had is not None and had in subnet and had not in closed and taken.get(had, vm_id) == vm_id:
+                return had
+            return choose_address(subnet, vm_id, closed.union(taken))
+
+        address = self._addresses.take(vm_id, choose, lambda: self._defined(connection))
+        if address is None:
+            raise ComputeRefused("The machines’ network has no free address now.")
+        mac = mac_of(self._namespace, address)
+        if kept.get(mac) != address:  # a network that an earlier version made
+            _add_host(network, mac, address)
+        return address
+
+    def _defined_with(self, connection: Any, vm_id: str) -> IPv4Address | None:
+        """The address in a machine's definition, unless it is one that came with the machine's own MAC address."""
+        try:
+            domain = connection.lookupByUUIDString(domain_uuid(self._namespace, vm_id))
+            cards = card_addresses(domain.XMLDesc())
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise
+        return next((address for mac, address in cards.items() if mac == mac_of(self._namespace, address)), None)
 
     def _define(self, connection: Any) -> Any:
         subnet = self._choose(connection)
         try:
-            network = connection.networkDefineXML(network_xml(self._namespace, subnet, self._given(connection, subnet)))
+            hosts = self._hosts(subnet, self._given(connection, subnet))
+            network = connection.networkDefineXML(network_xml(self._namespace, subnet, hosts))
         except libvirt.libvirtError:
             network = self._find(connection)
             if network is None:  # else another process was quicker
@@ -113,6 +142,25 @@ class LibvirtNetwork:
         self._notes.parent.mkdir(parents=True, exist_ok=True)
         self._notes.write_text(json.dumps({"subnet": str(subnet)}))
         return network
+
+    def _defined(self, connection: Any) -> dict[IPv4Address, str]:
+        """The machines whose definitions have an address with its own MAC address."""
+        found = {}
+        for domain in connection.listAllDomains():
+            if domain.name().startswith(name_prefix(self._namespace)):
+                text = domain.XMLDesc()
+                owner = machine_of(text)
+                for mac, address in card_addresses(text).items():
+                    if owner and mac == mac_of(self._namespace, address):
+                        found[address] = owner
+        return found
+
+    def _hosts(self, subnet: IPv4Network, given: Mapping[str, IPv4Address]) -> dict[str, IPv4Address]:
+        """Whom the network gives its addresses: all at once, as each change of a network that runs makes libvirt write
+        its rules of the host's firewall anew, for half a second and for all machines."""
+        closed = set(given.values())
+        own = {mac_of(self._namespace, address): address for address in _usable(subnet) if address not in closed}
+        return own | dict(given)
 
     def _given(self, connection: Any, subnet: IPv4Network) -> dict[str, IPv4Address]:
         """Addresses that machines were defined with: nobody else gets them when the network has to be made anew."""
@@ -174,19 +222,28 @@ def _update(network: Any, command: int, host: str) -> None:
     network.update(command, libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST, 0, host, flags)
 
 
-def choose_address(
-    subnet: IPv4Network, mac: str, kept: Mapping[str, IPv4Address], leased: Mapping[str, IPv4Address]
-) -> IPv4Address | None:
-    """An address for ``mac``: the one it has on lease, else one that is neither kept nor on lease; None: all are.
+def _add_host(network: Any, mac: str, address: IPv4Address) -> None:
+    try:
+        _update(network, _ADD, host_xml(mac, address))
+    except libvirt.libvirtError:
+        if kept_addresses(network.XMLDesc()).get(mac) != address:  # else another process was quicker
+            raise
 
-    (dnsmasq gives an address to nobody else before its lease is over, whatever we keep it for.)
+
+def _usable(subnet: IPv4Network) -> list[IPv4Address]:
+    """Without the network's own, the host's and the broadcast address."""
+    return [subnet[number] for number in range(2, subnet.num_addresses - 1)]
+
+
+def choose_address(subnet: IPv4Network, vm_id: str, closed: Collection[IPv4Address]) -> IPv4Address | None:
+    """An address for a machine that is not one of those, tried in an order of its own; None: there is none.
+
+    (dnsmasq gives an address to nobody else before its lease is over: what is on lease to others is closed, too.)
     """
-    if mac in leased and leased[mac] in subnet and leased[mac] not in kept.values():
-        return leased[mac]
-    taken = {*kept.values(), *leased.values()}
-    size = subnet.num_addresses - 3  # without the network's own, the host's and the broadcast address
-    start = zlib.crc32(mac.encode())
-    return next((found for i in range(size) if (found := subnet[2 + (start + i) % size]) not in taken), None)
+    usable = _usable(subnet)
+    start = zlib.crc32(vm_id.encode())
+    order = (usable[(start + number) % len(usable)] for number in range(len(usable)))
+    return next((address for address in order if address not in closed), None)
 
 
 def candidate_subnets(namespace: str) -> list[IPv4Network]:

@@ -31,16 +31,19 @@ class MachineFacts:
     memory_mib: int
     image: str
     ssh_port: int = 0  # forwarded loopback port where there is no network, else 0
+    mac: str = ""  # of its card, where that is not the machine's own
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A machine's place on the shared network: the address that is kept for it, and the filter that holds it to it."""
+    """A machine's place on the shared network: the address that is kept for it, the MAC address that gets it, and the
+    filter that holds it to both."""
 
     network: str
     filter: str
     address: IPv4Address
     subnet: IPv4Network
+    mac: str
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -100,8 +103,18 @@ def bridge_name(namespace: str) -> str:
 
 
 def mac_address(namespace: str, vm_id: str) -> str:
-    """A locally administered address that is always the same for a machine (40 bits of a hash)."""
-    digest = hashlib.sha256(f"{namespace}/{vm_id}".encode()).digest()[:5]
+    """A locally administered address that is always the same for a machine (40 bits of a hash): where it has no card on
+    the network, and where it was made before addresses had MAC addresses of their own."""
+    return _local_mac(f"{namespace}/{vm_id}")
+
+
+def mac_of(namespace: str, address: IPv4Address) -> str:
+    """The MAC address that goes with an address of the network, whichever machine has it."""
+    return _local_mac(f"{namespace}/{address}")
+
+
+def _local_mac(seed: str) -> str:
+    digest = hashlib.sha256(seed.encode()).digest()[:5]
     return ":".join(["52", *(f"{byte:02x}" for byte in digest)])
 
 
@@ -121,6 +134,7 @@ def metadata_xml(facts: MachineFacts) -> ET.Element:
         "memory-mib": str(facts.memory_mib),
         "image": facts.image,
         "ssh-port": str(facts.ssh_port),
+        "mac": facts.mac,
     }
     return ET.Element(f"{{{ZENTRY_NS}}}machine", attributes)
 
@@ -138,9 +152,16 @@ def read_metadata(text: str) -> MachineFacts | None:
             memory_mib=int(element.attrib["memory-mib"]),
             image=element.attrib["image"],
             ssh_port=int(element.attrib.get("ssh-port", "0")),
+            mac=element.attrib.get("mac", ""),
         )
     except (ET.ParseError, KeyError, ValueError):
         return None
+
+
+def machine_of(text: str) -> str:
+    """The id of the machine that a domain's definition is; empty if Zentry did not write it."""
+    element = ET.fromstring(text).find(f"metadata/{{{ZENTRY_NS}}}machine")  # noqa: S314 - comes from libvirt
+    return element.get("vm", "") if element is not None else ""
 
 
 def domain_xml(namespace: str, spec: MachineSpec, place: Placement) -> str:
@@ -150,7 +171,8 @@ def domain_xml(namespace: str, spec: MachineSpec, place: Placement) -> str:
     _add(domain, "name", domain_name(namespace, spec.vm_id))
     _add(domain, "uuid", domain_uuid(namespace, spec.vm_id))
     _add(domain, "title", spec.name)
-    facts = MachineFacts(spec.vm_id, namespace, spec.vcpus, spec.memory_mib, spec.image, place.ssh_port)
+    mac = place.card.mac if place.card is not None else ""
+    facts = MachineFacts(spec.vm_id, namespace, spec.vcpus, spec.memory_mib, spec.image, place.ssh_port, mac)
     _add(domain, "metadata").append(metadata_xml(facts))
     _add(domain, "memory", spec.memory_mib, unit="MiB")
     _add(domain, "vcpu", spec.vcpus)
@@ -206,7 +228,7 @@ def _add_devices(domain: ET.Element, namespace: str, spec: MachineSpec, place: P
     _add(seed, "target", dev="vdb", bus="virtio")
     _add(seed, "readonly")
     if place.card is not None:
-        _add_card(devices, mac_address(namespace, spec.vm_id), place.card)
+        _add_card(devices, place.card)
     serial = _add(devices, "serial", type="pty")
     _add(serial, "log", file=str(place.console), append="on")
     _add(serial, "target", port=0)
@@ -222,9 +244,9 @@ def _add_devices(domain: ET.Element, namespace: str, spec: MachineSpec, place: P
     _add(_add(devices, "rng", model="virtio"), "backend", "/dev/urandom", model="random")
 
 
-def _add_card(devices: ET.Element, mac: str, card: Card) -> None:
+def _add_card(devices: ET.Element, card: Card) -> None:
     element = _add(devices, "interface", type="network")
-    _add(element, "mac", address=mac)
+    _add(element, "mac", address=card.mac)
     _add(element, "source", network=card.network)
     _add(element, "model", type="virtio")
     _add(element, "port", isolated="yes")  # nothing goes from machine to machine on the bridge
@@ -237,9 +259,8 @@ def _add_card(devices: ET.Element, mac: str, card: Card) -> None:
 def has_card(text: str, card: Card) -> bool:
     """Whether a domain's definition has this card, kept apart and filtered as it should be."""
     element = ET.fromstring(text).find("devices/interface")  # noqa: S314 - comes from libvirt
-    port = element.find("port") if element is not None else None
-    held = element.find("filterref") if element is not None else None
-    if port is None or held is None:
+    port, held, mac = (element.find(name) if element is not None else None for name in ("port", "filterref", "mac"))
+    if port is None or held is None or mac is None or mac.get("address", "").lower() != card.mac:
         return False
     parameters = {found.get("name"): found.get("value") for found in held.iter("parameter")}
     wanted = {"MAC": parameters.get("MAC"), **card.parameters} if "MAC" in parameters else card.parameters
