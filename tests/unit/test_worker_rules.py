@@ -69,7 +69,7 @@ def test_events_are_remembered_per_machine_and_kind():
     assert events.when("a", "stopped", since=after(6), until=after(9)) is None
     assert events.when("a", "stopped", since=NOW, until=after(4)) is None
     assert events.when("a", "started", since=NOW, until=after(9)) is None
-    assert events.went("b", since=NOW, until=after(9)) == after(6)
+    assert events.went("b", since=NOW, until=after(9)) is None, "it may have been off for long"
     events.hear(MachineEvent("b", "stopped", after(4)))
     assert events.went("b", since=NOW, until=after(9)) == after(4), "it was off before it was deleted"
     events.forget("a")

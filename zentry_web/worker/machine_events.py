@@ -42,10 +42,9 @@ class MachineEvents:
         return at if at is not None and since <= at <= until else None
 
     def went(self, vm_id: str, *, since: datetime, until: datetime) -> datetime | None:
-        """The moment in [since, until] at which the machine went off or away, if the driver told."""
-        return self.when(vm_id, "stopped", since=since, until=until) or self.when(
-            vm_id, "deleted", since=since, until=until
-        )
+        """The moment in [since, until] at which the machine went off, if the driver told. One that is deleted may have
+        been off for long."""
+        return self.when(vm_id, "stopped", since=since, until=until)
 
     def forget(self, vm_id: str) -> None:
         """Drop what is known of a deleted machine."""

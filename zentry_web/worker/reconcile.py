@@ -105,7 +105,8 @@ class Reconciler:
         elif machine is not None and running:
             self._adopt(vm, machine)
         elif machine is None and vm.state == VMState.STOPPED:
-            self._sightings.saw_gone(vm, self._events.went(vm.vm_id, since=confirmed, until=now) or confirmed)
+            gone_at = self._events.when(vm.vm_id, "deleted", since=confirmed, until=now)
+            self._sightings.saw_gone(vm, gone_at or confirmed)
         return False
 
     def _compare_running(self, vm: KnownVM, machine: Machine | None, confirmed: datetime, now: datetime) -> bool:

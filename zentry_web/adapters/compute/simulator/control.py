@@ -25,11 +25,11 @@ class SimulatorControl:
 
     def stop(self, machine: str) -> None:
         """The guest switched itself off, or somebody pulled the plug (``virsh destroy``)."""
-        self._end(machine, "stopped")
+        self._end(machine)
 
     def fail(self, machine: str, reason: str) -> None:
         """The machine cannot run any more, until it is started again."""
-        self._end(machine, "stopped", fault=reason)
+        self._end(machine, fault=reason)
 
     def pause(self, machine: str, why: str = "paused") -> None:
         """It stands still: 'paused' (``virsh suspend``), 'sleeping' (by the guest itself), 'full' (the host's disk); ''
@@ -42,7 +42,7 @@ class SimulatorControl:
 
     def save(self, machine: str) -> None:
         """Its memory is kept on the host, and it is off (``virsh managedsave``)."""
-        self._end(machine, "stopped")
+        self._end(machine)
         with self._store.write() as connection:
             self._store.update(connection, self._find(machine).vm_id, saved=1)
 
@@ -62,10 +62,12 @@ class SimulatorControl:
 
     def destroy(self, machine: str) -> None:
         """The machine is gone with everything it had (``virsh destroy`` and ``virsh undefine``)."""
-        found = self._find(machine)
+        found, now = self._find(machine), self._clock.now().timestamp()
         with self._store.write() as connection:
             self._store.delete(connection, found.vm_id)
-            self._store.add_event(connection, found.vm_id, "deleted", self._clock.now().timestamp())
+            if found.is_on(now):
+                self._store.add_event(connection, found.vm_id, "stopped", now)
+            self._store.add_event(connection, found.vm_id, "deleted", now)
 
     def lose(self, machine: str, *, lost: bool = True) -> None:
         """Its host does not answer: listed as 'unknown' until ``lost=False``."""
@@ -95,14 +97,14 @@ class SimulatorControl:
         """Close the file."""
         self._store.close()
 
-    def _end(self, machine: str, kind: str, fault: str = "") -> None:
+    def _end(self, machine: str, fault: str = "") -> None:
         found = self._find(machine)
         now = self._clock.now().timestamp()
         with self._store.write() as connection:
             if found.is_on(now):
                 self._store.update(connection, found.vm_id, stop_at=now)
+                self._store.add_event(connection, found.vm_id, "stopped", now)
             self._store.update(connection, found.vm_id, fault=fault)
-            self._store.add_event(connection, found.vm_id, kind, now)
 
     def _find(self, machine: str) -> SimulatedMachine:
         found = self._store.find(machine)

@@ -294,12 +294,14 @@ class Landing(BaseService):
             self._storage.pay_again(session, stored)
 
     def leave_grace(self, session: Session, vm: DbVM, event_id: str) -> None:
-        """The disk is charged again from now on; in the caller's transaction, under the owner's wallet lock."""
+        """The disk, and what is stored of the machine, is charged again from now on; in the caller's transaction, under
+        the owner's wallet lock."""
         if vm.disk_until is None:
             return
         now = self.now()
         recorder = UsageRecorder(Meter(session, now, self.policy.window))
         recorder.open(BilledVM.of(vm), UsageState.STOPPED, now, event_id, has_minimum=False)
+        self._storage.resume(session, [vm.id], {vm.id: event_id})
         vm.disk_until = None
 
     def list_deletions(self) -> list[str]:
