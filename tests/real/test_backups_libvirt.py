@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.compute_contract import BackupContract, ComputeRig, ProofContract, wait_for
-from tests.compute_contract.backups import make_backup, restore
+from tests.compute_contract.backups import make_backup, restore, whole
 from tests.compute_contract.copies import make_copy
 from tests.compute_contract.proofs import order, outcome
 from tests.libvirt_fixture import LibvirtRig
@@ -111,27 +111,91 @@ def place(libvirt: LibvirtRig) -> Path:
     return libvirt.data_dir.parent / "backups"
 
 
+def killed_after(libvirt: LibvirtRig, place: Path, begin: str, until: str) -> None:
+    """A worker with a ``driver`` of its own that begins something, and is killed when it has come to ``until``."""
+    code = (
+        "import sys, os, signal; from pathlib import Path\n"
+        "from zentry_web.adapters.compute.copies import DiskSource\n"
+        "from zentry_web.adapters.compute.libvirt import guest_copies\n"
+        "from zentry_web.adapters.compute.libvirt.backups import BackupPlace\n"
+        "from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute\n"
+        "uri, data, namespace, images, place = sys.argv[1:]\n"
+        "driver = LibvirtCompute(uri, data, namespace, images, backup_place=BackupPlace(Path(place), True))\n"
+        "def die(): os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"{until}\n{begin}\nwhile True: seen()\n"
+    )
+    words = [libvirt.uri, libvirt.driver._data_dir, libvirt.namespace, libvirt.driver._image_dir, place]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], check=False, timeout=60)
+    assert done.returncode == -9
+
+
+COPYING = "def seen():\n  if list(Path(place).glob('.new-*/*.qcow2')): die()"
+
+
 def test_a_worker_that_is_killed_goes_on_or_begins_again(rig: ComputeRig, libvirt: LibvirtRig, place: Path) -> None:
     vm_id = rig.booted(name="killed")
     backup_id = f"bak_{secrets.token_hex(10)}"
-    begin = (
-        "import sys, os, signal; from pathlib import Path\n"
-        "from zentry_web.adapters.compute.libvirt.backups import BackupPlace\n"
-        "from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute\n"
-        "uri, data, namespace, images, place, vm_id, backup_id = sys.argv[1:]\n"
-        "driver = LibvirtCompute(uri, data, namespace, images, backup_place=BackupPlace(Path(place), True))\n"
-        "driver.backups.begin(vm_id, backup_id)\n"
-        "while not list(Path(place).glob('.new-*/*.qcow2')): pass\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    driver = libvirt.driver
-    words = [libvirt.uri, driver._data_dir, libvirt.namespace, driver._image_dir, place, vm_id, backup_id]
-    done = subprocess.run([sys.executable, "-c", begin, *map(str, words)], check=False, timeout=60)
-    assert done.returncode == -9
+    killed_after(libvirt, place, f"driver.backups.begin({vm_id!r}, {backup_id!r})", COPYING)
     assert rig.driver.backups.progress(backup_id) is None
     rig.driver.backups.begin(vm_id, backup_id)
     wait_for(lambda: (found := rig.driver.backups.progress(backup_id)) and found.whole, 60, "a whole backup")
     assert [path.name for path in place.iterdir()] == [backup_id]
+    rig.driver.delete(vm_id)
+    rig.driver.backups.delete(backup_id)
+
+
+FREEZING = """
+  *'"guest-fsfreeze-freeze"'*) fsfreeze --freeze /data && echo yes > /run/held && printf '{"return": 1}\\n' ;;
+  *'"guest-fsfreeze-thaw"'*) rm -f /run/held; fsfreeze --unfreeze /data; printf '{"return": 1}\\n' ;;"""
+HELD_STILL = """
+import threading
+seen = threading.Event().wait
+freeze = guest_copies.freeze
+def freeze_and_die(domain):
+  if freeze(domain): die()
+guest_copies.freeze = freeze_and_die"""
+
+
+def teach_to_freeze(rig: ComputeRig, libvirt: LibvirtRig, vm_id: str) -> None:
+    """The tiny image's agent, begun again as one that also holds /data still, and notes that."""
+    put = f"cat > /run/more <<'.'{FREEZING}\n.\nsed '/^  case $1 in/r /run/more' /etc/agent > /run/agent\n"
+    is_it = "case $(tr '\\0' ' ' < $each/cmdline) in '/bin/sh /etc/agent'*)"
+    end = f"for each in /proc/[0-9]*; do {is_it} kill ${{each#/proc/}};; esac; done\n"
+    libvirt.on_guest(vm_id, f"{put}{end}(setsid sh /run/agent > /dev/null 2>&1 < /dev/null &)")
+    answers = '{"execute": "guest-fsfreeze-thaw"}'
+    wait_for(lambda: does_agent_answer(libvirt, vm_id, answers), 60, "the other agent", pause=0.5)
+
+
+def does_agent_answer(libvirt: LibvirtRig, vm_id: str, command: str) -> bool:
+    words = ["virsh", "--connect", libvirt.uri, "qemu-agent-command", libvirt.uuid(vm_id), command]
+    return subprocess.run(words, check=False, capture_output=True, timeout=60).returncode == 0
+
+
+def test_a_guest_that_a_killed_worker_held_still_is_let_go(rig: ComputeRig, libvirt: LibvirtRig, place: Path) -> None:
+    vm_id = rig.booted(name="held")
+    teach_to_freeze(rig, libvirt, vm_id)
+    writes = "echo written > /data/note && sync && cat /data/note"
+    backup_id = f"bak_{secrets.token_hex(10)}"
+    backup = f"driver.backups.begin({vm_id!r}, {backup_id!r})"
+
+    killed_after(libvirt, place, backup, HELD_STILL)
+    assert libvirt.on_guest(vm_id, "cat /run/held") == "yes"
+    rig.driver.backups.abort(vm_id, backup_id)
+    assert libvirt.on_guest(vm_id, f"test ! -e /run/held && {writes}") == "written"
+    assert list(place.iterdir()) == []
+
+    killed_after(libvirt, place, f"driver.copies.begin('op_held', DiskSource({vm_id!r}))", HELD_STILL)
+    assert libvirt.on_guest(vm_id, "cat /run/held") == "yes"
+    rig.driver.copies.drop("op_held")
+    assert libvirt.on_guest(vm_id, f"test ! -e /run/held && {writes}") == "written"
+
+    killed_after(libvirt, place, backup, HELD_STILL)
+    assert libvirt.on_guest(vm_id, "cat /run/held") == "yes"
+    rig.driver.backups.begin(vm_id, backup_id)
+    found = wait_for(lambda: (made := whole(rig, backup_id)) and made, 60, "a whole backup")
+    assert found.frozen
+    assert [path.name for path in (place / backup_id).iterdir() if "json" not in path.name] == ["disk.qcow2"]
+    assert libvirt.on_guest(vm_id, f"test ! -e /run/held && {writes}") == "written"
     rig.driver.delete(vm_id)
     rig.driver.backups.delete(backup_id)
 

@@ -177,9 +177,9 @@ class LibvirtBackups:
             sync(facts)
             fresh.rename(self._folder(backup_id))
         except BaseException:
-            with contextlib.suppress(ComputeError):
+            with contextlib.suppress(ComputeError):  # it is aborted later where it cannot be ended now
                 self._guests.end(domain, vm_id, fresh)
-            shutil.rmtree(fresh, ignore_errors=True)
+                shutil.rmtree(fresh, ignore_errors=True)
             raise
 
     # How: a return

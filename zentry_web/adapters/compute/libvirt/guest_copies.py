@@ -52,6 +52,7 @@ COPIED = 0.9  # of all that is done; then it is checked and summed
 SCRATCH_BYTES = 2 * host.GIB  # free on the machines' disk, so that a guest is served from there
 LEAST_BYTES = host.GIB  # with less left it is served no longer: guests' own writes come first
 SOCKET = "s"
+HELD = "held"  # beside a copy that is being made: its guest's file systems may be held still
 ENDED = kept("The copy was ended on the host before it was whole.")
 NEARLY_FULL = kept("The host’s disk became nearly full, so the copy was given up.")
 
@@ -70,8 +71,12 @@ class GuestCopies:
             job = self.ask(lambda: read_job(domain))
             if str(served) in job or fresh.name in job:
                 self._end(copying, domain)
+            self._try_to_let_go(domain, fresh)
+        is_held = domain is not None and (fresh / HELD).exists()
         shutil.rmtree(served, ignore_errors=True)
         make_fresh(fresh)
+        if is_held:
+            (fresh / HELD).touch()
 
     def copy(self, copying: Copying, domain: Any, vm_id: str, target: Path, options: list[str]) -> bool:
         """The disk in ``target``, which is made with these options of qemu-img's, in the folder that was prepared;
@@ -82,8 +87,11 @@ class GuestCopies:
         try:
             frozen = self._serve(domain, vm_id, target)
             if frozen is None:
-                return self._push(copying, domain, vm_id, target, options)
-            self._pull(copying, domain, vm_id, target, options)
+                frozen = self._push(copying, domain, vm_id, target, options)
+            else:
+                self._pull(copying, domain, vm_id, target, options)
+            self._try_to_let_go(domain, target.parent)  # an agent that did not answer then may do so now
+            (target.parent / HELD).unlink(missing_ok=True)
             return frozen
         except ComputeRefused as error:
             if self._goes_off(copying, vm_id):  # begun again, it is copied as one that is off
@@ -100,12 +108,12 @@ class GuestCopies:
         return False
 
     def end(self, domain: Any, vm_id: str, fresh: Path) -> None:
-        """End the job that copies into that folder, if there is one, and remove what it kept."""
-        job = self.ask(lambda: read_job(domain))
-        if fresh.name in job:
-            self.ask(lambda: end_job(domain))
-        if fresh.name in job or not job:
-            shutil.rmtree(self._storage.served(vm_id), ignore_errors=True)
+        """End the job that copies into that folder, if there is one, let its guest write again, and remove what was
+        kept. Raises ComputeError when it has to be ended once more: until then the folder must stay."""
+        try:
+            self._let_go(domain, fresh)
+        finally:
+            self._end_job(domain, vm_id, fresh)
 
     def find(self, vm_id: str) -> Any:
         return self._connection.call(lambda connection: self._domains.find(connection, vm_id))
@@ -131,14 +139,14 @@ class GuestCopies:
         try:
             _make_served(served, self.ask(domain.UUIDString))
             self._make_disk(vm_id, scratch)
-            frozen = self._begin(domain, pull_xml(domain, served / SOCKET, scratch))
+            frozen = self._begin(domain, target.parent, pull_xml(domain, served / SOCKET, scratch))
             if os.access(served / SOCKET, os.R_OK | os.W_OK):
                 return frozen
             reason = "its socket is not for us"
         except (ComputeRefused, OSError) as error:
             reason = str(error)
         logger.warning("The disk of %s is not served, and copied in two passes: %s", vm_id, reason)
-        self.end(domain, vm_id, target.parent)
+        self._end_job(domain, vm_id, target.parent)
         return None
 
     def _pull(self, copying: Copying, domain: Any, vm_id: str, target: Path, options: list[str]) -> None:
@@ -163,7 +171,7 @@ class GuestCopies:
             raise ComputeRefused(kept("There is no room to copy the disk of a machine that is on. Stop it first."))
         self._make_disk(vm_id, copy)
         stay_readable(copy)
-        frozen = self._begin(domain, push_xml(domain, copy))
+        frozen = self._begin(domain, fresh, push_xml(domain, copy))
         while fresh.name in self.ask(lambda: read_job(domain)):
             copying.pause(JOB_LOOK_SECONDS)
             copying.part = JOB_PART * self.ask(lambda: job_part(domain))
@@ -180,10 +188,17 @@ class GuestCopies:
         size = int(self._storage.notes(vm_id)["disk_gib"]) * host.GIB
         run_tool(["qemu-img", "create", "-q", "-f", "qcow2", str(path), str(size)])
 
-    def _begin(self, domain: Any, job: str) -> bool:
-        with self._held_still(domain) as frozen:
+    def _begin(self, domain: Any, fresh: Path, job: str) -> bool:
+        with self._held_still(domain, fresh) as frozen:
             self.ask(lambda: domain.backupBegin(job, None, libvirt.VIR_DOMAIN_BACKUP_BEGIN_REUSE_EXTERNAL))
         return frozen
+
+    def _end_job(self, domain: Any, vm_id: str, fresh: Path) -> None:
+        job = self.ask(lambda: read_job(domain))
+        if fresh.name in job:
+            self.ask(lambda: end_job(domain))
+        if fresh.name in job or not job:
+            shutil.rmtree(self._storage.served(vm_id), ignore_errors=True)
 
     def _end(self, copying: Copying, domain: Any) -> None:
         """End its job, and wait until it has ended."""
@@ -195,21 +210,37 @@ class GuestCopies:
         raise ComputeUnavailable(kept("The hypervisor does not let go of the copy."))
 
     @contextlib.contextmanager
-    def _held_still(self, domain: Any) -> Iterator[bool]:
-        """While this lasts the guest writes nothing, if its agent answers. It is let go whatever happens."""
+    def _held_still(self, domain: Any, fresh: Path) -> Iterator[bool]:
+        """While this lasts the guest writes nothing, if its agent answers. It is let go whatever happens: should we be
+        killed, by who goes on with the copy or ends it: a note of it is in that folder."""
         if not self.ask(lambda: has_agent(domain)):
             yield False
             return
-        self._let_go(domain)  # a worker that was killed may have left it so
+        (fresh / HELD).touch()
+        self._try_to_let_go(domain, fresh)  # something else may have left it so
+        (fresh / HELD).touch()
         try:
             frozen = self.ask(lambda: freeze(domain))
             yield frozen
         finally:
-            self._let_go(domain)
+            self._try_to_let_go(domain, fresh)
 
-    def _let_go(self, domain: Any) -> None:
-        with contextlib.suppress(ComputeError):
-            self.ask(lambda: thaw(domain))
+    def _try_to_let_go(self, domain: Any, fresh: Path) -> None:
+        try:
+            self._let_go(domain, fresh)
+        except ComputeError as error:
+            logger.warning("The guest’s agent has not let its file systems go on: %s", error)
+
+    def _let_go(self, domain: Any, fresh: Path) -> None:
+        """Let the guest write again, if a copy into that folder may have held it still. Raises ComputeTimeout and
+        ComputeUnavailable when it may yet be so; an agent that refuses holds nothing."""
+        held = fresh / HELD
+        if not held.exists():
+            return
+        with contextlib.suppress(ComputeRefused, MachineMissing):
+            if self.ask(lambda: has_agent(domain)):
+                self.ask(lambda: thaw(domain))
+        held.unlink(missing_ok=True)
 
 
 def make_fresh(fresh: Path) -> None:
