@@ -61,6 +61,11 @@ def test_the_domain_is_what_was_ordered() -> None:
     assert (log.get("file"), log.get("append")) == ("/data/console.log", "on")
 
 
+def test_firmware_that_has_to_find_a_boot_loader_talks_on_the_console() -> None:
+    assert domain(kernel=None, initrd=None).find("os/bios").get("useserial") == "yes"
+    assert domain().find("os/bios") is None
+
+
 def test_kvm_takes_the_host_processor() -> None:
     root = domain(accelerator=Accelerator.KVM)
     assert root.get("type") == "kvm"

@@ -180,6 +180,7 @@ def domain_xml(namespace: str, spec: MachineSpec, place: Placement) -> str:
     _add(system, "type", "hvm", arch="x86_64", machine="q35")
     if place.kernel is None:
         _add(system, "boot", dev="hd")
+        _add(system, "bios", useserial="yes")  # what finds nothing to boot says so on the console, too
     else:
         _add(system, "kernel", str(place.kernel))
         _add(system, "initrd", str(place.initrd))
