@@ -173,10 +173,12 @@ class VMRebuilding(BaseService):
 
     # -- the worker's side ----------------------------------------------------------------------
 
-    def spec(self, claim: Claim) -> MachineSpec:
-        """What the driver needs to rebuild it."""
+    def spec(self, claim: Claim) -> MachineSpec | None:
+        """What the driver needs to rebuild it; None: something has overtaken that, and put it right by now."""
         with self.reading() as session:
-            vm, aside = session.get_one(DbVM, claim.vm_id), session.get_one(DbDiskAside, claim.operation_id)
+            vm, aside = session.get_one(DbVM, claim.vm_id), session.get(DbDiskAside, claim.operation_id)
+            if aside is None:
+                return None
             version = session.get(DbImageVersion, aside.image_version_id) if aside.image_version_id else None
             image = version or session.get_one(DbImage, aside.image_id)
             keys = tuple(aside.ssh_key.splitlines())

@@ -48,9 +48,9 @@ def change(
             raise MachineMissing(kept("The hypervisor no longer has this machine."))
         context.recorded(context.vms.records.change_off(claim, at, name))
     if claim.step != "boot":
+        take_back(context, claim.vm_id)
         context.step(claim, name)
         context.checkpoint(f"{name}.recorded")
-        take_back(context, claim.vm_id)
         yield from apply() or ()
         context.checkpoint(f"{name}.changed")
     if restarts:

@@ -5,14 +5,17 @@ from collections.abc import Callable
 from zentry_web.domain.vms.claim import Claim
 from zentry_web.worker.operations.changing import change, put_back
 from zentry_web.worker.operations.coming_up import fit
-from zentry_web.worker.operations.context import OperationContext, Steps
+from zentry_web.worker.operations.context import OperationContext, Overtaken, Steps
 
 
 def rebuild(context: OperationContext, claim: Claim) -> Steps:
     """A fresh disk from the image that was chosen; the one that was is put aside under the operation's id."""
 
     def exchange() -> None:
-        context.driver.rebuilds.rebuild(context.vms.rebuilding.spec(claim), claim.operation_id)
+        spec = context.vms.rebuilding.spec(claim)
+        if spec is None:
+            raise Overtaken
+        context.driver.rebuilds.rebuild(spec, claim.operation_id)
 
     yield from exchange_and_boot(context, claim, exchange)
 
