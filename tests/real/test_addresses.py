@@ -4,6 +4,7 @@ import json
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -120,3 +121,19 @@ def test_a_network_of_an_earlier_version_goes_on(wire: Wire) -> None:
     finally:
         for spec in (older, newer):
             wire.rig.driver.delete(spec.vm_id)
+
+
+def test_an_address_is_given_again_at_once(wire: Wire) -> None:
+    """The lease that a deleted machine leaves is one of the address's own MAC address."""
+    first = wire.rig.booted()
+    (address,) = wire.rig.get(first).addresses
+    wire.rig.driver.delete(first)
+    subnet, closed = network_subnets(net_xml(wire))[0], {IPv4Address(taken) for taken in addresses(wire)}
+    same = next(
+        spec for spec in iter(wire.rig.spec, None) if str(choose_address(subnet, spec.vm_id, closed)) == address
+    )
+    second = wire.rig.booted(vm_id=same.vm_id)
+    try:
+        assert wire.rig.get(second).addresses == (address,)
+    finally:
+        wire.rig.driver.delete(second)
