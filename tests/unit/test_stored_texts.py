@@ -1,16 +1,19 @@
 """What the books keep in English is read in the reader's language; the patterns fit what is really written."""
 
+import ast
 import re
 from datetime import timedelta
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.source import modules, tree
 from zentry_web.domain.language import find, speaking
 from zentry_web.domain.stored_texts import TEXTS, said
 from zentry_web.services.monitoring_service import leap_text
 
 pytestmark = pytest.mark.unit
+INTERNAL = re.compile("is not an? (id|name) that|^the guest's process")  # nobody is shown these
 
 
 @pytest.mark.parametrize(
@@ -58,4 +61,30 @@ def test_each_is_written_somewhere(text):
     code = "\n".join(
         path.read_text() for path in ROOT.joinpath("zentry_web").rglob("*.py") if path.name != "stored_texts.py"
     )
-    assert piece[:60] in code, piece
+    assert piece[:60] in re.sub(r'"\n\s*f?"', "", code), piece
+
+
+def _sentence(node):
+    """A literal's text, with each value in it as a place."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    parts = node.values if isinstance(node, ast.JoinedStr) else ()
+    return "".join(part.value if isinstance(part, ast.Constant) else "42" for part in parts)
+
+
+def _refusals():
+    """What drivers and the worker raise because a host could or would not."""
+    for path in (*modules("adapters/compute"), *modules("worker")):
+        for call in (each for each in ast.walk(tree(path)) if isinstance(each, ast.Call)):
+            name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+            if re.match("Compute(Refused|Unavailable|Timeout)$", name) and call.args:
+                text = _sentence(call.args[0])
+                if text and not INTERNAL.search(text):
+                    yield text
+
+
+def test_what_a_driver_refuses_with_is_read_in_german():
+    found = list(_refusals())
+    assert len(found) > 40
+    with speaking("de"):
+        assert [text for text in found if said(text) == text] == []

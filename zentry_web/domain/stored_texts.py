@@ -4,9 +4,10 @@ the reader's language: the text that it was made of is looked for, and its trans
 import re
 from functools import lru_cache
 
+from zentry_web.domain.driver_texts import PROBLEMS
 from zentry_web.domain.language import ENGLISH, fill, find, kept, language
 
-# Said by services/billing (reasons of transfers stay in the ledger for ever), by checks of health and by drivers.
+# Said by services/billing (reasons of transfers stay in the ledger for ever) and by checks of health; by drivers.
 TEXTS = (
     kept("Usage until %(moment)s UTC"),
     kept("Held for %(minutes)s minutes of running"),
@@ -52,6 +53,16 @@ TEXTS = (
         "The host's clock leapt: it is %(hours)s hours behind the time that has gone by. Zentry goes on by its own "
         "until the clock is right again, or has stayed there for a day."
     ),
+    kept("No worker has reported yet."),
+    kept("It comes back from the recycle bin in a moment."),
+    kept("The payment provider could not be reached."),
+    kept("The payment provider refuses this refund."),
+    kept("The card was declined."),
+    kept("The bank wants you to confirm this payment yourself."),
+    kept("The bank returned the money."),
+    kept("Sign-ups from one network address could then get %(credits)s credits a day."),
+    kept("So much one admin could then move alone within 24 hours."),
+    *PROBLEMS,
 )
 _PLACE = re.compile(r"%\((\w+)\)s")
 

@@ -83,7 +83,7 @@ class MonitoringService(BaseService):
                 errors |= {f"samples.{number}.{field}": text for field, text in error.details.items()}
         with self.reading() as session:
             owners = find_vm_owners(session, {sample.vm_id for sample in parsed})
-        errors |= {f"vm.{each.vm_id}": "There is no such machine." for each in parsed if each.vm_id not in owners}
+        errors |= {f"vm.{each.vm_id}": _("There is no such machine.") for each in parsed if each.vm_id not in owners}
         if errors:
             raise ValidationError(_("These metrics cannot be stored."), details=errors)
         self.record_samples([(owners[sample.vm_id], sample) for sample in parsed])

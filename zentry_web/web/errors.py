@@ -222,7 +222,7 @@ def login_needed() -> Response:
         return Response(status=401, mimetype="text/plain")
     if wants_json():
         answer = ERRORS["AUTHENTICATION_REQUIRED"]
-        return respond(Problem(401, answer.kind, answer.title, "Please log in.", "AUTHENTICATION_REQUIRED"))
+        return respond(Problem(401, answer.kind, answer.title, _("Please log in."), "AUTHENTICATION_REQUIRED"))
     if is_htmx():
         here = urlsplit(request.headers.get("HX-Current-URL", ""))
         page = here.path + (f"?{here.query}" if here.query else "")
@@ -258,12 +258,19 @@ def on_csrf_error(error: CSRFError) -> Response:
     """A form without its token, with an old one, or from another address: the true reason."""
     reason = error.description or ""
     if isinstance(error, ForeignForm):
-        text = f"{reason} Open it there and try again; whoever runs it sets the address with ZENTRY_BASE_URL."
-        return respond(Problem(400, "warning", "This form came from another address", text, "CSRF"))
+        return respond(Problem(400, "warning", _("This form came from another address"), reason, "CSRF"))
     if signed_in_user() is None and not is_public(request.endpoint):  # logged out elsewhere: on from the page it was
         return login_needed()
     text = next((words for mark, words in CSRF_REASONS.items() if mark in reason), CSRF_REASONS[""])
-    return respond(Problem(400, "warning", "Please try again", f"{text} Go back, reload it and try again.", "CSRF"))
+    return respond(
+        Problem(
+            400,
+            "warning",
+            _("Please try again"),
+            _("%(reason)s Go back, reload it and try again.", reason=text),
+            "CSRF",
+        )
+    )
 
 
 def on_http_error(error: HTTPException) -> Response:
@@ -273,7 +280,7 @@ def on_http_error(error: HTTPException) -> Response:
         return Response(error.get_body(), status, error.get_headers())
     if isinstance(error, SecurityError):  # nothing can be linked to under a host that is not ours
         return Response("This address is not served here.\n", 400, mimetype="text/plain")
-    title, text = HTTP_ERRORS.get(status, ("Something went wrong", error.description or ""))
+    title, text = HTTP_ERRORS.get(status, (_("Something went wrong"), error.description or ""))
     response = respond(Problem(status, "error", title, text, error.name, own_page=status in HTTP_ERRORS))
     if isinstance(allowed := getattr(error, "valid_methods", None), list):
         response.headers["Allow"] = ", ".join(sorted(allowed))
@@ -285,8 +292,8 @@ def on_any_error(error: Exception) -> Response:
     if (trouble := outage(error)) is not None:
         return on_service_error(trouble)
     log.error("unexpected_error", request_id=request_id(), endpoint=request.endpoint, exc_info=error)
-    text = "The fault is ours and has been written down. If it stays, tell the operator the request id below."
-    return respond(Problem(500, "error", "Something went wrong", text, "INTERNAL_ERROR", own_page=True))
+    text = _("The fault is ours and has been written down. If it stays, tell the operator the request id below.")
+    return respond(Problem(500, "error", _("Something went wrong"), text, "INTERNAL_ERROR", own_page=True))
 
 
 def init_errors(app: Flask) -> None:

@@ -13,6 +13,8 @@ from flask import Flask, g, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import SecurityError
 
+from zentry_web.domain.language import _
+
 log = structlog.get_logger(__name__)
 
 HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by machines, under whatever name they know
@@ -84,7 +86,14 @@ def init_own_forms(app: Flask, url: str) -> None:
         own = {url, request.host_url.rstrip("/")}
         sender = _sender()
         if sender is not None and sender not in own:
-            raise ForeignForm(f"This form was sent from {sender}, but the address of this Zentry is {url}.")
+            raise ForeignForm(
+                _(
+                    "This form was sent from %(sender)s, but the address of this Zentry is %(url)s. Open it there and "
+                    "try again; whoever runs it sets the address with ZENTRY_BASE_URL.",
+                    sender=sender,
+                    url=url,
+                )
+            )
 
 
 def _sender() -> str | None:

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from zentry_web.domain.language import _
 from zentry_web.services.errors import RateLimitedError
 
 STREAMS_PER_PERSON = 12
@@ -42,11 +43,11 @@ class StreamBoard:
         with self._locked():
             rows = self._read()
             if sum(row[1] == mine[1] for row in rows) >= STREAMS_PER_PERSON:
-                raise _refusal("Too many pages are open at once.")
+                raise _refusal(_("Too many pages are open at once."))
             if sum(row[2] == mine[2] for row in rows) >= self._most_of_network:
-                raise _refusal("Too many pages are open at once from your network.")
+                raise _refusal(_("Too many pages are open at once from your network."))
             if sum(row[0] == mine[0] for row in rows) >= self._most_here or _FREE not in rows:
-                raise _refusal("Too many pages are open at once on this server.")
+                raise _refusal(_("Too many pages are open at once on this server."))
             number = rows.index(_FREE)
             self._write(number, mine)
         return number

@@ -1,5 +1,7 @@
 """/vms/bulk: several machines of one's own, from the list to what became of each."""
 
+import re
+
 import pytest
 
 from tests.functional.conftest import Browser
@@ -8,6 +10,7 @@ from tests.services.people import acting, join
 from zentry_web.domain.vms.state import VMState
 
 pytestmark = pytest.mark.integration
+ENGLISH = re.compile(r"\b(?:the|is|are|its|already|of|that|could|and|to)\b", re.IGNORECASE)  # none of them is German
 
 
 @pytest.fixture
@@ -164,3 +167,39 @@ def test_starting_at_another_price_than_shown_asks_again(as_alice, cloud, two):
     again = Page(answer.text).one("//input[@name='shown_price']").get("value")
     assert as_alice.post("/vms/bulk", form("start", *two, shown_price=again)).status_code == 303
     assert {cloud.vm(vm).state for vm in two} == {VMState.STARTING}
+
+
+@pytest.mark.parametrize(
+    ("fields", "german"),
+    [
+        ({"do": "start"}, "Läuft schon oder startet gerade."),
+        ({"do": "stop"}, "Ist schon aus oder schaltet sich gerade aus."),
+        ({"do": "label", "labels": "env=prod"}, "Die Labels sind schon so."),
+        ({"do": "move"}, "Ist schon in diesem Projekt."),
+        ({"do": "delete", "confirm": "2 Maschinen"}, "Wurde schon gelöscht."),
+    ],
+)
+def test_a_german_reads_no_english_in_what_became_of_each(
+    as_alice, cloud, container, alice, bob, project, two, fields, german
+):
+    """One was so already, one is refused (only seen there): then every one is told of."""
+    cloud.keep_deleted(7)
+    here, actor = two[0], acting(alice)
+    his = cloud.project(bob, "Fremdes")
+    join(container, his, alice, "viewer")
+    seen = cloud.launch(bob, his, "fremd-1")
+    {
+        "stop": lambda: cloud.vms.stop_vm(here.id, actor=actor),
+        "delete": lambda: cloud.vms.delete_vm(here.id, here.name, actor=actor),
+        "label": lambda: as_alice.post("/vms/bulk", form("label", here, labels="env=prod")),
+    }.get(fields["do"], lambda: None)()
+    as_alice.post("/account", {"name": "Alice", "time_zone": "UTC", "language": "de"})
+    more = {"project_id": project.id} if fields["do"] == "move" else {}
+    asked = as_alice.page(url(fields["do"], here, seen))
+    assert not ENGLISH.findall(" ".join(asked.one("//main").itertext()))
+    answer = as_alice.post("/vms/bulk", fields | more | {"id": [here.id, seen.id]})
+    page = Page(answer.text)
+    assert answer.status_code == 200, page.text()
+    assert german in page.text()
+    assert "Ihre Rolle in diesem Projekt" in page.text()
+    assert not ENGLISH.findall(" ".join(page.one("//main").itertext()))

@@ -9,6 +9,7 @@ from flask_smorest import Api, Blueprint
 from webargs.flaskparser import FlaskParser
 
 from zentry_web.blueprints.api import schemas
+from zentry_web.domain.language import _
 from zentry_web.domain.people.token import TokenPair, TokenScope
 from zentry_web.domain.user import User
 from zentry_web.services.errors import ValidationError
@@ -38,11 +39,11 @@ class Parser(FlaskParser):
             for place in error.normalized_messages().values()
             for field, messages in (place.items() if isinstance(place, dict) else [("body", place)])
         }
-        raise ValidationError("Something in this is not right.", details=fields)
+        raise ValidationError(_("Something in this is not right."), details=fields)
 
     def _handle_invalid_json_error(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         """Not JSON at all."""
-        raise ValidationError("The body is not JSON.", details={"body": "Not JSON."})
+        raise ValidationError(_("The body is not JSON."), details={"body": _("Not JSON.")})
 
 
 class ApiBlueprint(Blueprint):

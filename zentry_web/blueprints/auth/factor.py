@@ -70,7 +70,7 @@ def passkey_login() -> ResponseReturnValue:
     ):
         return enter(form.result, safe_next(wanted, url_for("dashboard.overview")))
     shown = LoginForm(formdata=None)
-    shown.form_errors.extend(form.form_errors or ["No passkey was sent. Please try again."])
+    shown.form_errors.extend(form.form_errors or [_("No passkey was sent. Please try again.")])
     provider = services().auth.oidc.provider_name
     context = {"next": wanted, "passkeys": passkeys.possible, "provider": provider}
     return render_template("auth/login.html", form=shown, **context), form.status

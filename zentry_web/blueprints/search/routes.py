@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from zentry_web.blueprints.search.results import groups_of, recent_groups
 from zentry_web.blueprints.search.verbs import acted_on
 from zentry_web.domain.credits.billing import TransferKind
+from zentry_web.domain.language import _
 from zentry_web.domain.list_keys import ALL_PROJECTS, AUDIT, BIN, CHARGES, LEDGER, PEOPLE, PROJECTS, TRANSACTIONS, Keys
 from zentry_web.domain.search import words_of
 from zentry_web.services.errors import NotFoundError
@@ -44,7 +45,7 @@ def complete(list_name: str) -> ResponseReturnValue:
     """What can complete the search box of a list."""
     lists = LISTS | (ADMIN_LISTS if current_actor().is_admin else {})
     if list_name not in lists:
-        raise NotFoundError("There is no such list.")
+        raise NotFoundError(_("There is no such list."))
     keys = lists[list_name]
     if list_name == "audit":
         keys = {**keys, "action": replace(keys["action"], values=_actions())}

@@ -8,7 +8,7 @@ from typing import Any
 
 from zentry_web.domain.credits.billing import AccountKind, Check, TransferKind
 from zentry_web.domain.credits.bills import BillCharge
-from zentry_web.domain.language import lazy
+from zentry_web.domain.language import _, lazy
 from zentry_web.domain.money import format_credits
 
 DAY = timedelta(days=1)
@@ -270,10 +270,10 @@ class WriteOff:
 def why_written_off(kind: str, posted: datetime, until: datetime | None) -> str:
     """In words why credits were written off: by a transfer of that kind, for usage up to ``until``."""
     if kind != TransferKind.USAGE or until is None:
-        return "Taken back by the payment provider"
+        return _("Taken back by the payment provider")
     if posted - until > LATE:
-        return "The worker was away or a host did not answer: charged too late"
-    return "Nobody could pay: wallet and hold were empty"
+        return _("The worker was away or a host did not answer: charged too late")
+    return _("Nobody could pay: wallet and hold were empty")
 
 
 def day_number(moment: datetime) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from zentry_web.domain.language import ngettext
 from zentry_web.domain.projects.project import ProjectAction
 from zentry_web.domain.query_language import Term
 from zentry_web.domain.vms.bin import BinnedVM
@@ -120,8 +121,8 @@ def rates_of(vms: Iterable[VM]) -> Rates:
 
 
 def confirmation(vms: Sequence[VM] | Sequence[BinnedVM]) -> str:
-    """What is typed before these are deleted: the name of one, the number of several."""
-    return vms[0].name if len(vms) == 1 else f"{len(vms)} machines"
+    """What is typed before these are deleted: the name of one, the number of several in the reader's language."""
+    return vms[0].name if len(vms) == 1 else ngettext("%(num)s machine", "%(num)s machines", len(vms))
 
 
 def can_be(change: Change, vm: VM) -> bool:

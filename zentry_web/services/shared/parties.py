@@ -73,9 +73,9 @@ def _checked(wanted: TradeParty) -> TradeParty:
     country = fields.take("country", _parse_country, "")
     number = fields.take("vat_number", lambda typed: parse_vat_number(typed, country), "") if country else ""
     if wanted.vat_number.strip() and not wanted.is_business:
-        fields.errors["vat_number"] = "Only a business has a VAT number: choose Business, or leave it empty."
+        fields.errors["vat_number"] = _("Only a business has a VAT number: choose Business, or leave it empty.")
     elif wanted.vat_number.strip() and not country:
-        fields.errors.setdefault("country", "Choose the country of the VAT number.")
+        fields.errors.setdefault("country", _("Choose the country of the VAT number."))
     fields.check()
     return TradeParty(name, address, country, number, wanted.is_business)
 

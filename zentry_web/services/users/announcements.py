@@ -222,11 +222,11 @@ def _parsed(draft: AnnouncementDraft) -> dict[str, Any]:
         "is_public": draft.is_public,
     }
     if not EARLIEST <= draft.from_at < LATEST:
-        fields.errors["from_at"] = "Choose another day."
+        fields.errors["from_at"] = _("Choose another day.")
     if draft.until_at is not None and draft.until_at <= draft.from_at:
-        fields.errors["until_at"] = "Choose an end after the beginning."
+        fields.errors["until_at"] = _("Choose an end after the beginning.")
     elif draft.until_at is not None and draft.until_at >= LATEST:
-        fields.errors["until_at"] = "Choose an earlier day, or leave it empty: for ever."
+        fields.errors["until_at"] = _("Choose an earlier day, or leave it empty: for ever.")
     fields.check()
     return values
 

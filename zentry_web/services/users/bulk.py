@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from zentry_web.domain.credits.billing import TransferKind
 from zentry_web.domain.credits.books import Approval, Batch, ByHand
 from zentry_web.domain.event import Subject
-from zentry_web.domain.language import _
+from zentry_web.domain.language import _, ngettext
 from zentry_web.domain.people.directory import MOST_AT_ONCE, BulkAction
 from zentry_web.domain.query_language import ListSearch
 from zentry_web.domain.user import Actor, User, UserRow
@@ -82,7 +82,7 @@ class UserBulk(BaseService):
 
     def _set_disabled(self, user: User, disabled: bool, actor: Actor) -> EachResult:
         if (user.disabled_at is not None) == disabled:
-            return EachOutcome.UNCHANGED, "Disabled already." if disabled else "Not disabled."
+            return EachOutcome.UNCHANGED, _("Disabled already.") if disabled else _("Not disabled.")
         if user.is_admin:
             raise ConflictError(_("An admin's account is disabled and enabled on its own page."))
         self._access.set_disabled(user.id, disabled, actor=actor)
@@ -93,8 +93,8 @@ class UserBulk(BaseService):
             raise ConflictError(_("Your own sessions are on your security page."))
         ended = self._auth.end_sessions(user.id, actor=actor)
         if not ended:
-            return EachOutcome.UNCHANGED, "Was not signed in."
-        return EachOutcome.DONE, f"{ended} session{'' if ended == 1 else 's'}."
+            return EachOutcome.UNCHANGED, _("Was not signed in.")
+        return EachOutcome.DONE, ngettext("%(num)s session.", "%(num)s sessions.", ended)
 
     def _grant(self, user: User, amount: int, reason: str, batch: Batch, actor: Actor) -> EachResult:
         if user.disabled_at is not None:
@@ -102,7 +102,7 @@ class UserBulk(BaseService):
         asked = self._billing.by_hand.check(ByHand(user.id, TransferKind.GRANT, amount, reason))
         done = self._billing.books.approvals.submit(asked, batch.key_of(user.id), actor=actor, batch=batch)
         if isinstance(done, Approval):
-            return EachOutcome.WAITS, "A second admin must agree."
+            return EachOutcome.WAITS, _("A second admin must agree.")
         return EachOutcome.DONE, ""
 
 

@@ -33,9 +33,9 @@ _NOBODY = lazy("Choose at least one machine.")
 _COMING_UP = (VMState.CREATING, VMState.STARTING, VMState.RUNNING, VMState.RESUMING)
 # What a machine that is so already is told with instead of a refusal.
 _ALREADY: dict[Change, tuple[tuple[VMState, ...], str]] = {
-    Change.START: (_COMING_UP, "Runs or comes up already."),
-    Change.STOP: ((VMState.STOPPING, VMState.STOPPED), "Is off or goes off already."),
-    Change.DELETE: ((VMState.DELETING, VMState.BINNED, VMState.DELETED), "Was deleted already."),
+    Change.START: (_COMING_UP, lazy("Runs or comes up already.")),
+    Change.STOP: ((VMState.STOPPING, VMState.STOPPED), lazy("Is off or goes off already.")),
+    Change.DELETE: ((VMState.DELETING, VMState.BINNED, VMState.DELETED), lazy("Was deleted already.")),
 }
 
 
@@ -125,11 +125,11 @@ class VMBulk(BaseService):
 
     def _label(self, vm: VM, change: LabelChange, actor: Actor, together: str) -> EachResult:
         done = self._labels.change(vm.id, change, actor=actor, together=together)
-        return (EachOutcome.DONE, "") if done else (EachOutcome.UNCHANGED, "Its labels are so already.")
+        return (EachOutcome.DONE, "") if done else (EachOutcome.UNCHANGED, _("Its labels are so already."))
 
     def _move(self, vm: VM, project_id: str, actor: Actor, together: str) -> EachResult:
         if vm.project_id == project_id:
-            return EachOutcome.UNCHANGED, "Is in that project already."
+            return EachOutcome.UNCHANGED, _("Is in that project already.")
         self._moving.move(vm.id, project_id, actor=actor, together=together)
         return EachOutcome.DONE, ""
 

@@ -113,7 +113,7 @@ class Catalogue(BaseService):
             "disk_gib": fields.take("disk_gib", new_size.parse_disk, 1),
         }
         if starts_at is not None and abs(starts_at - self.now()) > FARTHEST:
-            fields.errors["starts_at"] = "Let it begin within two years from now."
+            fields.errors["starts_at"] = _("Let it begin within two years from now.")
         fields.check()
         prices: tuple[Any, Any] = data.get("running_micro_per_hour"), data.get("disk_micro_per_gib_hour")
         with self.transaction() as session:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, func, literal_column, or_, select
 from sqlalchemy.orm import Session
 
+from zentry_web.domain.language import lazy
 from zentry_web.domain.projects.project import RIGHTS, ProjectAction
 from zentry_web.domain.text import folded
 from zentry_web.domain.user import Actor
@@ -202,7 +203,7 @@ def _membership(actor_id: Any) -> ColumnElement[bool]:
     return and_(DbProjectMember.project_id == DbVM.project_id, DbProjectMember.user_id == actor_id)
 
 
-_GONE = "There is no such virtual machine."
+_GONE = lazy("There is no such virtual machine.")
 _LAST = select(func.max(DbOperation.id)).where(DbOperation.vm_id == DbVM.id).correlate(DbVM).scalar_subquery()
 _HAS_SNAPSHOTS = select(DbSnapshot.id).where(DbSnapshot.vm_id == DbVM.id).correlate(DbVM).exists()
 # Built once: every page about a machine asks it. A row per label.
