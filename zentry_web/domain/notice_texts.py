@@ -115,6 +115,11 @@ NOTICES: dict[str, tuple[str, str]] = {
     ),
     # -- machines -------------------------------------------------------------------------------
     "failed": ("$what failed", "$why\nIts page shows how far it came, and has “Try again” where that is possible."),
+    "unproved": (
+        "The backup “$backup” of $vm was not proved to boot",
+        "$why\nThe list of backups shows what its console said last. There it can be proved once more, or another be "
+        "made.",
+    ),
     "ordered_start": ("An admin had Zentry start $vm", "An admin ordered this. The reason: $why"),
     "ordered_stop": ("An admin had Zentry stop $vm", "An admin ordered this. The reason: $why"),
     "ordered_reboot": ("An admin had Zentry restart $vm", "An admin ordered this. The reason: $why"),

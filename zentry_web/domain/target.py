@@ -9,6 +9,7 @@ class Place(StrEnum):
 
     VMS = "vms"
     VM = "vm"
+    BACKUPS = "backups"  # of one machine
     OPERATION = "operation"  # its steps, and trying again
     PROJECTS = "projects"
     PROJECT = "project"

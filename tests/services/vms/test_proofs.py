@@ -5,6 +5,7 @@ import pytest
 from tests.services.people import acting, join
 from tests.services.vm_world import Killed
 from zentry_web.adapters.compute.base import ComputeTimeout, ComputeUnavailable
+from zentry_web.domain.target import Place, Target
 from zentry_web.domain.vms.proof import PROOF_SECONDS, ProofOutcome
 from zentry_web.services.errors import ConflictError, NotFoundError, PermissionDeniedError
 from zentry_web.worker.proofs import ProofKeeper
@@ -30,6 +31,12 @@ def go_round(cloud, seconds=3, checkpoint=lambda name: None):
 def rounds(cloud, count, checkpoint):
     for _ in range(count):
         go_round(cloud, checkpoint=checkpoint)
+
+
+def notices(cloud, user):
+    """What they were told of failures."""
+    every = cloud.billing.notices.list_notices(user.id)
+    return [each for each in every if each.kind == "failed"]
 
 
 def seen(cloud, alice, backup):
@@ -95,11 +102,39 @@ def test_what_does_not_boot_is_said_in_words(cloud, alice, vm, backup, ask, faul
     assert bool(found.console) == (fault != "refused")
     assert cloud.driver.proofs.stored() == ()
     assert cloud.driver.backups.stored() == (backup.id,)
+    (told,) = notices(cloud, alice)
+    assert told.title == f"The backup “{backup.name}” of {vm.name} was not proved to boot"
+    assert told.body.startswith(found.words)
+    assert told.target == Target(Place.BACKUPS, vm.id)
     ask(backup)  # again
     for _ in range(3):
         go_round(cloud)
     assert seen(cloud, alice, backup).proof.outcome == ProofOutcome.BOOTED
+    assert notices(cloud, alice) == [told], "nobody is told of one that booted"
     cloud.assert_sound()
+
+
+def test_each_proof_that_fails_is_told_to_the_owner_in_their_language(cloud, alice, bob, vm, backup):
+    join(cloud.container, cloud.container.get_project_service().get_project(vm.project_id), bob, "admin")
+    cloud.container.get_auth_service().update_profile(alice.id, {"language": "de"}, actor=acting(alice))
+    for _ in range(2):
+        cloud.control.fault("prove", "ignore", vm.id)
+        cloud.vms.proofs.request(vm.id, backup.id, actor=acting(bob))
+        go_round(cloud)
+        go_round(cloud)
+        cloud.clock.advance(60)
+    assert [each.title.split(":")[0] for each in notices(cloud, alice)] == [
+        f"Das Backup „{backup.name}“ von {vm.name}"
+    ] * 2
+    assert notices(cloud, bob) == []
+
+
+def test_one_that_was_called_off_is_no_failure(cloud, alice, backup, ask):
+    ask(backup)
+    go_round(cloud)
+    cloud.vms.proofs.abort(backup.vm_id, backup.id, actor=acting(alice))
+    go_round(cloud)
+    assert notices(cloud, alice) == []
 
 
 @pytest.mark.parametrize("step", ["proof.begun", "proof.seen", "proof.recorded"])

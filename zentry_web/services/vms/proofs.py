@@ -3,9 +3,11 @@
 from sqlalchemy import select
 
 from zentry_web.domain.event import Subject
-from zentry_web.domain.language import _
+from zentry_web.domain.language import _, later
+from zentry_web.domain.notice_texts import say
 from zentry_web.domain.projects.project import ProjectAction
 from zentry_web.domain.stored_texts import said
+from zentry_web.domain.target import Place, Target
 from zentry_web.domain.user import Actor
 from zentry_web.domain.vms.backup import BackupState
 from zentry_web.domain.vms.proof import LEAST_MEMORY_MIB, MOST_TEXT, Proof, ProofOutcome, WantedProof
@@ -76,15 +78,21 @@ class VMProofs(BaseService):
         return WantedProof(row.id, row.vm_id, asked_at, driver_name or image.driver_name, memory)
 
     def record(self, wanted: WantedProof, outcome: ProofOutcome, seconds: float = 0, text: str = "") -> None:
-        """What came of it; nothing is written of one that was called off meanwhile, or asked for anew."""
+        """What came of it; the owner is told of one that did not boot. Nothing is written of one that was called off
+        meanwhile, or asked for anew."""
         with self.transaction() as session:
             vm = self._billing.wallets.locked_vm_row(session, wanted.vm_id)
             row = session.get(DbBackup, wanted.backup_id)
             if row is None or row.state != BackupState.READY or row.proof_asked_at != wanted.asked_at:
                 return
-            _write(row, Proof(outcome, self.now(), round(seconds), text))
+            proof = Proof(outcome, self.now(), round(seconds), text)
+            _write(row, proof)
             booted = outcome == ProofOutcome.BOOTED
             self.audit("vm.backup_booted" if booted else "vm.backup_unproved", Subject.vm(vm))
+            if not booted:
+                words = say("unproved", backup=row.name, vm=vm.name, why=later(lambda: proof.words))
+                key, target = f"{row.id} {wanted.asked_at.isoformat()}", Target(Place.BACKUPS, vm.id)
+                self._billing.notices.tell(vm.owner_id, "failed", key, *words, target=target)
 
 
 def _write(row: DbBackup, proof: Proof) -> None:

@@ -5,6 +5,7 @@ from zentry_web.domain.target import Place, Target
 PATHS = {
     Place.VMS: "/vms",
     Place.VM: "/vms/{id}",
+    Place.BACKUPS: "/vms/{id}/backups",
     Place.OPERATION: "/operations/{id}",
     Place.PROJECTS: "/projects",
     Place.PROJECT: "/projects/{id}",
