@@ -15,9 +15,9 @@ run: ## start Zentry on http://localhost:8080 (PORT, ZENTRY_DATA, ZENTRY_COMPUTE
 test: ## everything, as CI runs it: lint, types, all tests with real guests, PostgreSQL and Chromium
 	@scripts/test
 
-test-all: ## make test, what takes minutes (Debian built and booted), then make bench
+test-all: ## make test, what takes minutes (Debian built and booted, a console of ten minutes), then make bench
 	@scripts/test
-	@scripts/test -m slow tests/real
+	@scripts/test -m slow tests/real tests/browser
 	@scripts/bench
 
 quick: ## every rule, the face of each service on SQLite, every page once: in under a minute
