@@ -39,6 +39,8 @@ PROBLEMS = (
     kept("The host has no free port to forward to the machine."),
     kept("The host has no free address range for the machines’ network."),
     kept("The machines’ network has no free address now."),
+    kept("The notes on the machines’ addresses (%(name)s) cannot be read."),
+    kept("The host cannot note the machine’s address: %(error)s."),
     kept("The host has a network filter “%(name)s” that Zentry did not make."),
     kept("The host has not enough room for this image."),
     kept("The host refused this (simulated fault)."),
