@@ -4,15 +4,12 @@ machine from a snapshot. Each is done once, and nothing of it is left over."""
 import pytest
 from sqlalchemy import select
 
-from tests.conftest import make_config
-from tests.libvirt_fixture import image_dir, know_the_accelerator, libvirt_uri
 from tests.real.test_kill import kill_at_each
 from tests.real.test_kill_guests import answered
-from tests.real.worker_process import Rig, rig_on
+from tests.real.worker_process import Rig, rig_with_images
 from zentry_web.domain.vms.image import VersionState
 from zentry_web.domain.vms.operation import OperationState
 from zentry_web.domain.vms.state import VMState
-from zentry_web.migrate import migrate
 from zentry_web.models import DbImageVersion, DbOperation
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -20,18 +17,8 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 @pytest.fixture
 def real(tmp_path):
-    """On real guests, with a folder of images of its own; all of it is gone afterwards."""
-    config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=libvirt_uri(tmp_path / "libvirtd-notes"))
-    migrate(config)
-    config.image_dir.mkdir(mode=0o711)
-    (config.image_dir / "tiny").symlink_to(image_dir() / "tiny")
-    know_the_accelerator(config.data)
-    with rig_on(config) as rig:
-        try:
-            yield rig
-        finally:
-            rig.worker.kill()
-            rig.driver.remove_everything()
+    with rig_with_images(tmp_path) as rig:
+        yield rig
 
 
 def settle(rig):

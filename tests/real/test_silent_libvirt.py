@@ -3,14 +3,11 @@ last and ways on."""
 
 import pytest
 
-from tests.conftest import make_config
 from tests.functional.conftest import Browser
-from tests.libvirt_fixture import image_dir, know_the_accelerator, libvirt_uri
-from tests.real.worker_process import rig_on
+from tests.real.worker_process import rig_with_images
 from zentry_web import create_app
 from zentry_web.domain.user import SYSTEM
 from zentry_web.domain.vms.image import VersionState
-from zentry_web.migrate import migrate
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
 
@@ -21,18 +18,8 @@ FACTS = {"min_memory_mib": "128 MiB", "min_disk_gib": "1", "default_user": "root
 
 @pytest.fixture
 def real(tmp_path):
-    """On real guests, with a folder of images of its own."""
-    config = make_config(tmp_path / "data", compute="libvirt", libvirt_uri=libvirt_uri(tmp_path / "libvirtd-notes"))
-    migrate(config)
-    config.image_dir.mkdir(mode=0o711)
-    (config.image_dir / "tiny").symlink_to(image_dir() / "tiny")
-    know_the_accelerator(config.data)
-    with rig_on(config, ZENTRY_SILENT_SECONDS=SILENT_SECONDS) as rig:
-        try:
-            yield rig
-        finally:
-            rig.worker.kill()
-            rig.driver.remove_everything()
+    with rig_with_images(tmp_path, ZENTRY_SILENT_SECONDS=SILENT_SECONDS) as rig:
+        yield rig
 
 
 def boot_sector(words: str) -> bytes:

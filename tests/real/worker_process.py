@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from tests.compute_contract import wait_for
 from tests.conftest import ROOT, make_config, sign_up
-from tests.libvirt_fixture import lend_images, libvirt_uri
+from tests.libvirt_fixture import image_dir, know_the_accelerator, lend_images, libvirt_uri
 from tests.services.people import acting
 from zentry_web.adapters.compute.base import PowerState
 from zentry_web.composition import build_container, make_compute
@@ -189,6 +189,23 @@ def libvirt_config(folder, *, has_backups=False):
     migrate(config)
     lend_images(config.data)
     return config
+
+
+@contextmanager
+def rig_with_images(folder, **environment):
+    """A rig on real guests with a folder of images of its own; all of it is gone afterwards."""
+    uri = libvirt_uri(folder / "libvirtd-notes")
+    config = make_config(folder / "data", compute="libvirt", libvirt_uri=uri)
+    migrate(config)
+    config.image_dir.mkdir(mode=0o711)
+    (config.image_dir / "tiny").symlink_to(image_dir() / "tiny")
+    know_the_accelerator(config.data)
+    with rig_on(config, **environment) as rig:
+        try:
+            yield rig
+        finally:
+            rig.worker.kill()
+            rig.driver.remove_everything()
 
 
 @contextmanager

@@ -5,12 +5,21 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from zentry_web.adapters.compute.base import ComputeRefused
 
 Choose = Callable[[Mapping[IPv4Address, str]], IPv4Address | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An address given by DHCP. ``taken`` is in seconds since the epoch."""
+
+    address: str
+    taken: float
 
 
 class AddressBook:

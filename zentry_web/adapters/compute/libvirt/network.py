@@ -4,7 +4,6 @@ import json
 import threading
 import zlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,13 @@ from typing import Any
 import libvirt
 
 from zentry_web.adapters.compute.base import ComputeRefused
-from zentry_web.adapters.compute.libvirt.addresses import AddressBook
+from zentry_web.adapters.compute.libvirt.addresses import AddressBook, Lease
+from zentry_web.adapters.compute.libvirt.domains import look_up
 from zentry_web.adapters.compute.libvirt.filter import LibvirtFilters
 from zentry_web.adapters.compute.libvirt.xml import (
     LEASE_SECONDS,
     Card,
     card_addresses,
-    domain_uuid,
     filter_name,
     host_xml,
     kept_addresses,
@@ -33,14 +32,6 @@ from zentry_web.adapters.compute.libvirt.xml import (
 
 _ADD, _DELETE = libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE
 _LIVE_AND_KEPT = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """An address given by DHCP. ``taken`` is in seconds since the epoch."""
-
-    address: str
-    taken: float
 
 
 class LibvirtNetwork:
@@ -99,10 +90,8 @@ class LibvirtNetwork:
         """The address of a machine: the one it is defined with, else the one it had, else one that nobody has; the
         network gives it to that address's own MAC address."""
         mine = self._defined_with(connection, vm_id)
-        others = {mac: address for mac, address in kept.items() if mac != mac_of(self._namespace, address)}
-        leased = {IPv4Address(entry["ipaddr"]): entry["mac"].lower() for entry in network.DHCPLeases()}
-        foreign = {address for address, mac in leased.items() if mac != mac_of(self._namespace, address)}
-        closed = foreign.union(others.values())
+        leased = [(entry["mac"].lower(), IPv4Address(entry["ipaddr"])) for entry in network.DHCPLeases()]
+        closed = {address for mac, address in [*kept.items(), *leased] if mac != mac_of(self._namespace, address)}
 
         def choose(taken: Mapping[IPv4Address, str]) -> IPv4Address | None:
             had = mine or next((address for address, owner in taken.items() if owner == vm_id), None)
@@ -120,13 +109,8 @@ class LibvirtNetwork:
 
     def _defined_with(self, connection: Any, vm_id: str) -> IPv4Address | None:
         """The address in a machine's definition, unless it is one that came with the machine's own MAC address."""
-        try:
-            domain = connection.lookupByUUIDString(domain_uuid(self._namespace, vm_id))
-            cards = card_addresses(domain.XMLDesc())
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-                return None
-            raise
+        domain = look_up(connection, self._namespace, vm_id)
+        cards = card_addresses(domain.XMLDesc()) if domain is not None else {}
         return next((address for mac, address in cards.items() if mac == mac_of(self._namespace, address)), None)
 
     def _define(self, connection: Any) -> Any:
@@ -146,14 +130,17 @@ class LibvirtNetwork:
     def _defined(self, connection: Any) -> dict[IPv4Address, str]:
         """The machines whose definitions have an address with its own MAC address."""
         found = {}
-        for domain in connection.listAllDomains():
-            if domain.name().startswith(name_prefix(self._namespace)):
-                text = domain.XMLDesc()
-                owner = machine_of(text)
-                for mac, address in card_addresses(text).items():
-                    if owner and mac == mac_of(self._namespace, address):
-                        found[address] = owner
+        for text in self._definitions(connection):
+            owner = machine_of(text)
+            for mac, address in card_addresses(text).items():
+                if owner and mac == mac_of(self._namespace, address):
+                    found[address] = owner
         return found
+
+    def _definitions(self, connection: Any) -> list[str]:
+        """Of all machines of this Zentry."""
+        prefix = name_prefix(self._namespace)
+        return [domain.XMLDesc() for domain in connection.listAllDomains() if domain.name().startswith(prefix)]
 
     def _hosts(self, subnet: IPv4Network, given: Mapping[str, IPv4Address]) -> dict[str, IPv4Address]:
         """Whom the network gives its addresses: all at once, as each change of a network that runs makes libvirt write
@@ -165,9 +152,8 @@ class LibvirtNetwork:
     def _given(self, connection: Any, subnet: IPv4Network) -> dict[str, IPv4Address]:
         """Addresses that machines were defined with: nobody else gets them when the network has to be made anew."""
         given: dict[str, IPv4Address] = {}
-        for domain in connection.listAllDomains():
-            if domain.name().startswith(name_prefix(self._namespace)):
-                given |= card_addresses(domain.XMLDesc())
+        for text in self._definitions(connection):
+            given |= card_addresses(text)
         return {mac: address for mac, address in given.items() if address in subnet}
 
     def leases(self, connection: Any) -> dict[str, Lease]:

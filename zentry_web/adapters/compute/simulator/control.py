@@ -62,12 +62,9 @@ class SimulatorControl:
 
     def destroy(self, machine: str) -> None:
         """The machine is gone with everything it had (``virsh destroy`` and ``virsh undefine``)."""
-        found, now = self._find(machine), self._clock.now().timestamp()
+        found = self._find(machine)
         with self._store.write() as connection:
-            self._store.delete(connection, found.vm_id)
-            if found.is_on(now):
-                self._store.add_event(connection, found.vm_id, "stopped", now)
-            self._store.add_event(connection, found.vm_id, "deleted", now)
+            self._store.delete(connection, found, self._clock.now().timestamp())
 
     def lose(self, machine: str, *, lost: bool = True) -> None:
         """Its host does not answer: listed as 'unknown' until ``lost=False``."""

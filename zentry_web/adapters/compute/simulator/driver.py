@@ -198,12 +198,10 @@ class SimulatorCompute:
 
     def delete(self, vm_id: str) -> None:
         late = self._faults.before(vm_id, "delete")
-        found, now = self._store.find(vm_id), self._now()
-        with self._store.write() as connection:
-            if found is not None and self._store.delete(connection, vm_id):
-                if found.is_on(now):
-                    self._store.add_event(connection, vm_id, "stopped", now)
-                self._store.add_event(connection, vm_id, "deleted", now)
+        found = self._store.find(vm_id)
+        if found is not None:
+            with self._store.write() as connection:
+                self._store.delete(connection, found, self._now())
         self._faults.after(late)
 
     def machines(self) -> list[Machine]:

@@ -272,10 +272,13 @@ class SimulatorStore:
             row = connection.execute("SELECT log, log_dropped FROM machine WHERE vm_id = ?", (vm_id,)).fetchone()
         return (row[0], row[1]) if row else ("", 0)
 
-    def delete(self, connection: sqlite3.Connection, vm_id: str) -> bool:
-        """Remove a machine; True if there was one."""
-        connection.execute("DELETE FROM snapshot WHERE vm_id = ?", (vm_id,))
-        return connection.execute("DELETE FROM machine WHERE vm_id = ?", (vm_id,)).rowcount > 0
+    def delete(self, connection: sqlite3.Connection, machine: SimulatedMachine, now: float) -> None:
+        """Remove a machine, and tell that it went; nothing if it is gone already."""
+        connection.execute("DELETE FROM snapshot WHERE vm_id = ?", (machine.vm_id,))
+        if connection.execute("DELETE FROM machine WHERE vm_id = ?", (machine.vm_id,)).rowcount:
+            if machine.is_on(now):
+                self.add_event(connection, machine.vm_id, "stopped", now)
+            self.add_event(connection, machine.vm_id, "deleted", now)
 
     def add_event(self, connection: sqlite3.Connection, vm_id: str, kind: str, at: float) -> None:
         """Tell all processes; an event in the future is delivered when its time comes."""
