@@ -77,6 +77,7 @@ class LibvirtProofs:
         open_to_pass(self._all)
         if used_bytes(packed) > host.disk_bytes(self._all)[1] - host.GIB:
             raise ComputeRefused(kept("The host has no room for a copy of the backup, which would be booted."))
+        make_fresh(self._folder(key))  # here already: from now on one is stored
         self._copies.begin(key, lambda copying: self._boot(copying, order, spec, packed, notes.sha256))
 
     def look(self, backup_id: str) -> ProofLook | None:
@@ -116,7 +117,6 @@ class LibvirtProofs:
     def _boot(self, copying: Copying, order: ProofOrder, spec: MachineSpec, packed: Path, sha256: str) -> None:
         folder = self._folder(order.backup_id)
         try:
-            make_fresh(folder)
             if _copy(copying, packed, folder / "disk.qcow2") != sha256:
                 raise ComputeRefused(BACKUP_CHANGED)
             told = replace(spec, vm_id=order.vm_id)
