@@ -13,8 +13,8 @@ from bench.figures import Figure, median
 from bench.sizes import Sizes
 from bench.stage import wait_until
 from zentry_web.adapters.compute.base import MachineSpec
-from zentry_web.adapters.compute.libvirt.backups import PACKED, BackupPlace
-from zentry_web.adapters.compute.libvirt.disks import find_tool
+from zentry_web.adapters.compute.libvirt.copies.backups import PACKED, BackupPlace
+from zentry_web.adapters.compute.libvirt.disks.disks import find_tool
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 from zentry_web.composition import default_libvirt_uri
 

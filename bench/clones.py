@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.figures import Figure, median
 from bench.sizes import Sizes
-from zentry_web.adapters.compute.libvirt.disks import make_layer
+from zentry_web.adapters.compute.libvirt.disks.disks import make_layer
 
 NAMES = ("clone_ms",)
 GOAL_MS = 100

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from tests.compute_contract import ComputeRig, wait_for
 from zentry_web.adapters.compute.libvirt.accelerator import choose_accelerator
-from zentry_web.adapters.compute.libvirt.backups import BackupPlace
+from zentry_web.adapters.compute.libvirt.copies.backups import BackupPlace
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
-from zentry_web.adapters.compute.libvirt.guest_images import get_image
+from zentry_web.adapters.compute.libvirt.images.guest_images import get_image
 from zentry_web.adapters.compute.libvirt.xml import domain_uuid
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -145,7 +145,7 @@ def make_compute(config: Config, *, clock: Clock | None = None) -> ComputeDriver
             boot_seconds=config.simulator_boot_seconds,
             image_seconds=5 * config.simulator_boot_seconds,
         )
-    from zentry_web.adapters.compute.libvirt.backups import BackupPlace
+    from zentry_web.adapters.compute.libvirt.copies.backups import BackupPlace
     from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 
     # A folder of its own in it: two installations may be given the same place.

@@ -62,7 +62,7 @@ def build(recipe: str, no_wait: bool) -> None:
 @click.option("--user-data", type=click.Choice(["none", "script", "cloud"]), default="cloud", show_default=True)
 def add(file: BinaryIO, **facts: str) -> None:
     """Add an image from a FILE on this server: qcow2, raw, vmdk, vdi, vhdx or vpc; - reads standard input."""
-    from zentry_web.adapters.compute.libvirt.images import INCOMING
+    from zentry_web.adapters.compute.libvirt.images.images import INCOMING
     from zentry_web.composition import build_container
     from zentry_web.services.errors import ServiceError
 

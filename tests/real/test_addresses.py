@@ -10,8 +10,8 @@ import pytest
 
 from tests.compute_contract import ComputeRig
 from tests.libvirt_fixture import LibvirtRig, libvirt_rig, virsh
-from zentry_web.adapters.compute.libvirt.filter import filter_uuid
-from zentry_web.adapters.compute.libvirt.network import choose_address
+from zentry_web.adapters.compute.libvirt.network.filter import filter_uuid
+from zentry_web.adapters.compute.libvirt.network.network import choose_address
 from zentry_web.adapters.compute.libvirt.xml import filter_name, mac_address, network_name, network_subnets
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]

@@ -18,9 +18,9 @@ from tests.compute_contract.proofs import order, outcome
 from tests.libvirt_fixture import LibvirtRig
 from zentry_web.adapters.compute.base import ComputeRefused, ComputeUnavailable, PowerState
 from zentry_web.adapters.compute.copies import DiskSource
-from zentry_web.adapters.compute.libvirt import guest_copies
-from zentry_web.adapters.compute.libvirt.backups import BackupPlace
-from zentry_web.adapters.compute.libvirt.copying import Copying
+from zentry_web.adapters.compute.libvirt.copies import guest_copies
+from zentry_web.adapters.compute.libvirt.copies.backups import BackupPlace
+from zentry_web.adapters.compute.libvirt.copies.copying import Copying
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 from zentry_web.adapters.compute.proofs import ProofSign
 from zentry_web.adapters.compute.words import NO_PLACE, SAME_DISK
@@ -116,8 +116,8 @@ def killed_after(libvirt: LibvirtRig, place: Path, begin: str, until: str) -> No
     code = (
         "import sys, os, signal; from pathlib import Path\n"
         "from zentry_web.adapters.compute.copies import DiskSource\n"
-        "from zentry_web.adapters.compute.libvirt import guest_copies\n"
-        "from zentry_web.adapters.compute.libvirt.backups import BackupPlace\n"
+        "from zentry_web.adapters.compute.libvirt.copies import guest_copies\n"
+        "from zentry_web.adapters.compute.libvirt.copies.backups import BackupPlace\n"
         "from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute\n"
         "uri, data, namespace, images, place = sys.argv[1:]\n"
         "driver = LibvirtCompute(uri, data, namespace, images, backup_place=BackupPlace(Path(place), True))\n"

@@ -22,7 +22,7 @@ from zentry_web.adapters.compute.base import PowerState
 from zentry_web.adapters.compute.libvirt.accelerator import Accelerator, boots_under, choose_accelerator, find_emulator
 from zentry_web.adapters.compute.libvirt.definitions import free_port
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute, answers
-from zentry_web.adapters.compute.libvirt.guest_images import get_image
+from zentry_web.adapters.compute.libvirt.images.guest_images import get_image
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 

@@ -8,7 +8,7 @@ import pytest
 from tests.compute_contract import ComputeRig, wait_for
 from tests.libvirt_daemon import MAX_LOG_BYTES, private_libvirtd
 from tests.libvirt_fixture import LibvirtRig, libvirt_rig
-from zentry_web.adapters.compute.libvirt.files import fetch_log
+from zentry_web.adapters.compute.libvirt.disks.files import fetch_log
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(500)]
 KEPT = 65_536

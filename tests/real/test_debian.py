@@ -18,7 +18,7 @@ from tests.compute_contract.images import WATCH
 from tests.libvirt_fixture import LibvirtRig, image_dir
 from zentry_web.adapters.compute.base import ComputeRefused, PowerState
 from zentry_web.adapters.compute.images import ImageOrder
-from zentry_web.adapters.compute.libvirt.backups import BackupPlace
+from zentry_web.adapters.compute.libvirt.copies.backups import BackupPlace
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 from zentry_web.adapters.compute.watch import Stopped, Watch
 from zentry_web.domain.vms.image import ImageSource

@@ -12,7 +12,7 @@ from tests.conftest import make_config
 from tests.libvirt_daemon import private_libvirtd
 from tests.libvirt_fixture import lend_images, let_the_hypervisor_pass
 from tests.real.worker_process import rig_on
-from zentry_web.adapters.compute.libvirt.backup_jobs import read_job
+from zentry_web.adapters.compute.libvirt.copies.backup_jobs import read_job
 from zentry_web.domain.vms.backup import BackupState
 from zentry_web.domain.vms.operation import OperationState
 from zentry_web.domain.vms.state import VMState

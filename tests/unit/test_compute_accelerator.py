@@ -15,7 +15,7 @@ from zentry_web.adapters.compute.libvirt.accelerator import (
     choose_accelerator,
     known_accelerator,
 )
-from zentry_web.adapters.compute.libvirt.guest_images import GuestImage
+from zentry_web.adapters.compute.libvirt.images.guest_images import GuestImage
 
 pytestmark = pytest.mark.unit
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from zentry_web.adapters.compute.base import ConsoleLog
-from zentry_web.adapters.compute.libvirt import console
-from zentry_web.adapters.compute.libvirt.console import (
+from zentry_web.adapters.compute.libvirt.guests import console
+from zentry_web.adapters.compute.libvirt.guests.console import (
     has_ready_line,
     mark_power_on,
     plain_text,

@@ -6,7 +6,7 @@ import pytest
 from pycdlib import PyCdlib
 
 from zentry_web.adapters.compute.base import MachineSpec
-from zentry_web.adapters.compute.libvirt.seed import build_seed, seed_files
+from zentry_web.adapters.compute.libvirt.disks.seed import build_seed, seed_files
 
 pytestmark = pytest.mark.unit
 

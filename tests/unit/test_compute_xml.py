@@ -9,11 +9,11 @@ import libvirt
 import pytest
 
 from zentry_web.adapters.compute.base import ComputeRefused, MachineSpec
-from zentry_web.adapters.compute.libvirt import filter as libvirt_filter
 from zentry_web.adapters.compute.libvirt import xml as libvirt_xml
 from zentry_web.adapters.compute.libvirt.accelerator import Accelerator
-from zentry_web.adapters.compute.libvirt.filter import LibvirtFilters, filter_xml
-from zentry_web.adapters.compute.libvirt.network import candidate_subnets, choose_address, routed_subnets
+from zentry_web.adapters.compute.libvirt.network import filter as libvirt_filter
+from zentry_web.adapters.compute.libvirt.network.filter import LibvirtFilters, filter_xml
+from zentry_web.adapters.compute.libvirt.network.network import candidate_subnets, choose_address, routed_subnets
 
 pytestmark = pytest.mark.unit
 

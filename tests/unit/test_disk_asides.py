@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from zentry_web.adapters.compute.libvirt.asides import DiskAsides
-from zentry_web.adapters.compute.libvirt.storage import MachineStorage
+from zentry_web.adapters.compute.libvirt.disks.asides import DiskAsides
+from zentry_web.adapters.compute.libvirt.disks.storage import MachineStorage
 
 pytestmark = pytest.mark.unit
 VM = "vm_0a1b2c3d4e5f"

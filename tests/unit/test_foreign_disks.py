@@ -9,8 +9,8 @@ import pytest
 
 from zentry_web.adapters.compute.base import ComputeRefused
 from zentry_web.adapters.compute.images import ImageLimits, ImageOrder
-from zentry_web.adapters.compute.libvirt import foreign_disks
-from zentry_web.adapters.compute.libvirt.images import LibvirtImages
+from zentry_web.adapters.compute.libvirt.disks import foreign_disks
+from zentry_web.adapters.compute.libvirt.images.images import LibvirtImages
 from zentry_web.adapters.compute.watch import Stopped, Watch
 from zentry_web.domain.vms.image import ImageSource
 

@@ -9,8 +9,8 @@ import pytest
 
 from zentry_web.adapters.compute.base import ComputeTimeout
 from zentry_web.adapters.compute.libvirt.connection import LibvirtConnection
-from zentry_web.adapters.compute.libvirt.guest_copies import HELD, GuestCopies
-from zentry_web.adapters.compute.libvirt.storage import MachineStorage
+from zentry_web.adapters.compute.libvirt.copies.guest_copies import HELD, GuestCopies
+from zentry_web.adapters.compute.libvirt.disks.storage import MachineStorage
 from zentry_web.adapters.compute.libvirt.xml import AGENT_CHANNEL
 
 pytestmark = pytest.mark.unit

@@ -9,8 +9,8 @@ import pytest
 from tests.image_server import LOOPBACK, image_server, make_certificate
 from zentry_web.adapters.compute.base import ComputeRefused
 from zentry_web.adapters.compute.images import ImageLimits
-from zentry_web.adapters.compute.libvirt.disks import digest
-from zentry_web.adapters.compute.libvirt.fetching import fetch
+from zentry_web.adapters.compute.libvirt.disks.disks import digest
+from zentry_web.adapters.compute.libvirt.images.fetching import fetch
 from zentry_web.adapters.compute.watch import Stopped, Watch
 
 pytestmark = pytest.mark.unit

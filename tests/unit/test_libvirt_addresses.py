@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from zentry_web.adapters.compute.base import ComputeRefused
-from zentry_web.adapters.compute.libvirt.addresses import AddressBook
-from zentry_web.adapters.compute.libvirt.network import choose_address
+from zentry_web.adapters.compute.libvirt.network.addresses import AddressBook
+from zentry_web.adapters.compute.libvirt.network.network import choose_address
 
 SUBNET = IPv4Network("10.77.5.0/24")
 

@@ -7,7 +7,7 @@ import pytest
 
 from zentry_web.adapters.compute.base import MachineSpec
 from zentry_web.adapters.compute.libvirt.accelerator import Accelerator
-from zentry_web.adapters.compute.libvirt.proofs import proof_xml, sign_of
+from zentry_web.adapters.compute.libvirt.copies.proofs import proof_xml, sign_of
 from zentry_web.adapters.compute.libvirt.xml import Placement, domain_xml, name_prefix
 from zentry_web.adapters.compute.proofs import ProofLook, ProofSign
 from zentry_web.domain.vms.proof import PROOF_SECONDS, ProofOutcome

@@ -20,7 +20,7 @@ SCRIPTS = sorted((ROOT / "zentry_web" / "static" / "js").glob("*.js"))
 # Who may open a connection to another process, and to whom. docs/protection.md lists them for operators.
 CALLERS = {
     "zentry_web/adapters/captcha/siteverify.py": "the captcha's provider (ZENTRY_CAPTCHA_PROVIDER)",
-    "zentry_web/adapters/compute/libvirt/fetching.py": "the hosts that admins allow images from (https)",
+    "zentry_web/adapters/compute/libvirt/images/fetching.py": "the hosts that admins allow images from (https)",
     "zentry_web/adapters/oidc/authlib_provider.py": "the OpenID provider (ZENTRY_OIDC_ISSUER, what its document names)",
     "zentry_web/adapters/payments/stripe.py": "Stripe",
     "zentry_web/adapters/mailer.py": "the mail server (ZENTRY_SMTP_URL)",

@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 from zentry_web.adapters.compute import host
 from zentry_web.adapters.compute.base import ComputeUnavailable, Machine, MachineStatistics, PowerState
 from zentry_web.adapters.compute.copies import DiskSource
-from zentry_web.adapters.compute.libvirt.console import has_ready_line
+from zentry_web.adapters.compute.libvirt.disks.storage import MachineStorage
 from zentry_web.adapters.compute.libvirt.domains import LibvirtDomains, read_statistics
-from zentry_web.adapters.compute.libvirt.storage import MachineStorage
+from zentry_web.adapters.compute.libvirt.guests.console import has_ready_line
 from zentry_web.adapters.compute.libvirt.xml import MachineFacts
 from zentry_web.adapters.compute.proofs import ProofOrder
 from zentry_web.adapters.compute.simulator.copies import SimulatorCopies

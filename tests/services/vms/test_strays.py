@@ -11,7 +11,7 @@ from tests.services.people import acting, events_of
 from tests.services.test_backup import elsewhere
 from tests.services.vm_world import STOPPED, Cloud
 from zentry_web.adapters.compute.base import ComputeRefused, MachineSpec, PowerState
-from zentry_web.adapters.compute.libvirt.storage import NOTES_MOST, MachineStorage
+from zentry_web.adapters.compute.libvirt.disks.storage import NOTES_MOST, MachineStorage
 from zentry_web.backup import backup, restore
 from zentry_web.composition import build_container
 from zentry_web.domain.vms.state import VMState

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from zentry_web.adapters.compute.host import boot_id
-from zentry_web.adapters.compute.libvirt.guest_images import GuestImage
+from zentry_web.adapters.compute.libvirt.images.guest_images import GuestImage
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from typing import Any
 from zentry_web.adapters.compute.base import ComputeRefused, MachineSpec
 from zentry_web.adapters.compute.libvirt.accelerator import Accelerator, Emulator
 from zentry_web.adapters.compute.libvirt.connection import LibvirtConnection
+from zentry_web.adapters.compute.libvirt.disks.storage import MachineStorage
 from zentry_web.adapters.compute.libvirt.domains import LibvirtDomains
 from zentry_web.adapters.compute.libvirt.foreign import check_definition, check_disk, check_snapshots
-from zentry_web.adapters.compute.libvirt.guest_images import GuestImage, get_image, list_images
-from zentry_web.adapters.compute.libvirt.network import LibvirtNetwork
-from zentry_web.adapters.compute.libvirt.storage import MachineStorage
+from zentry_web.adapters.compute.libvirt.images.guest_images import GuestImage, get_image, list_images
+from zentry_web.adapters.compute.libvirt.network.network import LibvirtNetwork
 from zentry_web.adapters.compute.libvirt.xml import Card, Placement, domain_xml, has_agent_channel, has_card
 from zentry_web.adapters.compute.words import NO_RESCUE
 

@@ -10,11 +10,11 @@ import libvirt
 
 from zentry_web.adapters.compute import host
 from zentry_web.adapters.compute.base import Machine, MachineStatistics, PowerState
-from zentry_web.adapters.compute.libvirt.addresses import Lease
-from zentry_web.adapters.compute.libvirt.agents import AgentWatch
-from zentry_web.adapters.compute.libvirt.console import has_ready_line
-from zentry_web.adapters.compute.libvirt.pauses import find_pause
-from zentry_web.adapters.compute.libvirt.storage import MachineStorage
+from zentry_web.adapters.compute.libvirt.disks.storage import MachineStorage
+from zentry_web.adapters.compute.libvirt.guests.agents import AgentWatch
+from zentry_web.adapters.compute.libvirt.guests.console import has_ready_line
+from zentry_web.adapters.compute.libvirt.guests.pauses import find_pause
+from zentry_web.adapters.compute.libvirt.network.addresses import Lease
 from zentry_web.adapters.compute.libvirt.xml import (
     ZENTRY_NS,
     MachineFacts,

@@ -23,27 +23,27 @@ from zentry_web.adapters.compute.base import (
     MachineStatistics,
 )
 from zentry_web.adapters.compute.libvirt.accelerator import Emulator, find_emulator, known_accelerator
-from zentry_web.adapters.compute.libvirt.agents import LibvirtAgents
-from zentry_web.adapters.compute.libvirt.backups import NOWHERE, BackupPlace, LibvirtBackups
 from zentry_web.adapters.compute.libvirt.connection import LibvirtConnection
-from zentry_web.adapters.compute.libvirt.console import mark_power_on, read_log, trim
-from zentry_web.adapters.compute.libvirt.consoles import LibvirtConsoles
+from zentry_web.adapters.compute.libvirt.copies.backups import NOWHERE, BackupPlace, LibvirtBackups
+from zentry_web.adapters.compute.libvirt.copies.disk_copies import LibvirtDiskCopies
+from zentry_web.adapters.compute.libvirt.copies.guest_copies import GuestCopies
+from zentry_web.adapters.compute.libvirt.copies.proofs import LibvirtProofs
 from zentry_web.adapters.compute.libvirt.definitions import LibvirtDefinitions
-from zentry_web.adapters.compute.libvirt.disk_copies import LibvirtDiskCopies
+from zentry_web.adapters.compute.libvirt.disks.files import fetch_log, stay_readable
+from zentry_web.adapters.compute.libvirt.disks.storage import MachineStorage
 from zentry_web.adapters.compute.libvirt.domains import LibvirtDomains
-from zentry_web.adapters.compute.libvirt.events import LibvirtEvents
-from zentry_web.adapters.compute.libvirt.files import fetch_log, stay_readable
-from zentry_web.adapters.compute.libvirt.filter import NO_FILTERS, filters_are_missing
-from zentry_web.adapters.compute.libvirt.guest_copies import GuestCopies
+from zentry_web.adapters.compute.libvirt.guests.agents import LibvirtAgents
+from zentry_web.adapters.compute.libvirt.guests.console import mark_power_on, read_log, trim
+from zentry_web.adapters.compute.libvirt.guests.consoles import LibvirtConsoles
+from zentry_web.adapters.compute.libvirt.guests.events import LibvirtEvents
+from zentry_web.adapters.compute.libvirt.guests.pauses import go_on, stand_still
 from zentry_web.adapters.compute.libvirt.identity import LibvirtIdentities
-from zentry_web.adapters.compute.libvirt.images import LibvirtImages
-from zentry_web.adapters.compute.libvirt.network import LibvirtNetwork
-from zentry_web.adapters.compute.libvirt.pauses import go_on, stand_still
-from zentry_web.adapters.compute.libvirt.proofs import LibvirtProofs
+from zentry_web.adapters.compute.libvirt.images.images import LibvirtImages
+from zentry_web.adapters.compute.libvirt.network.filter import NO_FILTERS, filters_are_missing
+from zentry_web.adapters.compute.libvirt.network.network import LibvirtNetwork
 from zentry_web.adapters.compute.libvirt.rebuilds import LibvirtRebuilds
 from zentry_web.adapters.compute.libvirt.rescues import LibvirtRescues
 from zentry_web.adapters.compute.libvirt.snapshots import LibvirtSnapshots
-from zentry_web.adapters.compute.libvirt.storage import MachineStorage
 from zentry_web.adapters.compute.libvirt.xml import translation_cache_mib
 from zentry_web.adapters.compute.words import OFF_NO_RESET
 from zentry_web.domain.language import kept

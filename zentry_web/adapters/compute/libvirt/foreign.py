@@ -8,7 +8,7 @@ from typing import Any
 import libvirt
 
 from zentry_web.adapters.compute.base import ComputeRefused
-from zentry_web.adapters.compute.libvirt.disks import run_tool
+from zentry_web.adapters.compute.libvirt.disks.disks import run_tool
 from zentry_web.adapters.compute.words import SAVED_FIRST, SNAPSHOT
 
 

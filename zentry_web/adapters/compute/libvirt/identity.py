@@ -8,7 +8,7 @@ import libvirt
 
 from zentry_web.adapters.compute.base import MachineSpec
 from zentry_web.adapters.compute.libvirt.connection import LibvirtConnection
-from zentry_web.adapters.compute.libvirt.storage import MachineStorage
+from zentry_web.adapters.compute.libvirt.disks.storage import MachineStorage
 
 
 class LibvirtIdentities:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from zentry_web.adapters.compute.base import ComputeRefused, MachineSpec
-from zentry_web.adapters.compute.libvirt.asides import DiskAsides
 from zentry_web.adapters.compute.libvirt.connection import LibvirtConnection
 from zentry_web.adapters.compute.libvirt.definitions import LibvirtDefinitions
-from zentry_web.adapters.compute.libvirt.storage import MachineStorage
+from zentry_web.adapters.compute.libvirt.disks.asides import DiskAsides
+from zentry_web.adapters.compute.libvirt.disks.storage import MachineStorage
 from zentry_web.adapters.compute.words import RUNS_NO_REBUILD
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from zentry_web.adapters.compute.base import ComputeRefused
 from zentry_web.adapters.compute.libvirt.connection import LibvirtConnection
 from zentry_web.adapters.compute.libvirt.definitions import LibvirtDefinitions
-from zentry_web.adapters.compute.libvirt.storage import MachineStorage
+from zentry_web.adapters.compute.libvirt.disks.storage import MachineStorage
 from zentry_web.adapters.compute.rescues import RescueAccess
 from zentry_web.adapters.compute.words import RUNS_NO_RESCUE
 

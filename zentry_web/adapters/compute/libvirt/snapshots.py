@@ -11,9 +11,9 @@ import libvirt
 
 from zentry_web.adapters.compute.base import ComputeRefused, MachineMissing
 from zentry_web.adapters.compute.libvirt.connection import LibvirtConnection
-from zentry_web.adapters.compute.libvirt.disks import run_tool
+from zentry_web.adapters.compute.libvirt.disks.disks import run_tool
+from zentry_web.adapters.compute.libvirt.disks.storage import RESERVE_BYTES, MachineStorage
 from zentry_web.adapters.compute.libvirt.foreign import check_definition
-from zentry_web.adapters.compute.libvirt.storage import RESERVE_BYTES, MachineStorage
 from zentry_web.adapters.compute.snapshots import OURS, MachineSnapshot
 from zentry_web.adapters.compute.words import NO_ROOM_SNAPSHOT, NO_SUCH_SNAPSHOT
 

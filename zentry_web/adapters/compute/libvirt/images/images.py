@@ -11,9 +11,11 @@ from pathlib import Path
 from zentry_web.adapters.compute.base import ComputeRefused, ComputeUnavailable
 from zentry_web.adapters.compute.host import GIB, disk_bytes
 from zentry_web.adapters.compute.images import ImageFacts, ImageOrder
-from zentry_web.adapters.compute.libvirt import fetching, foreign_disks
-from zentry_web.adapters.compute.libvirt.disks import digest, used_bytes
-from zentry_web.adapters.compute.libvirt.guest_images import (
+from zentry_web.adapters.compute.libvirt.disks import foreign_disks
+from zentry_web.adapters.compute.libvirt.disks.disks import digest, used_bytes
+from zentry_web.adapters.compute.libvirt.disks.storage import COPY_DISK, MachineStorage
+from zentry_web.adapters.compute.libvirt.images import fetching
+from zentry_web.adapters.compute.libvirt.images.guest_images import (
     DISK,
     INITRD,
     KERNEL,
@@ -23,11 +25,10 @@ from zentry_web.adapters.compute.libvirt.guest_images import (
     read_manifest,
 )
 from zentry_web.adapters.compute.libvirt.programs import run_watched
-from zentry_web.adapters.compute.libvirt.storage import COPY_DISK, MachineStorage
 from zentry_web.adapters.compute.watch import Watch
 from zentry_web.domain.vms.image import RECIPES, ImageSource
 
-RECIPE = Path(__file__).parent.parent / "debian" / "build"
+RECIPE = Path(__file__).parents[2] / "debian" / "build"
 INCOMING = ".incoming-"  # how files begin that were brought here for an image
 RESERVE_BYTES = GIB  # of the host's disk, never filled by an image
 

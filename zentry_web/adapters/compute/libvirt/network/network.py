@@ -11,9 +11,9 @@ from typing import Any
 import libvirt
 
 from zentry_web.adapters.compute.base import ComputeRefused
-from zentry_web.adapters.compute.libvirt.addresses import AddressBook, Lease
 from zentry_web.adapters.compute.libvirt.domains import look_up
-from zentry_web.adapters.compute.libvirt.filter import LibvirtFilters
+from zentry_web.adapters.compute.libvirt.network.addresses import AddressBook, Lease
+from zentry_web.adapters.compute.libvirt.network.filter import LibvirtFilters
 from zentry_web.adapters.compute.libvirt.xml import (
     LEASE_SECONDS,
     Card,

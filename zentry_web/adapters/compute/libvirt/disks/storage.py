@@ -15,10 +15,10 @@ from typing import Any
 
 from zentry_web.adapters.compute.base import ComputeError, ComputeRefused, ComputeUnavailable, MachineSpec
 from zentry_web.adapters.compute.host import GIB, disk_bytes
-from zentry_web.adapters.compute.libvirt.disks import grow_disk, grow_layer, make_disk, make_layer
+from zentry_web.adapters.compute.libvirt.disks.disks import grow_disk, grow_layer, make_disk, make_layer
+from zentry_web.adapters.compute.libvirt.disks.seed import build_seed
 from zentry_web.adapters.compute.libvirt.foreign import check_overlays
-from zentry_web.adapters.compute.libvirt.guest_images import GuestImage
-from zentry_web.adapters.compute.libvirt.seed import build_seed
+from zentry_web.adapters.compute.libvirt.images.guest_images import GuestImage
 from zentry_web.adapters.compute.words import NO_SUCH_COPY
 
 ELSEWHERE = "disk-elsewhere"

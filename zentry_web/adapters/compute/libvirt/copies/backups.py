@@ -15,14 +15,14 @@ from typing import Any
 from zentry_web.adapters.compute import host
 from zentry_web.adapters.compute.backups import BackupProgress
 from zentry_web.adapters.compute.base import ComputeError, ComputeRefused, ComputeUnavailable, MachineMissing
-from zentry_web.adapters.compute.libvirt import foreign_disks
-from zentry_web.adapters.compute.libvirt.asides import DiskAsides
-from zentry_web.adapters.compute.libvirt.copying import Copying, Copyings
+from zentry_web.adapters.compute.libvirt.copies.copying import Copying, Copyings
+from zentry_web.adapters.compute.libvirt.copies.guest_copies import COPIED, GuestCopies
 from zentry_web.adapters.compute.libvirt.definitions import LibvirtDefinitions
-from zentry_web.adapters.compute.libvirt.disks import digest, grow_disk, grow_layer, keep, sync, used_bytes
+from zentry_web.adapters.compute.libvirt.disks import foreign_disks
+from zentry_web.adapters.compute.libvirt.disks.asides import DiskAsides
+from zentry_web.adapters.compute.libvirt.disks.disks import digest, grow_disk, grow_layer, keep, sync, used_bytes
+from zentry_web.adapters.compute.libvirt.disks.storage import MachineStorage, open_to_pass
 from zentry_web.adapters.compute.libvirt.foreign import check_definition
-from zentry_web.adapters.compute.libvirt.guest_copies import COPIED, GuestCopies
-from zentry_web.adapters.compute.libvirt.storage import MachineStorage, open_to_pass
 from zentry_web.adapters.compute.watch import Watch
 from zentry_web.adapters.compute.words import BACKUP_CHANGED, NO_PLACE, NO_SUCH_BACKUP, OFF_FIRST, SAME_DISK
 from zentry_web.domain.language import kept

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import inf
 
 from zentry_web.adapters.compute.base import ComputeError, ComputeRefused
-from zentry_web.adapters.compute.libvirt.disks import find_tool
+from zentry_web.adapters.compute.libvirt.disks.disks import find_tool
 from zentry_web.adapters.compute.libvirt.programs import hear_percent, run_watched
 from zentry_web.adapters.compute.watch import Stopped, Watch
 

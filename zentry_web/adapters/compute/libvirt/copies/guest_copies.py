@@ -19,8 +19,8 @@ import libvirt
 
 from zentry_web.adapters.compute import host
 from zentry_web.adapters.compute.base import ComputeError, ComputeRefused, ComputeUnavailable, MachineMissing
-from zentry_web.adapters.compute.libvirt.agents import has_agent
-from zentry_web.adapters.compute.libvirt.backup_jobs import (
+from zentry_web.adapters.compute.libvirt.connection import LibvirtConnection
+from zentry_web.adapters.compute.libvirt.copies.backup_jobs import (
     DISK,
     end_job,
     freeze,
@@ -31,12 +31,12 @@ from zentry_web.adapters.compute.libvirt.backup_jobs import (
     read_job,
     thaw,
 )
-from zentry_web.adapters.compute.libvirt.connection import LibvirtConnection
-from zentry_web.adapters.compute.libvirt.copying import Copying
-from zentry_web.adapters.compute.libvirt.disks import run_tool, used_bytes
+from zentry_web.adapters.compute.libvirt.copies.copying import Copying
+from zentry_web.adapters.compute.libvirt.disks.disks import run_tool, used_bytes
+from zentry_web.adapters.compute.libvirt.disks.files import stay_readable
+from zentry_web.adapters.compute.libvirt.disks.storage import MachineStorage
 from zentry_web.adapters.compute.libvirt.domains import LibvirtDomains
-from zentry_web.adapters.compute.libvirt.files import stay_readable
-from zentry_web.adapters.compute.libvirt.storage import MachineStorage
+from zentry_web.adapters.compute.libvirt.guests.agents import has_agent
 from zentry_web.domain.language import kept
 
 logger = logging.getLogger(__name__)

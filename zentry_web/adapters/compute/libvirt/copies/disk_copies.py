@@ -15,14 +15,20 @@ from typing import Any
 from zentry_web.adapters.compute.base import ComputeError, ComputeRefused
 from zentry_web.adapters.compute.copies import CopyProgress, DiskSource
 from zentry_web.adapters.compute.host import GIB, disk_bytes
-from zentry_web.adapters.compute.libvirt import foreign_disks
-from zentry_web.adapters.compute.libvirt.backups import LibvirtBackups, check_unchanged
-from zentry_web.adapters.compute.libvirt.copying import Copying, Copyings
-from zentry_web.adapters.compute.libvirt.disks import keep, run_tool, sync, used_bytes
+from zentry_web.adapters.compute.libvirt.copies.backups import LibvirtBackups, check_unchanged
+from zentry_web.adapters.compute.libvirt.copies.copying import Copying, Copyings
+from zentry_web.adapters.compute.libvirt.copies.guest_copies import COPIED, GuestCopies, make_fresh
+from zentry_web.adapters.compute.libvirt.disks import foreign_disks
+from zentry_web.adapters.compute.libvirt.disks.disks import keep, run_tool, sync, used_bytes
+from zentry_web.adapters.compute.libvirt.disks.storage import (
+    COPY_DISK,
+    COPY_NOTE,
+    DiskCopy,
+    MachineStorage,
+    open_to_pass,
+)
 from zentry_web.adapters.compute.libvirt.foreign import check_definition
-from zentry_web.adapters.compute.libvirt.guest_copies import COPIED, GuestCopies, make_fresh
-from zentry_web.adapters.compute.libvirt.guest_images import get_image
-from zentry_web.adapters.compute.libvirt.storage import COPY_DISK, COPY_NOTE, DiskCopy, MachineStorage, open_to_pass
+from zentry_web.adapters.compute.libvirt.images.guest_images import get_image
 from zentry_web.adapters.compute.words import NO_SUCH_SNAPSHOT
 
 

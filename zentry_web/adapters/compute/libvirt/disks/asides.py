@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from zentry_web.adapters.compute.base import ComputeRefused, MachineSpec
-from zentry_web.adapters.compute.libvirt.guest_images import GuestImage
-from zentry_web.adapters.compute.libvirt.storage import SAFE_ID, MachineStorage
+from zentry_web.adapters.compute.libvirt.disks.storage import SAFE_ID, MachineStorage
+from zentry_web.adapters.compute.libvirt.images.guest_images import GuestImage
 from zentry_web.domain.language import kept
 
 GONE = kept("The disk that was put aside is no longer there.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zentry_web.adapters.compute.base import ConsoleLog
-from zentry_web.adapters.compute.libvirt.console import plain_text
+from zentry_web.adapters.compute.libvirt.guests.console import plain_text
 
 logger = logging.getLogger(__name__)
 

@@ -19,17 +19,17 @@ import libvirt
 
 from zentry_web.adapters.compute import host
 from zentry_web.adapters.compute.base import ComputeError, ComputeRefused, MachineSpec
-from zentry_web.adapters.compute.libvirt.backups import LibvirtBackups
 from zentry_web.adapters.compute.libvirt.connection import LibvirtConnection
-from zentry_web.adapters.compute.libvirt.console import read_log
-from zentry_web.adapters.compute.libvirt.copying import Copying, Copyings
+from zentry_web.adapters.compute.libvirt.copies.backups import LibvirtBackups
+from zentry_web.adapters.compute.libvirt.copies.copying import Copying, Copyings
+from zentry_web.adapters.compute.libvirt.copies.guest_copies import make_fresh
 from zentry_web.adapters.compute.libvirt.definitions import LibvirtDefinitions
-from zentry_web.adapters.compute.libvirt.disks import used_bytes
+from zentry_web.adapters.compute.libvirt.disks.disks import used_bytes
+from zentry_web.adapters.compute.libvirt.disks.files import fetch_log, stay_readable
+from zentry_web.adapters.compute.libvirt.disks.seed import build_seed
+from zentry_web.adapters.compute.libvirt.disks.storage import SAFE_ID, open_to_pass
 from zentry_web.adapters.compute.libvirt.domains import look_up
-from zentry_web.adapters.compute.libvirt.files import fetch_log, stay_readable
-from zentry_web.adapters.compute.libvirt.guest_copies import make_fresh
-from zentry_web.adapters.compute.libvirt.seed import build_seed
-from zentry_web.adapters.compute.libvirt.storage import SAFE_ID, open_to_pass
+from zentry_web.adapters.compute.libvirt.guests.console import read_log
 from zentry_web.adapters.compute.libvirt.xml import QEMU_NS
 from zentry_web.adapters.compute.proofs import ProofLook, ProofOrder, ProofSign
 from zentry_web.adapters.compute.words import BACKUP_CHANGED

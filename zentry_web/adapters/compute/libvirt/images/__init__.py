@@ -1,0 +1,1 @@
+"""Images on this host: fetched, looked at, converted, kept."""
