@@ -10,8 +10,11 @@ import pytest
 from zentry_web.adapters.compute.base import ComputeRefused
 from zentry_web.adapters.compute.images import ImageLimits, ImageOrder
 from zentry_web.adapters.compute.libvirt.disks import foreign_disks
+from zentry_web.adapters.compute.libvirt.images import images as images_module
 from zentry_web.adapters.compute.libvirt.images.images import LibvirtImages
 from zentry_web.adapters.compute.watch import Stopped, Watch
+from zentry_web.domain.language import speaking
+from zentry_web.domain.stored_texts import said
 from zentry_web.domain.vms.image import ImageSource
 
 pytestmark = pytest.mark.unit
@@ -169,6 +172,24 @@ def test_one_that_is_stopped_can_be_gone_on_with_or_forgotten(images, order, tmp
     assert list((tmp_path / "images").iterdir()) == []
     images.make(order, UNCONCERNED)
     assert images.names() == ("mine",)
+
+
+def test_a_build_that_fails_shows_its_last_lines_and_keeps_all_of_them(images, tmp_path, monkeypatch):
+    recipe = tmp_path / "build"
+    recipe.write_text("#!/bin/sh\nseq 1 12 >&2\necho 'E: no such package' >&2\nexit 100\n")
+    recipe.chmod(0o755)
+    monkeypatch.setattr(images_module, "RECIPE", recipe)
+    with pytest.raises(ComputeRefused, match="could not be built") as caught:
+        images.make(ImageOrder("debian", ImageSource.BUILD, "debian-12"), UNCONCERNED)
+    first, *last = str(caught.value).splitlines()
+    assert last == ["4", "5", "6", "7", "8", "9", "10", "11", "12", "E: no such package"]
+    log = tmp_path / "images" / ".failed-debian-12.log"
+    assert str(log) in first
+    assert log.read_text().splitlines() == [*map(str, range(1, 13)), "E: no such package"]
+    assert images.names() == ()
+    with speaking("de"):
+        assert said(str(caught.value)).splitlines()[0].startswith("Das Image konnte nicht gebaut werden. Alle Fehler")
+        assert said(str(caught.value)).splitlines()[1:] == last
 
 
 def test_an_image_that_machines_are_based_on_stays(images, order, tmp_path):

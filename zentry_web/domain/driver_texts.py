@@ -59,6 +59,7 @@ PROBLEMS = (
     kept("This image needs a disk of at least %(size)s GiB."),
     kept("There is no recipe “%(name)s”."),
     kept("The image could not be built: %(error)s"),
+    kept("The image could not be built. All its errors are in %(file)s; the last:\n%(lines)s"),
     kept("The image could not be written: %(error)s."),
     kept("Another process makes this image just now."),
     kept("The file %(name)s is not there any more."),

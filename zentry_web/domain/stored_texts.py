@@ -85,4 +85,4 @@ def said(text: str) -> str:
 @lru_cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     plain = {each: re.escape(each).replace(r"%\(", "%(").replace(r"\)s", ")s") for each in TEXTS if _PLACE.search(each)}
-    return tuple((each, re.compile(_PLACE.sub(r"(?P<\1>.+)", escaped))) for each, escaped in plain.items())
+    return tuple((each, re.compile(_PLACE.sub(r"(?P<\1>.+)", escaped), re.DOTALL)) for each, escaped in plain.items())

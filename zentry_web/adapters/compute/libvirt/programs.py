@@ -18,6 +18,14 @@ _PERCENT = re.compile(rb"\((\d+)\.\d+/100%\)")  # as qemu-img -p prints it
 _LONGEST_REASON = 300
 
 
+class ProgramFailed(ComputeRefused):
+    """A program ended with an error: its last line, or that it gave none; ``output`` is all it said of errors."""
+
+    def __init__(self, output: str) -> None:
+        self.output = output.strip()
+        super().__init__((self.output.splitlines() or ["no reason given"])[-1][:_LONGEST_REASON])
+
+
 def run_watched(
     command: list[str],
     hear: Callable[[bytes], None],
@@ -27,7 +35,7 @@ def run_watched(
 ) -> None:
     """Run a program to its end, in a session of its own with an open standard input that ends with this process.
 
-    Raises ComputeRefused (it failed, or took longer than ``seconds``), Stopped; then nothing of it runs on.
+    Raises ProgramFailed, ComputeRefused (it took longer than ``seconds``), Stopped; then nothing of it runs on.
     """
     with (
         tempfile.TemporaryFile() as errors,
@@ -60,8 +68,7 @@ def run_watched(
             raise
         if process.returncode:
             errors.seek(0)
-            lines = errors.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
-            raise ComputeRefused(lines[-1][:_LONGEST_REASON])
+            raise ProgramFailed(errors.read().decode(errors="replace"))
 
 
 def hear_percent(watch: Watch) -> Callable[[bytes], None]:

@@ -24,12 +24,13 @@ from zentry_web.adapters.compute.libvirt.images.guest_images import (
     list_images,
     read_manifest,
 )
-from zentry_web.adapters.compute.libvirt.programs import run_watched
+from zentry_web.adapters.compute.libvirt.programs import ProgramFailed, run_watched
 from zentry_web.adapters.compute.watch import Watch
 from zentry_web.domain.vms.image import RECIPES, ImageSource
 
 RECIPE = Path(__file__).parents[2] / "debian" / "build"
 INCOMING = ".incoming-"  # how files begin that were brought here for an image
+LAST_LINES = 10  # of a build that failed, for its page
 RESERVE_BYTES = GIB  # of the host's disk, never filled by an image
 
 
@@ -160,6 +161,13 @@ class LibvirtImages:
 
         try:
             run_watched([str(RECIPE), order.reference, str(ready)], hear, watch, order.limits.tool_seconds, environment)
+        except ProgramFailed as error:
+            log, last = self._dir / f".failed-{order.reference}.log", error.output.splitlines()[-LAST_LINES:]
+            log.write_text(error.output + "\n")
+            told = "\n".join(last) or str(error)
+            raise ComputeRefused(
+                f"The image could not be built. All its errors are in {log}; the last:\n{told}"
+            ) from error
         except ComputeRefused as error:
             raise ComputeRefused(f"The image could not be built: {error}") from error
         return ready
