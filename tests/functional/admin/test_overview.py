@@ -5,7 +5,7 @@ import re
 import pytest
 from sqlalchemy import text
 
-from tests.services.people import Statements
+from tests.services.people import Statements, acting
 
 pytestmark = pytest.mark.integration
 
@@ -102,3 +102,12 @@ def test_the_overview_asks_as_much_however_much_there_is(as_admin, container, cl
         cloud.launch(alice, project, f"more-{number}")
     cloud.worker.work()
     assert statements() == few <= 30
+
+
+def test_images_have_the_names_that_people_gave_them(as_admin, container, admin):
+    images = container.vms.images
+    images.build("debian-12", actor=acting(admin))
+    built = next(entry for entry in images.list_entries(actor=acting(admin)) if entry.image.id != "img_tiny")
+    names = ("tiny", built.versions[0].driver_name, "of-others")
+    container.monitoring.processes.record_compute(ok=True, detail="", answered_at=container.clock.now(), images=names)
+    assert f"Images{built.image.name}, Zentry Tiny Linux, of-others" in words(as_admin.page("/admin"), "capacity")

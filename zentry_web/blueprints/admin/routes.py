@@ -22,6 +22,7 @@ blueprint.before_request(require_admin_page)
 def overview() -> ResponseReturnValue:
     """How the whole of Zentry is doing."""
     found, now = services().users.get_admin_overview(actor=current_actor()), services().clock.now()
+    images = services().vms.images.list_names(found.compute.images, actor=current_actor())
     return render_template(
         "admin/overview.html",
         overview=found,
@@ -32,6 +33,7 @@ def overview() -> ResponseReturnValue:
         failed=activity_lines(found.troubles.failed),
         mails=services().waiting_mails(),
         disk=services().monitoring.disk_health(),
+        images=images,
         **_verified(),
     )
 

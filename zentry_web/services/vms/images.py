@@ -1,7 +1,7 @@
 """Images as admins keep them: added, built, described, withdrawn, removed. The worker makes them (image_making.py)."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -77,6 +77,16 @@ class VMImages(BaseService):
             if entry.image.id == image_id:
                 return entry
         raise NotFoundError(_("There is no such image."))
+
+    def list_names(self, driver_names: Collection[str], *, actor: Actor) -> list[str]:
+        """What a host calls its images, as people call them: each name once; what no image of ours is stays as it is.
+        Raises PermissionDeniedError."""
+        require_admin(actor)
+        with self.reading() as session:
+            query = select(DbImageVersion.driver_name, DbImage.name).join(DbImage)
+            found = session.execute(query.where(DbImageVersion.driver_name.in_(driver_names)))
+            names = {row.driver_name: row.name for row in found}
+        return sorted({names.get(each, each) for each in driver_names})
 
     def get_version(self, version_id: str, *, actor: Actor) -> ImageVersion:
         """One version of any image. Raises NotFoundError."""
