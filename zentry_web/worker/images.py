@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 REPORT_SECONDS = 1.0  # between two reports of how far it is
 JOIN_SECONDS = 10.0
+CALM_SECONDS = 10.0  # between rounds while nothing is to be made or removed
 
 
 class ImageMaker:
@@ -35,17 +36,19 @@ class ImageMaker:
         self._stop, self._checkpoint = stop, checkpoint
         self._thread: threading.Thread | None = None
 
-    def run(self) -> None:
-        """Begin what waits, unless something is being made; remove what is to be removed."""
+    def run(self) -> float | None:
+        """Begin what waits, unless something is being made; remove what is to be removed. See Worker.loops."""
         if self._thread is not None and self._thread.is_alive():
-            return
-        for work in self._vms.image_making.list_work():
+            return None
+        works = self._vms.image_making.list_work()
+        for work in works:
             if work.state == VersionState.REMOVING:
                 self._remove(work)
                 continue
             self._thread = threading.Thread(target=self.make, args=(work,), name=f"image {work.driver_name}")
             self._thread.start()
-            return
+            return None
+        return None if works else CALM_SECONDS
 
     def join(self) -> None:
         """Wait for what is being made to let go; ``stop`` is set."""

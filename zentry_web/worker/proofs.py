@@ -13,6 +13,7 @@ _ENDS = {
     ProofSign.BROKEN: ProofOutcome.BROKEN,
     ProofSign.OFF: ProofOutcome.OFF,
 }
+CALM_SECONDS = 10.0  # between rounds while none is wanted
 _TOO_LATE = {ProofSign.NOTHING: ProofOutcome.SILENT, ProofSign.OUTPUT: ProofOutcome.SPOKE}
 
 
@@ -22,14 +23,18 @@ class ProofKeeper:
 
     def __init__(self, vms: VMService, driver: ComputeDriver, checkpoint: Callable[[str], None]) -> None:
         self._proofs, self._driver, self._checkpoint = vms.proofs, driver, checkpoint
+        self._is_calm = False
 
-    def run(self) -> None:
-        """One round."""
+    def run(self) -> float | None:
+        """One round; see Worker.loops."""
         steps("proofs", [("proof", self._prove), ("left over", self._end_left)])
+        return CALM_SECONDS if self._is_calm else None
 
     def _prove(self) -> None:
+        self._is_calm = False  # unless nothing is wanted
         wanted = self._proofs.find_wanted()
         if wanted is None:
+            self._is_calm = True
             return
         try:
             look = self._driver.proofs.look(wanted.backup_id)

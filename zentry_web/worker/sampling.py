@@ -11,6 +11,7 @@ from zentry_web.services.vm_service import VMService
 CONSOLES_PER_ROUND = 50  # at most
 LEAST_PER_ROUND = 10
 ROUNDS_PER_TURN = 5  # in which each has its turn, unless that is more or less for a round
+CALM_SECONDS = 10.0  # between rounds while none comes up: as long as so many rounds
 _COUNTERS = tuple(field.name for field in fields(Counters))
 
 
@@ -49,9 +50,9 @@ class ConsoleCollector:
         self._driver = driver
         self._turn = 0
 
-    def run(self) -> None:
-        """One round: every VM that is coming up, and the next fifth of the others, of which at least
-        10 and at most 50."""
+    def run(self) -> float | None:
+        """One round: every VM that is coming up, and the next fifth of the others, of which at least 10 and at most
+        50; all of a turn at once while none is coming up. See Worker.loops."""
         known = self._sightings.list_known()
         is_on = {each.vm_id: each.is_on for each in self._driver.machines() if each.power != PowerState.UNKNOWN}
         here = [vm for vm in known if vm.vm_id in is_on]
@@ -59,6 +60,7 @@ class ConsoleCollector:
         rest = sorted({vm.vm_id for vm in here}.difference(fresh))
         turn = self._turn if self._turn < len(rest) else 0
         some = min(CONSOLES_PER_ROUND, max(LEAST_PER_ROUND, -(-len(rest) // ROUNDS_PER_TURN)))
+        some *= 1 if fresh else ROUNDS_PER_TURN
         self._turn = turn + some  # before the calls: one that fails must not hold up the others for good
         chosen = (*fresh, *rest[turn : turn + some])
         found = each_alone("console", chosen, self._read)
@@ -68,6 +70,7 @@ class ConsoleCollector:
         self._monitoring.record_same_consoles(same)
         for vm_id in read.keys() - set(same):
             self._monitoring.record_console(vm_id, read[vm_id].text, read[vm_id].size)
+        return None if fresh else CALM_SECONDS
 
     def _read(self, vm_id: str) -> tuple[str, ConsoleLog | None]:
         try:

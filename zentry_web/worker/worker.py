@@ -104,6 +104,8 @@ class Worker:
         self._container = container
         self._driver = driver
         self._events = MachineEvents()
+        # Loops that rest for longer while there is nothing to do, and are woken when there is.
+        self._sleepers = {job: threading.Event() for job in ("console", "mail", "images", "proofs", "copies")}
         self._billing = container.billing
         self._monitoring = container.monitoring
         self._vms = container.vms
@@ -111,6 +113,7 @@ class Worker:
         self._mailer = mailer or NullMailer()
         self._backup = backup
         self._due: dict[str, float] = {}  # by when each loop has to have gone round
+        self._calm: dict[str, float] = {}  # by job, seconds to its next round
         self._memories: dict[str, Loop] = {}
         self._led_until: dict[str, float] = {}  # by job, monotonic: until then its lease need not be renewed
         self._beats: dict[str, Heartbeat] = {}  # by loop, not written yet
@@ -128,7 +131,6 @@ class Worker:
             checkpoint=container.parts.core.checkpoint,
         )
         self._image_maker = ImageMaker(self._vms, self._monitoring, driver, self.stop, container.parts.core.checkpoint)
-        self._posted = threading.Event()
         self._dispatcher = Dispatcher(
             runner, self._vms, self._events, self.stop, worker=self.name, threads=settings.operation_threads
         )
@@ -138,6 +140,7 @@ class Worker:
         lifeline = Lifeline(self._settings.folder, self.name)
         self._take_over(lifeline)
         self._driver.subscribe(self._events.hear)
+        self._events.wake(self._sleepers["console"])
         loops = self.loops()
         threads = [threading.Thread(target=self._loop, args=loop, name=loop[0]) for loop in loops]
         listen = self._container.parts.core.bell.listen
@@ -152,7 +155,7 @@ class Worker:
         finally:
             self.stop.set()
             self._events.something.set()
-            self._posted.set()
+            self._wake()
             for thread in threads:
                 thread.join()
             self._image_maker.join()
@@ -162,13 +165,14 @@ class Worker:
             self._driver.close()
             lifeline.cut()
 
-    def loops(self) -> list[tuple[str, Callable[[], None], float]]:
-        """What goes round besides the operations: name, one round, and how often in seconds."""
+    def loops(self) -> list[tuple[str, Callable[[], float | None], float]]:
+        """What goes round besides the operations: name, one round, and how often in seconds. A round may give after
+        how many seconds the next one is early enough, while there is nothing to do."""
         vms, monitoring, driver = self._vms, self._monitoring, self._driver
         patience = self._settings.silent_seconds
         reconciler = Reconciler(vms, monitoring, driver, self._events, self._container.clock, patience)
         sources = self._container.mail_queues()
-        found: list[tuple[str, Callable[[], None], float]] = [
+        found: list[tuple[str, Callable[[], float | None], float]] = [
             ("reconcile", reconciler.run, self._pace.reconcile),
             ("sample", Sampler(vms, monitoring, driver).run, self._pace.sample),
             ("console", ConsoleCollector(vms, monitoring, driver).run, self._pace.console),
@@ -202,22 +206,24 @@ class Worker:
 
     # -- loops ----------------------------------------------------------------------------------
 
-    def _loop(self, job: str, round_once: Callable[[], None], seconds: float) -> None:
+    def _loop(self, job: str, round_once: Callable[[], float | None], seconds: float) -> None:
         while not self.stop.is_set():
             started = time.monotonic()
+            self._calm[job] = seconds
             error = self._round(job, round_once, seconds)
             took = time.monotonic() - started
-            self._due[job] = time.monotonic() + LATE_SECONDS + 3 * seconds
+            rest = self._calm[job]
+            self._due[job] = time.monotonic() + LATE_SECONDS + 3 * rest
             self._beat(job, took, error)
-            self._rest(job, max(0.05, seconds - took))
+            self._rest(job, max(0.05, rest - took))
 
-    def _round(self, job: str, round_once: Callable[[], None], seconds: float) -> str:
+    def _round(self, job: str, round_once: Callable[[], float | None], seconds: float) -> str:
         error, outcome = "", "failed"
         try:
             if not self._lead(job, max(MIN_LEASE_SECONDS, seconds * 3)):
                 return ""
             with self._memories.setdefault(job, Loop(job)).round() as present, _round_seconds.labels(job).time():
-                round_once()
+                self._calm[job] = round_once() or seconds
             error = present.told()
             outcome = "partly" if error else "ok"
         except ComputeError as problem:
@@ -252,8 +258,8 @@ class Worker:
         return {job: int(now - due) for job, due in list(self._due.items()) if due < now}
 
     def _rest(self, job: str, seconds: float) -> None:
-        """Wait for the next round; the reconciler also wakes on the hypervisor's events, the mails on the bell."""
-        woken = {"reconcile": self._events.something, "mail": self._posted}.get(job)
+        """Wait for the next round; the reconciler also wakes on the hypervisor's events, some on the bell."""
+        woken = self._events.something if job == "reconcile" else self._sleepers.get(job)
         if woken is None:
             self.stop.wait(seconds)
         elif woken.wait(seconds):
@@ -262,7 +268,11 @@ class Worker:
     def _hear(self) -> None:
         """The bell: something was asked for, or is to be mailed."""
         self._dispatcher.wake()
-        self._posted.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        for sleeper in self._sleepers.values():
+            sleeper.set()
 
     def _bill(self) -> None:
         try:

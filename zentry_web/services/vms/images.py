@@ -190,6 +190,7 @@ class VMImages(BaseService):
         session.add(version)
         details = {"name": image.name, "version": number, "source": source.value}
         self.audit("image.add", Subject("image", image.id), details, actor=actor)
+        self.after_commit(self._core.bell.ring)
         return version.id
 
     # -- changing -------------------------------------------------------------------------------
@@ -253,6 +254,7 @@ class VMImages(BaseService):
             yield row
             details = {"name": image.name, "version": row.number}
             self.audit(action, Subject("image", image.id), details, actor=actor)
+            self.after_commit(self._core.bell.ring)
 
 
 def _take_facts(fields: Fields) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class VMProofs(BaseService):
                 raise ConflictError(said(trouble))
             session.get_one(DbBackup, backup_id).proof_asked_at = self.now()
             self.audit("vm.backup_prove", Subject.vm(vm), actor=actor)
+            self.after_commit(self._core.bell.ring)
 
     def abort(self, vm_id: str, backup_id: str, *, actor: Actor) -> None:
         """Call it off; the worker removes what there is of it. Success if it is over.
@@ -56,6 +57,7 @@ class VMProofs(BaseService):
             if find_backup(session, vm_id, backup_id).is_being_proved:
                 _write(session.get_one(DbBackup, backup_id), Proof(ProofOutcome.ABORTED, self.now(), 0, ""))
                 self.audit("vm.backup_proof_abort", Subject.vm(vm), actor=actor)
+                self.after_commit(self._core.bell.ring)
 
     # -- the worker's side ----------------------------------------------------------------------
 
