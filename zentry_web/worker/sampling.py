@@ -52,7 +52,7 @@ class ConsoleCollector:
 
     def run(self) -> float | None:
         """One round: every VM that is coming up, and the next fifth of the others, of which at least 10 and at most
-        50; all of a turn at once while none is coming up. See Worker.loops."""
+        50; all of a turn at once while none is coming up, where that is more than a round. See Worker.loops."""
         known = self._sightings.list_known()
         is_on = {each.vm_id: each.is_on for each in self._driver.machines() if each.power != PowerState.UNKNOWN}
         here = [vm for vm in known if vm.vm_id in is_on]
@@ -60,7 +60,8 @@ class ConsoleCollector:
         rest = sorted({vm.vm_id for vm in here}.difference(fresh))
         turn = self._turn if self._turn < len(rest) else 0
         some = min(CONSOLES_PER_ROUND, max(LEAST_PER_ROUND, -(-len(rest) // ROUNDS_PER_TURN)))
-        some *= 1 if fresh else ROUNDS_PER_TURN
+        is_calm = not fresh and len(rest) > LEAST_PER_ROUND
+        some *= ROUNDS_PER_TURN if is_calm else 1
         self._turn = turn + some  # before the calls: one that fails must not hold up the others for good
         chosen = (*fresh, *rest[turn : turn + some])
         found = each_alone("console", chosen, self._read)
@@ -70,7 +71,7 @@ class ConsoleCollector:
         self._monitoring.record_same_consoles(same)
         for vm_id in read.keys() - set(same):
             self._monitoring.record_console(vm_id, read[vm_id].text, read[vm_id].size)
-        return None if fresh else CALM_SECONDS
+        return CALM_SECONDS if is_calm else None
 
     def _read(self, vm_id: str) -> tuple[str, ConsoleLog | None]:
         try:

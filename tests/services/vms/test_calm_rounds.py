@@ -5,6 +5,7 @@ from sqlalchemy import update
 
 from tests.services.people import acting
 from zentry_web.models import DbVM
+from zentry_web.worker import sampling
 from zentry_web.worker.images import CALM_SECONDS
 
 pytestmark = pytest.mark.integration
@@ -28,18 +29,25 @@ def rings(cloud, monkeypatch):
     return heard
 
 
-@pytest.mark.parametrize("name", ["console", "images", "proofs", "copies"])
-def test_without_work_the_next_round_is_early_enough_later(cloud, worker, vm, name):
-    with cloud.container.database.writing() as session:
-        session.execute(update(DbVM).values(answered_at=cloud.clock.now()))
-        session.commit()
+@pytest.mark.parametrize("name", ["images", "proofs", "copies"])
+def test_without_work_the_next_round_is_early_enough_later(worker, vm, name):
     assert go_round(worker, name) >= CALM_SECONDS
 
 
-def test_a_console_that_comes_up_is_read_at_the_pace(cloud, worker, vm):
+def answered(cloud, at):
     with cloud.container.database.writing() as session:
-        session.execute(update(DbVM).where(DbVM.id == vm.id).values(answered_at=None))
+        session.execute(update(DbVM).values(answered_at=at))
         session.commit()
+
+
+def test_consoles_are_read_a_turn_at_once_while_none_comes_up(cloud, worker, monkeypatch, alice, project, vm):
+    monkeypatch.setattr(sampling, "LEAST_PER_ROUND", 1)
+    cloud.launch(alice, project, "another")
+    answered(cloud, None)
+    assert go_round(worker, "console") is None
+    answered(cloud, cloud.clock.now())
+    assert go_round(worker, "console") == sampling.CALM_SECONDS
+    monkeypatch.setattr(sampling, "LEAST_PER_ROUND", 2)  # they are a round anyway
     assert go_round(worker, "console") is None
 
 

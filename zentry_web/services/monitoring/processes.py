@@ -58,10 +58,12 @@ class Processes(BaseService):
             # One that lies far ahead was taken by a clock that did.
             over = (DbLeader.lease_until <= now) | (DbLeader.lease_until > now + LONGEST_LEASE)
             mine = DbLeader.job == job, (DbLeader.worker == worker) | over
-            if run(session, update(DbLeader).where(*mine).values(worker=worker, lease_until=until)) == 1:
+            keep = update(DbLeader).where(*mine).values(worker=worker, lease_until=until)
+            if run(session, keep) == 1:
                 return True
-            first = upsert(session, DbLeader).values(job=job, worker=worker, lease_until=until)
-            return run(session, first.on_conflict_do_nothing(index_elements=["job"])) == 1
+            first = upsert(session, DbLeader).values(job=job, worker=worker, lease_until=now)
+            session.execute(first.on_conflict_do_nothing(index_elements=["job"]))
+            return run(session, keep) == 1
 
     def step_down(self, worker: str) -> None:
         """Give up all leases, so that another worker need not wait for them to run out."""
