@@ -6,7 +6,7 @@ from sqlalchemy import update
 from tests.services.people import acting
 from zentry_web.models import DbVM
 from zentry_web.worker import sampling
-from zentry_web.worker.images import CALM_SECONDS
+from zentry_web.worker.images import CALM_SECONDS, ImageMaker
 
 pytestmark = pytest.mark.integration
 
@@ -51,7 +51,8 @@ def test_consoles_are_read_a_turn_at_once_while_none_comes_up(cloud, worker, mon
     assert go_round(worker, "console") is None
 
 
-def test_an_image_that_is_ordered_rings_and_is_made_at_the_pace(cloud, worker, admin, rings):
+def test_an_image_that_is_ordered_rings_and_is_made_at_the_pace(cloud, worker, admin, rings, monkeypatch):
+    monkeypatch.setattr(ImageMaker, "make", lambda *_: None)
     cloud.vms.images.build("debian-12", actor=acting(admin))
     assert rings
     assert go_round(worker, "images") is None
