@@ -1,12 +1,10 @@
 """Dropping copies of disks that are left over, and tidying the images that were to be made of them."""
 
-from collections.abc import Sequence
-
 from zentry_web.adapters.compute.base import ComputeDriver
 from zentry_web.services.shared.rounds import each_alone, steps
 from zentry_web.services.vm_service import VMService
 
-CALM_SECONDS = 15.0  # between rounds while nothing is left over
+CALM_SECONDS = 15.0  # between rounds while there is none
 
 
 class CopyKeeper:
@@ -17,10 +15,9 @@ class CopyKeeper:
 
     def run(self) -> float | None:
         """One round; see Worker.loops."""
-        stored = self._driver.copies.stored()
-        steps("copies", [("copies", lambda: self._drop_left(stored)), ("images", self._records.tidy)])
-        return None if stored else CALM_SECONDS
+        steps("copies", [("copies", self._drop_left), ("images", self._records.tidy)])
+        return None if self._driver.copies.stored() else CALM_SECONDS
 
-    def _drop_left(self, stored: Sequence[str]) -> None:
-        if stored:
-            each_alone("drop copy", self._records.list_over(stored), self._driver.copies.drop)
+    def _drop_left(self) -> None:
+        left = self._records.list_over(self._driver.copies.stored())
+        each_alone("drop copy", left, self._driver.copies.drop)

@@ -31,10 +31,9 @@ class ProofKeeper:
         return CALM_SECONDS if self._is_calm else None
 
     def _prove(self) -> None:
-        self._is_calm = False  # unless nothing is wanted
         wanted = self._proofs.find_wanted()
+        self._is_calm = wanted is None
         if wanted is None:
-            self._is_calm = True
             return
         try:
             look = self._driver.proofs.look(wanted.backup_id)

@@ -113,7 +113,7 @@ class Worker:
         self._mailer = mailer or NullMailer()
         self._backup = backup
         self._due: dict[str, float] = {}  # by when each loop has to have gone round
-        self._calm: dict[str, float] = {}  # by job, seconds to its next round
+        self._rests: dict[str, float] = {}  # by job, seconds to its next round
         self._memories: dict[str, Loop] = {}
         self._led_until: dict[str, float] = {}  # by job, monotonic: until then its lease need not be renewed
         self._beats: dict[str, Heartbeat] = {}  # by loop, not written yet
@@ -209,10 +209,10 @@ class Worker:
     def _loop(self, job: str, round_once: Callable[[], float | None], seconds: float) -> None:
         while not self.stop.is_set():
             started = time.monotonic()
-            self._calm[job] = seconds
+            self._rests[job] = seconds
             error = self._round(job, round_once, seconds)
             took = time.monotonic() - started
-            rest = self._calm[job]
+            rest = self._rests[job]
             self._due[job] = time.monotonic() + LATE_SECONDS + 3 * rest
             self._beat(job, took, error)
             self._rest(job, max(0.05, rest - took))
@@ -223,7 +223,7 @@ class Worker:
             if not self._lead(job, max(MIN_LEASE_SECONDS, seconds * 3)):
                 return ""
             with self._memories.setdefault(job, Loop(job)).round() as present, _round_seconds.labels(job).time():
-                self._calm[job] = round_once() or seconds
+                self._rests[job] = round_once() or seconds
             error = present.told()
             outcome = "partly" if error else "ok"
         except ComputeError as problem:

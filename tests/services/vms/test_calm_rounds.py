@@ -6,6 +6,7 @@ from sqlalchemy import update
 from tests.services.people import acting
 from zentry_web.models import DbVM
 from zentry_web.worker import sampling
+from zentry_web.worker.copies import CopyKeeper
 from zentry_web.worker.images import CALM_SECONDS, ImageMaker
 
 pytestmark = pytest.mark.integration
@@ -86,3 +87,15 @@ def test_one_that_rests_wakes_by_the_bell(worker):
     worker._hear()
     for job in ("console", "mail", "images", "proofs", "copies"):
         worker._rest(job, 3600)  # ends at once
+
+
+def test_copies_that_cannot_be_listed_hold_up_no_images(cloud, worker, monkeypatch):
+    tidied = []
+
+    def fail():
+        raise OSError("unreadable")
+
+    monkeypatch.setattr(cloud.driver.copies, "stored", fail)
+    monkeypatch.setattr(cloud.vms.machine_image_records, "tidy", lambda: tidied.append(1))
+    worker._round("copies", CopyKeeper(cloud.vms, cloud.driver).run, 5)
+    assert tidied == [1]
