@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.libvirt_fixture import virsh
-from tests.real.worker_process import Rig, libvirt_config, rig_on
+from tests.real.worker_process import Rig, guest_rig_on, libvirt_config
 from zentry_web.adapters.compute.libvirt.xml import domain_uuid
 from zentry_web.adapters.compute.words import PAUSED, SAVED
 from zentry_web.domain.vms.state import VMState
@@ -19,12 +19,8 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 @pytest.fixture
 def rig(tmp_path):
     config = libvirt_config(tmp_path)
-    with rig_on(config, ZENTRY_RECONCILE_SECONDS="3") as made:
-        try:
-            yield made
-        finally:
-            made.worker.kill()
-            made.driver.remove_everything()
+    with guest_rig_on(config, ZENTRY_RECONCILE_SECONDS="3") as made:
+        yield made
 
 
 def running_spans(rig: Rig, vm):

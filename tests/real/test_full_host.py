@@ -6,7 +6,7 @@ from sqlalchemy import select
 from tests.compute_contract import wait_for
 from tests.disks import fill, small_disk
 from tests.real.test_kill_guests import answered
-from tests.real.worker_process import Rig, libvirt_config, rig_on
+from tests.real.worker_process import Rig, guest_rig_on, libvirt_config
 from zentry_web.adapters.compute.base import ComputeRefused, PowerState
 from zentry_web.adapters.compute.copies import DiskSource
 from zentry_web.adapters.compute.host import GIB
@@ -25,13 +25,9 @@ def rig(tmp_path):
     config = libvirt_config(tmp_path, has_backups=True)
     with (
         small_disk(config.data / "machines", 5 * GIB),
-        rig_on(config) as rig,
+        guest_rig_on(config) as rig,
     ):
-        try:
-            yield rig
-        finally:
-            rig.worker.kill()
-            rig.driver.remove_everything()
+        yield rig
 
 
 def end(rig, operation, seconds=120):

@@ -5,7 +5,7 @@ import pytest
 from tests.libvirt_fixture import virsh
 from tests.real.test_kill import kill_at_each
 from tests.real.test_kill_guests import answered
-from tests.real.worker_process import Rig, libvirt_config, rig_on
+from tests.real.worker_process import Rig, guest_rig_on, libvirt_config
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 from zentry_web.domain.vms.backup import BackupState
 from zentry_web.domain.vms.proof import ProofOutcome
@@ -17,13 +17,9 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 @pytest.fixture
 def real(tmp_path):
     """On a real guest, with a place for backups; both are gone afterwards."""
-    with rig_on(libvirt_config(tmp_path, has_backups=True)) as rig:
+    with guest_rig_on(libvirt_config(tmp_path, has_backups=True)) as rig:
         assert isinstance(rig.driver, LibvirtCompute)
-        try:
-            yield rig
-        finally:
-            rig.worker.kill()
-            rig.driver.remove_everything()
+        yield rig
 
 
 def test_every_step_on_a_real_guest(real: Rig):

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.real.test_kill import DOWN, RESIZE, UP, kill_at_each
-from tests.real.worker_process import Rig, libvirt_config, rig_on
+from tests.real.worker_process import Rig, guest_rig_on, libvirt_config
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 from zentry_web.domain.vms.snapshot import aside_name
 from zentry_web.domain.vms.state import VMState
@@ -20,13 +20,9 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 def real(tmp_path):
     """On real guests; all of them are gone afterwards."""
     config = libvirt_config(tmp_path)
-    with rig_on(config) as rig:
+    with guest_rig_on(config) as rig:
         assert isinstance(rig.driver, LibvirtCompute)
-        try:
-            yield rig
-        finally:
-            rig.worker.kill()
-            rig.driver.remove_everything()
+        yield rig
 
 
 class Moments:

@@ -11,7 +11,7 @@ from tests.compute_contract import wait_for
 from tests.conftest import make_config
 from tests.libvirt_daemon import private_libvirtd
 from tests.libvirt_fixture import lend_images, let_the_hypervisor_pass
-from tests.real.worker_process import rig_on
+from tests.real.worker_process import guest_rig_on
 from zentry_web.adapters.compute.libvirt.copies.backup_jobs import read_job
 from zentry_web.domain.vms.backup import BackupState
 from zentry_web.domain.vms.operation import OperationState
@@ -50,12 +50,8 @@ def rig(tmp_path, daemon, hold):
     lend_images(config.data)
     path = f"{hold.with_name('bin')}:{os.environ['PATH']}"
     settings = {"ZENTRY_BACKUPS": str(place["backups"]), "ZENTRY_BACKUPS_SAME_DISK": "1", "PATH": path}
-    with rig_on(config, **settings) as rig:
-        try:
-            yield rig
-        finally:
-            rig.worker.kill()
-            rig.driver.remove_everything()
+    with guest_rig_on(config, **settings) as rig:
+        yield rig
 
 
 def test_a_backup_in_whose_middle_it_is_killed_is_made_once_and_its_guest_goes_on(rig, daemon, hold):

@@ -16,7 +16,7 @@ from tests.compute_contract import wait_for
 from tests.conftest import ROOT, make_config
 from tests.libvirt_daemon import PrivateLibvirtd, private_libvirtd
 from tests.libvirt_fixture import lend_images, let_the_hypervisor_pass
-from tests.real.worker_process import Rig, rig_on
+from tests.real.worker_process import Rig, guest_rig_on
 from zentry_web.adapters.compute.host import find_guest_process
 from zentry_web.adapters.compute.libvirt.xml import domain_uuid
 from zentry_web.domain.vms.state import VMState
@@ -166,12 +166,8 @@ def rig(data: Path, daemon: PrivateLibvirtd) -> Iterator[Rig]:
     config = make_config(data, compute="libvirt", libvirt_uri=daemon.uri, backups=backups, backups_same_disk=True)
     environment = os.environ | {"ZENTRY_DATA": str(data), "ZENTRY_COMPUTE": "libvirt"}
     subprocess.run([ROOT / ".venv" / "bin" / "zentry", "migrate"], env=environment, check=True, timeout=60)
-    with rig_on(config) as made:
-        try:
-            yield made
-        finally:
-            made.worker.kill()
-            made.driver.remove_everything()
+    with guest_rig_on(config) as made:
+        yield made
 
 
 @pytest.mark.asvs("13.2.2")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import make_config
 from tests.libvirt_fixture import lend_images, libvirt_uri, virsh
-from tests.real.worker_process import Rig, rig_on
+from tests.real.worker_process import Rig, guest_rig_on
 from zentry_web.adapters.compute.base import PowerState
 from zentry_web.adapters.compute.libvirt.xml import domain_uuid
 from zentry_web.domain.vms.state import VMState
@@ -21,12 +21,8 @@ def rig(tmp_path):
     config = make_config(tmp_path / "data", compute="libvirt", **settings)
     migrate(config)
     lend_images(config.data)
-    with rig_on(config, ZENTRY_RECONCILE_SECONDS="3", ZENTRY_BIN_DAYS="7") as made:
-        try:
-            yield made
-        finally:
-            made.worker.kill()
-            made.driver.remove_everything()
+    with guest_rig_on(config, ZENTRY_RECONCILE_SECONDS="3", ZENTRY_BIN_DAYS="7") as made:
+        yield made
 
 
 def started_by_others(rig, vm):

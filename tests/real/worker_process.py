@@ -200,6 +200,13 @@ def rig_with_images(folder, **environment):
     config.image_dir.mkdir(mode=0o711)
     (config.image_dir / "tiny").symlink_to(image_dir() / "tiny")
     know_the_accelerator(config.data)
+    with guest_rig_on(config, **environment) as rig:
+        yield rig
+
+
+@contextmanager
+def guest_rig_on(config, **environment):
+    """A rig on real guests; all of them are gone afterwards."""
     with rig_on(config, **environment) as rig:
         try:
             yield rig
