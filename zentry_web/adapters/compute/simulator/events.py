@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from zentry_web.adapters.compute.base import ComputeUnavailable, MachineEvent
+from zentry_web.adapters.compute.listeners import Listeners
 from zentry_web.adapters.compute.simulator.store import SimulatorStore
 
 logger = logging.getLogger(__name__)
@@ -19,14 +20,14 @@ class SimulatorEvents:
     def __init__(self, store: SimulatorStore, now: Callable[[], float]) -> None:
         self._store = store
         self._now = now
-        self._callbacks: list[Callable[[MachineEvent], None]] = []
+        self._listeners = Listeners()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._last = 0
 
     def subscribe(self, callback: Callable[[MachineEvent], None]) -> None:
         """Call back on each event from now on."""
-        self._callbacks.append(callback)
+        self._listeners.add(callback)
         if self._thread is None:
             self._last = self._store.last_event_id()
             self._thread = threading.Thread(target=self._follow, name="simulator-events", daemon=True)
@@ -54,11 +55,4 @@ class SimulatorEvents:
             due = [event for event in waiting if event.at <= now]
             waiting = [event for event in waiting if event.at > now]
             for event in due:
-                self._tell(event)
-
-    def _tell(self, event: MachineEvent) -> None:
-        for callback in self._callbacks:
-            try:
-                callback(event)
-            except Exception:  # one listener's failure must not silence the others
-                logger.exception("A listener failed on %s", event)
+                self._listeners.tell(event)

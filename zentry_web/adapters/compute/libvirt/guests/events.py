@@ -12,6 +12,7 @@ import libvirt
 
 from zentry_web.adapters.compute.base import ComputeUnavailable, MachineEvent
 from zentry_web.adapters.compute.libvirt.connection import LibvirtConnection
+from zentry_web.adapters.compute.listeners import Listeners
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class LibvirtEvents:
     def __init__(self, identify: Callable[[str, str], str | None]) -> None:
         self._identify = identify
         self._queue: queue.SimpleQueue[tuple[str, str, str] | None] = queue.SimpleQueue()
-        self._callbacks: list[Callable[[MachineEvent], None]] = []
+        self._listeners = Listeners()
         self._told: dict[str, tuple[str, float]] = {}
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -54,7 +55,7 @@ class LibvirtEvents:
 
     def subscribe(self, callback: Callable[[MachineEvent], None], connection: LibvirtConnection) -> None:
         """Add a listener; the first one starts the thread, which also keeps the connection open from now on."""
-        self._callbacks.append(callback)
+        self._listeners.add(callback)
         if self._thread is None:
             self._thread = threading.Thread(target=self._follow, args=(connection,), name="libvirt-tell", daemon=True)
             self._thread.start()
@@ -84,7 +85,7 @@ class LibvirtEvents:
             try:
                 connection.ensure()
                 if was_away or (seen and self._opened > seen):
-                    self._tell(MachineEvent(None, "reconnected", datetime.now(UTC)))
+                    self._listeners.tell(MachineEvent(None, "reconnected", datetime.now(UTC)))
                 seen, was_away = self._opened, False
             except ComputeUnavailable as error:
                 was_away = True
@@ -108,11 +109,4 @@ class LibvirtEvents:
             return
         self._told = {key: told for key, told in self._told.items() if now - told[1] < DEBOUNCE_SECONDS}
         self._told[uuid] = (kind, now)
-        self._tell(MachineEvent(vm_id, kind, datetime.now(UTC)))
-
-    def _tell(self, event: MachineEvent) -> None:
-        for callback in self._callbacks:
-            try:
-                callback(event)
-            except Exception:  # one listener's failure must not silence the others
-                logger.exception("A listener failed on %s", event)
+        self._listeners.tell(MachineEvent(vm_id, kind, datetime.now(UTC)))
