@@ -57,6 +57,19 @@ def simulator_stop(vm: str) -> None:
     _simulate(lambda control: control.stop(vm))
 
 
+@simulator.command("crash")
+@click.argument("vm")
+def simulator_crash(vm: str) -> None:
+    """Let the process of VM end on the host, as a crash does."""
+    _simulate(lambda control: control.crash(vm))
+
+
+@simulator.command("reboot-host")
+def simulator_reboot_host() -> None:
+    """Switch the host off and on again: all machines go off."""
+    _simulate(lambda control: control.reboot_host())
+
+
 @simulator.command("touch")
 @click.argument("vm")
 @click.argument("deed", type=click.Choice(["pause", "sleep", "fill", "go-on", "save", "snapshot", "merge"]))

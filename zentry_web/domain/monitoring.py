@@ -62,6 +62,7 @@ class ComputeStatus:
     images: tuple[str, ...]
     capacity: dict[str, int]
     backups: BackupRoom | None = None  # None: not known yet
+    boot: str = ""  # of its host; '': not known yet
     worker_ok: bool = True  # False: nobody asks it, so that nothing is known of the hypervisor itself
 
 

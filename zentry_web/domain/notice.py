@@ -119,7 +119,12 @@ TOPICS: tuple[TopicRule, ...] = (
     ),
     TopicRule(Topic.PROJECTS, lazy("Projects and members"), lazy("Roles, removals, changes of ownership")),
     TopicRule(Topic.STATEMENTS, lazy("Statements"), lazy("When a month's statement is ready"), by_default=False),
-    TopicRule(Topic.RESTARTS, lazy("Machines started again"), lazy("When credits have come in"), by_default=False),
+    TopicRule(
+        Topic.RESTARTS,
+        lazy("Machines started again"),
+        lazy("When credits have come in, after a crash or when the host was away"),
+        by_default=False,
+    ),
     TopicRule(
         Topic.FAILURES,
         lazy("What fails"),
@@ -153,7 +158,7 @@ _KINDS: dict[Topic, tuple[str, ...]] = {
     Topic.PAYMENTS: ("payment", "auto_top_up", "voucher", "refund", "promotion"),
     Topic.PROJECTS: ("member", "invitation"),
     Topic.STATEMENTS: ("statement", "zone"),
-    Topic.RESTARTS: ("credit_back",),
+    Topic.RESTARTS: ("credit_back", "outage"),
     Topic.FAILURES: ("failed",),
     Topic.APPROVALS: ("approval", "approval_end"),
     Topic.OPERATION: ("verify", "setting", "clock", "disk_full"),

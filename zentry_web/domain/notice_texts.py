@@ -120,6 +120,18 @@ NOTICES: dict[str, tuple[str, str]] = {
         "$why\nThe list of backups shows what its console said last. There it can be proved once more, or another be "
         "made.",
     ),
+    "outage_back": (
+        "$vm went off, and runs again",
+        "$lines\nWhile it was off it was not charged as running: $credits credits less.",
+    ),
+    "outage_off": (
+        "$vm went off",
+        "$lines\nWhile it is off it is not charged as running. Its settings say when Zentry starts it again by itself.",
+    ),
+    "outages": (
+        "$count of your machines went off",
+        "$lines\nWhile they were off they were not charged as running: $credits credits less.",
+    ),
     "ordered_start": ("An admin had Zentry start $vm", "An admin ordered this. The reason: $why"),
     "ordered_stop": ("An admin had Zentry stop $vm", "An admin ordered this. The reason: $why"),
     "ordered_reboot": ("An admin had Zentry restart $vm", "An admin ordered this. The reason: $why"),
@@ -247,6 +259,11 @@ NOTICES: dict[str, tuple[str, str]] = {
 LINES = {
     "about_person": "For $person: $why",
     "unknown_address": "an unknown address",
+    "outage_back": "- $vm ($project) was off from $went to $back. $why",
+    "outage_stays": "- $vm ($project) is off since $went. $why",
+    "outage_failed": "- $vm ($project) is off since $went. $why It could not be started again.",
+    "outage_unpaid": "- $vm ($project) is off since $went. $why There were not enough credits to start it again.",
+    "outage_more": "- and $count more",
     "landing_stop": "- $at: $vm ($project) stops",
     "landing_keep": "- $at: the disk of $vm ($project) is kept free of charge",
     "landing_delete": "- $at: the disk of $vm ($project) is deleted",

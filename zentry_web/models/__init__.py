@@ -65,7 +65,7 @@ from zentry_web.models.user import (
     DbUserNote,
 )
 from zentry_web.models.viewing import DbUserView
-from zentry_web.models.vm import DbOperation, DbSize, DbVM
+from zentry_web.models.vm import DbOperation, DbOutage, DbSize, DbVM
 from zentry_web.models.voucher import DbVoucher, DbVoucherRedemption
 
 __all__ = [
@@ -106,6 +106,7 @@ __all__ = [
     "DbOidcFlow",
     "DbOneTimeLink",
     "DbOperation",
+    "DbOutage",
     "DbOutbox",
     "DbPartState",
     "DbPasskeyChallenge",

@@ -45,6 +45,7 @@ class DbComputeStatus(Base):
     images: Mapped[list[str]] = mapped_column(JSON)
     capacity: Mapped[dict[str, Any]] = mapped_column(JSON)
     backups: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # BackupRoom; empty: not known yet
+    boot: Mapped[str] = mapped_column(String(64), default="", server_default="")  # of its host; '': not known yet
 
 
 class DbLeader(Base):

@@ -18,6 +18,8 @@ _SAYING = text("deleted_at IS NULL AND state_reason != ''")
 _LEAVING = text("deleted_at IS NOT NULL AND purge_at IS NULL AND state NOT IN ('deleting', 'deleted')")
 _RETURNING = text("deleted_at IS NULL AND state = 'binned'")
 _OPEN = text("state IN ('queued', 'running')")
+_IS_WAITING = text("state IN ('waiting', 'starting')")
+_UNTOLD = text("told_at IS NULL")
 
 # As queries spell the two partial indexes. A VM whose project was deleted, or restored, and whose own turn is to come:
 IS_LEAVING = text("vm.deleted_at IS NOT NULL AND vm.purge_at IS NULL AND vm.state NOT IN ('deleting', 'deleted')")
@@ -80,6 +82,7 @@ class DbVM(Base):
     disk_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # the disk is kept so long without a charge
     rescued_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # since then it boots the rescue system
     agent: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())  # one listens in its guest
+    restart: Mapped[str] = mapped_column(String(10), default="failures", server_default="failures")  # a Restart
     confirmed_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # unclear since then; None: clear
     version: Mapped[int] = mapped_column(Integer)
 
@@ -115,6 +118,30 @@ class DbVM(Base):
         Index("ix_vm_leaving", "project_id", sqlite_where=_LEAVING, postgresql_where=_LEAVING),
         Index("ix_vm_returning", "project_id", sqlite_where=_RETURNING, postgresql_where=_RETURNING),
         Index("ix_vm_credit_stopped", "owner_id", sqlite_where=_WAITING, postgresql_where=_WAITING),
+    )
+
+
+class DbOutage(Base):
+    """One time that a machine was off though nobody asked Zentry for it."""
+
+    __tablename__ = "outage"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    vm_id: Mapped[str] = mapped_column(ForeignKey("vm.id"))
+    cause: Mapped[str] = mapped_column(String(10))
+    went_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    state: Mapped[str] = mapped_column(String(10))
+    due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # to be started again then
+    operation_id: Mapped[str | None] = mapped_column(String(40))  # its start
+    back_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    told_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # its owner was, or need not be
+
+    __table_args__ = (
+        Index("ix_outage_vm_id_id", "vm_id", "id"),
+        Index("ix_outage_went_at", "went_at"),
+        Index("ix_outage_open", "due_at", sqlite_where=_IS_WAITING, postgresql_where=_IS_WAITING),
+        Index("ix_outage_untold", "vm_id", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
     )
 
 

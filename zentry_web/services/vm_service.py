@@ -55,6 +55,8 @@ from zentry_web.services.vms.machine_image_records import MachineImageRecords
 from zentry_web.services.vms.machine_images import MachineImages
 from zentry_web.services.vms.moving import VMMoving
 from zentry_web.services.vms.operations import OperationQueue, as_operation
+from zentry_web.services.vms.outage_notices import OutageNotices
+from zentry_web.services.vms.outages import VMOutages
 from zentry_web.services.vms.passwords import VMPasswords
 from zentry_web.services.vms.payer import Payer
 from zentry_web.services.vms.planning import VMPlanning
@@ -103,8 +105,11 @@ class VMService(BaseService):
         self.labels, self.image_making = VMLabels(core), ImageMaking(core)
         self.snapshot_records = SnapshotRecords(core, billing, self.operations)
         self.backup_records = BackupRecords(core, billing, self.operations)
-        self.records = VMRecords(core, billing, self.operations, self.snapshot_records, self.backup_records)
-        self.sightings = Sightings(core, billing, self.operations)
+        self.outages, self.outage_notices = VMOutages(core, billing, self.operations), OutageNotices(core, billing)
+        self.records = VMRecords(
+            core, billing, self.operations, self.outages, self.snapshot_records, self.backup_records
+        )
+        self.sightings = Sightings(core, billing, self.operations, self.outages)
         basis = VMBasis(billing, monitoring, self.catalogue, self.quotas, self.payer, self.operations)
         self.bin = VMBin(core, basis)
         self.bin_lists = VMBinLists(core, self.bin)

@@ -14,7 +14,7 @@ from zentry_web.adapters.compute.base import (
     PowerState,
     state_of,
 )
-from zentry_web.domain.monitoring import BackupRoom
+from zentry_web.domain.monitoring import BackupRoom, ComputeStatus
 from zentry_web.domain.vms.silence import patience
 from zentry_web.domain.vms.state import ON, VMState, is_billed_as_running
 from zentry_web.domain.vms.vm import KnownVM
@@ -47,6 +47,7 @@ class Reconciler:
         self._sightings = vms.sightings
         self._bin = vms.bin
         self._strays = vms.strays
+        self._outages = vms.outages
         self._processes = monitoring.processes
         self._driver = driver
         self._events = events
@@ -67,7 +68,7 @@ class Reconciler:
         began = self._clock.now()
         try:
             machines = {machine.vm_id: machine for machine in self._driver.machines()}
-            self._record_facts(began)
+            self._record_facts(began, before)
         except ComputeError as error:
             self._facts_at = None
             self._processes.record_compute(ok=False, detail=str(error))
@@ -115,7 +116,7 @@ class Reconciler:
         if machine is None:
             return self._sightings.saw_gone(vm, went)
         if not machine.is_on:
-            return self._sightings.saw_off(vm, went, machine.fault)
+            return self._sightings.saw_off(vm, went, machine.fault, machine.ended)
         if machine.run_id != vm.run_id:
             try:
                 return self._sightings.saw_new_run(vm, machine, went)
@@ -182,17 +183,20 @@ class Reconciler:
         except ComputeRefused:
             return None
 
-    def _record_facts(self, now: datetime) -> None:
+    def _record_facts(self, now: datetime, before: ComputeStatus) -> None:
         if self._facts_at is not None and (now - self._facts_at).total_seconds() < FACTS_EVERY_SECONDS:
             return
         health = self._driver.health()
         self._patience = patience(health.facts.get("accelerator", ""), self._silent_seconds)
-        capacity = self._driver.capacity()
+        capacity, boot = self._driver.capacity(), health.facts.get("boot", "")
+        if before.boot and boot and boot != before.boot and before.answered_at is not None:
+            self._outages.host_rebooted(before.answered_at)
         self._processes.record_compute(
             ok=health.ok,
             detail=health.detail,
             images=self._driver.images.names(),
             capacity={name: getattr(capacity, name) for name in capacity.__slots__},
             backups=BackupRoom(self._driver.backups.trouble(), *self._driver.backups.room()),
+            boot=boot or None,
         )
         self._facts_at = now

@@ -33,6 +33,7 @@ from zentry_web.worker.operations import OperationRunner, snapshots
 from zentry_web.worker.paying import Cashier
 from zentry_web.worker.proofs import ProofKeeper
 from zentry_web.worker.reconcile import Reconciler
+from zentry_web.worker.restarts import RestartKeeper
 from zentry_web.worker.sampling import ConsoleCollector, Sampler
 from zentry_web.worker.telling import LandingTeller, Postman
 
@@ -41,6 +42,7 @@ log = structlog.get_logger(__name__)
 HEARTBEAT_SECONDS = 5
 MIN_LEASE_SECONDS = 30
 MAIL_HELD = timedelta(minutes=5)  # a mail that waits longer, with an error: mail does not work
+SLEEPERS = ("console", "mail", "images", "proofs", "copies", "restarts")  # woken by the bell
 LATE_SECONDS = 30  # beyond three rounds, before a loop counts as stuck
 
 _rounds = Counter("zentry_worker_rounds_total", "Rounds of a worker's loop", ["loop", "outcome"])
@@ -68,6 +70,7 @@ class Pace:
     images: float = 2.0
     copies: float = 5.0
     proofs: float = 2.0
+    restarts: float = 1.0
     backup: float = 300.0  # looks whether this day's has been
 
 
@@ -105,7 +108,7 @@ class Worker:
         self._driver = driver
         self._events = MachineEvents()
         # Loops that rest for longer while there is nothing to do, and are woken when there is.
-        self._sleepers = {job: threading.Event() for job in ("console", "mail", "images", "proofs", "copies")}
+        self._sleepers = {job: threading.Event() for job in SLEEPERS}
         self._billing = container.billing
         self._monitoring = container.monitoring
         self._vms = container.vms
@@ -184,6 +187,7 @@ class Worker:
             ("snapshots", self._tend_snapshots, self._pace.snapshots),
             ("backups", BackupKeeper(vms, driver, self._container.parts.core.checkpoint).run, self._pace.backups),
             ("proofs", ProofKeeper(vms, driver, self._container.parts.core.checkpoint).run, self._pace.proofs),
+            ("restarts", RestartKeeper(vms, self._container.clock).run, self._pace.restarts),
             ("purge", self._purge, self._pace.purge),
             ("verify", self._verify, self._pace.verify),
             ("images", self._image_maker.run, self._pace.images),

@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from zentry_web.domain.vms.outage import Cause
 from zentry_web.domain.vms.state import VMState
 
 if TYPE_CHECKING:  # the capabilities know this module
@@ -88,6 +89,7 @@ class Machine:
     reach: str = ""  # how to reach it when it has no routable address: 'ssh -p 40022 root@127.0.0.1'
     fault: str = ""  # why FAILED, PAUSED or SLEEPING, or why it went OFF unasked where that is known
     agent: bool = False  # an agent in the guest listens (``ComputeDriver.agents``)
+    ended: Cause | None = None  # what took it off, when it is; None: it was never on, or nobody knows
 
     @property
     def is_on(self) -> bool:
@@ -141,7 +143,7 @@ class Capacity:
 class Health:
     ok: bool
     detail: str  # one sentence: what answers, which version and accelerator, or why not
-    facts: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)  # 'boot' differs between two boots of the host
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 into another project in move.py, its name in rename.py, labels in labels.py, consoles in console.py, starting and
 stopping in orders.py, another disk in rebuild.py, the rescue system in rescue.py, a new password in password.py,
 snapshots in snapshots.py, backups in backups.py, when
-they are made in schedules.py, an image of its disk in images.py, several at once in bulk.py."""
+they are made in schedules.py, when it is started again by itself in restarts.py, an image of its disk in images.py,
+several at once in bulk.py."""
 
 from . import (
     backups,
@@ -19,6 +20,7 @@ from . import (
     rename,
     rescue,
     resize,
+    restarts,
     schedules,
     snapshots,
 )
@@ -40,6 +42,7 @@ __all__ = [
     "rename",
     "rescue",
     "resize",
+    "restarts",
     "schedules",
     "snapshots",
 ]

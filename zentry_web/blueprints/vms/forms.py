@@ -9,6 +9,7 @@ from zentry_web.domain.language import _, lazy
 from zentry_web.domain.people.ssh_key import SshKey
 from zentry_web.domain.projects.project import Project
 from zentry_web.domain.vms.catalogue import Image, Size
+from zentry_web.domain.vms.outage import RESTARTS
 from zentry_web.domain.vms.rebuild import ImageChoice
 from zentry_web.domain.vms.schedule import Schedule
 from zentry_web.web.input.forms import BaseForm, PlannedForm, PricedForm, SelectChoice, as_key
@@ -111,6 +112,14 @@ class ScheduleForm(BaseForm):
     def typed(self) -> dict[str, object]:
         """What Schedules.set takes."""
         return {name: self.text(name) for name in ("every", "hour", "keep")}
+
+
+class RestartForm(BaseForm):
+    restart = SelectField(
+        lazy("Started again"),
+        choices=[SelectChoice(each.value, words) for each, words in RESTARTS.items()],
+        validate_choice=False,
+    )
 
 
 class MoveForm(PlannedForm):

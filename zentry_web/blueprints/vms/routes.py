@@ -16,6 +16,7 @@ from zentry_web.domain.language import _
 from zentry_web.domain.projects.project import ProjectAction
 from zentry_web.domain.text import whole_number
 from zentry_web.domain.vms.operation import OperationKind
+from zentry_web.domain.vms.outage import REASONS, RESTARTS
 from zentry_web.domain.vms.plan import deletion_facts
 from zentry_web.services.errors import NotFoundError
 from zentry_web.web.errors import on_service_error
@@ -82,7 +83,9 @@ def settings(vm_id: str) -> ResponseReturnValue:
     vms, actor = services().vms, current_actor()
     vm = vms.get_vm_page(vm_id, actor=actor).vm
     aside = vms.rebuilding.find_aside(vm_id, actor=actor) if vm.allows(ProjectAction.DELETE_VM) else None
-    return render_template("vms/settings.html", vm=vm, aside=aside)
+    restart, outages = vms.outages.find(vm_id, actor=actor)
+    context = {"restart": RESTARTS[restart], "outages": outages, "causes": REASONS}
+    return render_template("vms/settings.html", vm=vm, aside=aside, **context)
 
 
 @blueprint.get("/<vm_id>/row")

@@ -79,6 +79,7 @@ class Processes(BaseService):
         images: tuple[str, ...] | None = None,
         capacity: dict[str, int] | None = None,
         backups: BackupRoom | None = None,
+        boot: str | None = None,
     ) -> None:
         """What was just learned of the hypervisor; what is None stays as it was."""
         values: dict[str, Any] = {
@@ -91,8 +92,9 @@ class Processes(BaseService):
             "images": list(images or ()),
             "capacity": capacity or {},
             "backups": asdict(backups) if backups else {},
+            "boot": boot or "",
         }
-        kept = {"answered_at": answered_at, "images": images, "capacity": capacity, "backups": backups}
+        kept = {"answered_at": answered_at, "images": images, "capacity": capacity, "backups": backups, "boot": boot}
         unchanged = {name for name, value in kept.items() if value is None}
         with self.transaction() as session:
             _keep(session, DbComputeStatus, [values], ["driver"], skip=unchanged)
@@ -128,7 +130,7 @@ class Processes(BaseService):
             return ComputeStatus(self.driver, self._simulated, False, never, None, None, (), {}, worker_ok=False)
         backups = BackupRoom(**row.backups) if row.backups else None
         seen = (row.answered_at, row.checked_at, tuple(row.images), dict(row.capacity), backups)
-        return ComputeStatus(row.driver, row.simulated, row.ok, row.detail, *seen)
+        return ComputeStatus(row.driver, row.simulated, row.ok, row.detail, *seen, boot=row.boot)
 
 
 def _keep(

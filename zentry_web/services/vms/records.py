@@ -17,6 +17,7 @@ from zentry_web.domain.user import SYSTEM
 from zentry_web.domain.vms.claim import Claim
 from zentry_web.domain.vms.kinds import title_of
 from zentry_web.domain.vms.operation import CHANGES, OperationKind
+from zentry_web.domain.vms.outage import Cause
 from zentry_web.domain.vms.state import VMState
 from zentry_web.models import DbDiskAside, DbImage, DbImageVersion, DbRevertAside, DbVM
 from zentry_web.services.base_service import Core
@@ -26,6 +27,7 @@ from zentry_web.services.vms import asides, reverts
 from zentry_web.services.vms.backup_records import BackupRecords
 from zentry_web.services.vms.launch_sources import find_origin
 from zentry_web.services.vms.operations import OperationQueue
+from zentry_web.services.vms.outages import VMOutages
 from zentry_web.services.vms.runs import Runs
 from zentry_web.services.vms.snapshot_records import SnapshotRecords
 
@@ -51,11 +53,12 @@ class VMRecords(Runs):
         core: Core,
         billing: BillingService,
         operations: OperationQueue,
+        outages: VMOutages,
         snapshots: SnapshotRecords,
         backups: BackupRecords,
     ) -> None:
         super().__init__(core, billing, operations)
-        self._snapshots, self._backups = snapshots, backups
+        self._outages, self._snapshots, self._backups = outages, snapshots, backups
 
     def spec(self, vm_id: str) -> MachineSpec:
         """What the compute driver needs to make this VM."""
@@ -214,7 +217,7 @@ class VMRecords(Runs):
             elif machine.is_on:
                 self._is_running(vm, machine, claim, event_id, was_running)
             elif was_running or (not vm.made and claim.kind != OperationKind.CREATE):
-                self.run_ends(vm, at, event_id, reason)
+                self._is_off(vm, machine, at, event_id, reason)
             else:
                 self._is_as_before(vm, was_running)
             if claim.kind in CHANGES:
@@ -261,6 +264,12 @@ class VMRecords(Runs):
         elif claim.requested_by != SYSTEM.id:
             self.run_begins(vm, machine, self.now(), event_id, has_minimum=_has_minimum(claim))
         # Else it runs unasked and unpaid, and could not be forced off: the reconciler tries again.
+
+    def _is_off(self, vm: DbVM, machine: Machine, at: datetime, event_id: str, reason: str) -> None:
+        went = vm.run_id is not None and machine.ended in (Cause.CRASH, Cause.HOST)
+        self.run_ends(vm, at, event_id, reason)
+        if went and machine.ended is not None:
+            self._outages.note(vm, machine.ended, reason)
 
     def _is_as_before(self, vm: DbVM, was_running: bool) -> None:
         if was_running:

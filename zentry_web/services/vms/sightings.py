@@ -13,11 +13,16 @@ from zentry_web.domain.event import Subject
 from zentry_web.domain.language import kept
 from zentry_web.domain.user import SYSTEM
 from zentry_web.domain.vms.operation import OPEN_OPERATION_STATES, OperationKind
+from zentry_web.domain.vms.outage import Cause
 from zentry_web.domain.vms.silence import SILENT
 from zentry_web.domain.vms.state import VMState
 from zentry_web.domain.vms.vm import KnownVM
 from zentry_web.models import DbOperation, DbVM
 from zentry_web.models.vm import IS_LEAVING, IS_RETURNING
+from zentry_web.services.base_service import Core
+from zentry_web.services.billing_service import BillingService
+from zentry_web.services.vms.operations import OperationQueue
+from zentry_web.services.vms.outages import VMOutages
 from zentry_web.services.vms.runs import Runs
 
 _SEEN = {VMState.PAUSED: "vm.pause_seen", VMState.SLEEPING: "vm.sleep_seen", VMState.RUNNING: "vm.resume_seen"}
@@ -28,6 +33,10 @@ class Sightings(Runs):
     """Writes down what was seen. Used by the worker."""
 
     name = "vm_sightings"
+
+    def __init__(self, core: Core, billing: BillingService, operations: OperationQueue, outages: VMOutages) -> None:
+        super().__init__(core, billing, operations)
+        self._outages = outages
 
     def list_known(self) -> list[KnownVM]:
         """All VMs that the hypervisor should have, also in the recycle bin. One statement, plain columns.
@@ -48,12 +57,16 @@ class Sightings(Runs):
 
     # Each of these records nothing and returns False when the VM has changed since ``known`` was read.
 
-    def saw_off(self, known: KnownVM, at: datetime, reason: str = "") -> bool:
-        """It runs no more though nobody asked: billing as running ends at ``at``."""
+    def saw_off(self, known: KnownVM, at: datetime, reason: str = "", cause: Cause | None = None) -> bool:
+        """It runs no more though nobody asked: billing as running ends at ``at``. By its ``cause`` (None: nobody knows)
+        it is started again where that was chosen; ``reason`` is what the driver says more of it."""
         with self._unchanged(known) as vm:
             if vm is None:
                 return False
-            self.run_ends(vm, at, self.audit("vm.off_seen", Subject.vm(vm)), reason or OFF_BY_ITSELF)
+            details = {"cause": cause} if cause else None
+            self.run_ends(vm, at, self.audit("vm.off_seen", Subject.vm(vm), details), reason or OFF_BY_ITSELF)
+            if cause is not None:
+                self._outages.note(vm, cause, reason)
             return True
 
     def saw_gone(self, known: KnownVM, at: datetime) -> bool:

@@ -10,6 +10,7 @@ from zentry_web.domain.event import Event, Outcome
 from zentry_web.domain.language import _, find, lazy
 from zentry_web.domain.vms.kinds import TITLES
 from zentry_web.domain.vms.operation import OperationState
+from zentry_web.domain.vms.outage import Cause
 from zentry_web.domain.vms.undo import UNDOABLE
 from zentry_web.web.output.filters import duration
 from zentry_web.web.output.regions import credits_text
@@ -158,6 +159,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "vm.console": ("terminal-2", lazy("Opened the console of {name}")),
     "vm.console_end": ("terminal-2", lazy("Closed the console of {name}{span}")),
     "vm.labels": ("tags", lazy("Changed the labels of {name}")),
+    "vm.restart": ("rotate", lazy("Changed when {name} is started again by itself")),
     "vm.protect": ("lock", lazy("Protected {name} from deletion and rebuild")),
     "vm.unprotect": ("lock-open", lazy("Switched the protection of {name} off")),
     "vm.delete": ("trash", lazy("Deleted {name} for good")),
@@ -172,7 +174,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "vm.stray_removed": ("trash", lazy("Removed a machine that Zentry did not know")),
     "vm.adopt": ("plug", lazy("Took {name} over from the hypervisor")),
     "vm.gone_seen": ("plug-off", lazy("{name} was removed outside of Zentry")),
-    "vm.off_seen": ("player-stop", lazy("{name} was powered off from inside or outside of Zentry")),
+    "vm.off_seen": ("player-stop", lazy("{name} went off{cause}")),
     "vm.pause_seen": (
         "player-stop",
         lazy("{name} was paused outside of Zentry, or for lack of room on the host’s disk"),
@@ -321,7 +323,7 @@ def _filled(words: str, event: Event) -> str:
     if not words:
         return f"{event.action.replace('.', ' ').replace('_', ' ').capitalize()}: {name}"
     text = str(words).replace("{name}", name).replace("{sizes}", _sizes(event)).replace("{roles}", _roles(event))
-    text = text.replace("{span}", _span(event))
+    text = text.replace("{span}", _span(event)).replace("{cause}", _cause(event))
     text = text.replace("{project}", event.personal.get("project") or _("a project"))
     text = text.replace("{image}", str(event.details.get("image") or _("an image")))
     text = text.replace("{before}", event.personal.get("name_before") or _("a machine"))
@@ -340,6 +342,19 @@ def _sizes(event: Event) -> str:
 def _span(event: Event) -> str:
     seconds = event.details.get("seconds")
     return _(" after %(time)s", time=duration(seconds)) if isinstance(seconds, int) else ""
+
+
+_CAUSES = {
+    Cause.GUEST: lazy(": powered off from inside the guest"),
+    Cause.HAND: lazy(": powered off on the host, not by Zentry"),
+    Cause.CRASH: lazy(": it crashed"),
+    Cause.HOST: lazy(" with the host or its hypervisor"),
+}
+
+
+def _cause(event: Event) -> str:
+    unknown = _(": powered off from inside the guest or on the host")
+    return str(_CAUSES.get(event.details.get("cause", ""), unknown))
 
 
 def _roles(event: Event) -> str:

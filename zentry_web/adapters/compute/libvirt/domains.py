@@ -24,6 +24,7 @@ from zentry_web.adapters.compute.libvirt.xml import (
     read_metadata,
 )
 from zentry_web.adapters.compute.words import SAVED
+from zentry_web.domain.vms.outage import Cause
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,18 @@ _RESUMED = {
     (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_FROM_SNAPSHOT),
 }
 _NOTES = ("answered", "resumed")
-_CRASHES = {libvirt.VIR_DOMAIN_SHUTOFF_CRASHED, libvirt.VIR_DOMAIN_SHUTOFF_FAILED}
+_CRASHED = "The machine’s process on the host ended unexpectedly."
+# Why a domain is off. libvirt forgets it when it is started again itself: then the host, or it, was away.
+_ENDINGS = {
+    libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN: Cause.GUEST,
+    libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED: Cause.HAND,
+    libvirt.VIR_DOMAIN_SHUTOFF_SAVED: Cause.HAND,
+    libvirt.VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT: Cause.HAND,
+    libvirt.VIR_DOMAIN_SHUTOFF_CRASHED: Cause.CRASH,
+    libvirt.VIR_DOMAIN_SHUTOFF_FAILED: Cause.CRASH,
+    libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN: Cause.HOST,
+    libvirt.VIR_DOMAIN_SHUTOFF_DAEMON: Cause.HOST,
+}
 
 
 class LibvirtDomains:
@@ -140,10 +152,11 @@ class LibvirtDomains:
         saved: Collection[str],
     ) -> Machine:
         if state in _OFF:
-            fault = "The machine’s process on the host ended unexpectedly." if reason in _CRASHES else ""
+            ended = _ENDINGS.get(reason)
+            fault = _CRASHED if ended == Cause.CRASH else ""
             if domain.UUIDString() in saved:
                 fault = SAVED
-            return Machine(facts.vm_id, PowerState.OFF, fault=fault)
+            return Machine(facts.vm_id, PowerState.OFF, fault=fault, ended=ended)
         run_id, started = self._run(domain)
         lease = leases.get(facts.mac or mac_address(self._namespace, facts.vm_id))
         if (state, reason) in _RESUMED:
@@ -168,6 +181,7 @@ class LibvirtDomains:
             reach=f"ssh -p {facts.ssh_port} root@127.0.0.1" if facts.ssh_port else "",
             fault=fault,
             agent=self.agents.listens(domain),
+            ended=Cause.CRASH if power == PowerState.FAILED else None,
         )
 
     def statistics(self, connection: Any) -> list[MachineStatistics]:

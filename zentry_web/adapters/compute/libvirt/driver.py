@@ -275,6 +275,7 @@ class LibvirtCompute:
 
     def health(self) -> Health:
         facts = {"driver": self.name, "uri": self.uri, "accelerator": known_accelerator(self._data_dir) or "not tried"}
+        facts["boot"] = host.boot_id()
         try:
             self._connection.ensure(HEALTH_SECONDS / 2)
             versions = self._connection.call(lambda c: (c.getLibVersion(), c.getVersion()), HEALTH_SECONDS / 2)

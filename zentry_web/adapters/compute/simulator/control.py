@@ -6,6 +6,7 @@ from zentry_web.adapters.clock import Clock, SystemClock
 from zentry_web.adapters.compute.base import MachineMissing
 from zentry_web.adapters.compute.simulator.faults import ACTIONS, KINDS, PHASES
 from zentry_web.adapters.compute.simulator.store import SimulatedMachine, SimulatorStore
+from zentry_web.domain.vms.outage import Cause
 
 
 class SimulatorControl:
@@ -24,12 +25,29 @@ class SimulatorControl:
         return self._find(machine).is_on(self._clock.now().timestamp())
 
     def stop(self, machine: str) -> None:
-        """The guest switched itself off, or somebody pulled the plug (``virsh destroy``)."""
-        self._end(machine)
+        """The guest switched itself off."""
+        self._end(machine, Cause.GUEST)
+
+    def cut(self, machine: str) -> None:
+        """Somebody on the host pulled the plug (``virsh destroy``)."""
+        self._end(machine, Cause.HAND)
+
+    def crash(self, machine: str) -> None:
+        """Its process on the host ended."""
+        self._end(machine, Cause.CRASH)
+
+    def reboot_host(self) -> None:
+        """The host is switched off and on again: no machine runs."""
+        now = self._clock.now().timestamp()
+        running = [found.vm_id for found in self._store.machines() if found.is_on(now)]
+        for vm_id in running:
+            self._end(vm_id, Cause.HOST)
+        with self._store.write() as connection:
+            self._store.boot_anew(connection)
 
     def fail(self, machine: str, reason: str) -> None:
         """The machine cannot run any more, until it is started again."""
-        self._end(machine, fault=reason)
+        self._end(machine, Cause.CRASH, fault=reason)
 
     def pause(self, machine: str, why: str = "paused") -> None:
         """It stands still: 'paused' (``virsh suspend``), 'sleeping' (by the guest itself), 'full' (the host's disk); ''
@@ -42,7 +60,7 @@ class SimulatorControl:
 
     def save(self, machine: str) -> None:
         """Its memory is kept on the host, and it is off (``virsh managedsave``)."""
-        self._end(machine)
+        self._end(machine, Cause.HAND)
         with self._store.write() as connection:
             self._store.update(connection, self._find(machine).vm_id, saved=1)
 
@@ -94,12 +112,12 @@ class SimulatorControl:
         """Close the file."""
         self._store.close()
 
-    def _end(self, machine: str, fault: str = "") -> None:
+    def _end(self, machine: str, ended: Cause, fault: str = "") -> None:
         found = self._find(machine)
         now = self._clock.now().timestamp()
         with self._store.write() as connection:
             if found.is_on(now):
-                self._store.update(connection, found.vm_id, stop_at=now)
+                self._store.update(connection, found.vm_id, stop_at=now, ended=ended)
                 self._store.add_event(connection, found.vm_id, "stopped", now)
             self._store.update(connection, found.vm_id, fault=fault)
 

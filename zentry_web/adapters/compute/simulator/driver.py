@@ -35,6 +35,7 @@ from zentry_web.adapters.compute.simulator.store import SimulatedMachine, Simula
 from zentry_web.adapters.compute.simulator.view import MIB, console_text, machine_view, statistics_view
 from zentry_web.adapters.compute.words import OFF_NO_RESET, OFF_NO_SUSPEND, OFF_NOT_PAUSED, SAVED_FIRST, SNAPSHOT
 from zentry_web.domain.language import kept
+from zentry_web.domain.vms.outage import Cause
 
 HOST_VCPUS, HOST_MEMORY_MIB, HOST_DISK_GIB = 512, 4_194_304, 65_536  # make-believe: what does not fit is refused
 
@@ -134,7 +135,7 @@ class SimulatorCompute:
         if machine.is_on(now) and machine.stop_at is None and not machine.pause and "ignore" not in late:
             stop_at = now + self._faults.phase(vm_id, "power_off", self._shutdown_seconds)
             with self._store.write() as connection:
-                self._store.update(connection, vm_id, stop_at=stop_at)
+                self._store.update(connection, vm_id, stop_at=stop_at, ended=Cause.GUEST)
                 self._store.add_event(connection, vm_id, "stopped", stop_at)
         self._faults.after(late)
 
@@ -145,7 +146,7 @@ class SimulatorCompute:
         already_off = machine.run_from is None or (machine.stop_at is not None and machine.stop_at <= now)
         if not already_off:
             with self._store.write() as connection:
-                self._store.update(connection, vm_id, stop_at=now)
+                self._store.update(connection, vm_id, stop_at=now, ended=Cause.HAND)
                 self._store.add_event(connection, vm_id, "stopped", now)
         self._faults.after(late)
 
@@ -255,7 +256,7 @@ class SimulatorCompute:
     def health(self) -> Health:
         facts = {"driver": self.name, "accelerator": "none"}
         try:
-            count = len(self.machines())
+            count, facts["boot"] = len(self.machines()), str(self._store.boot())
         except Exception as error:  # a health check never raises
             return Health(ok=False, detail=str(error), facts=facts)
         return Health(ok=True, detail=f"The simulator answers with {count} machines; no real guest runs.", facts=facts)
@@ -341,6 +342,7 @@ def _run(run_from: float, boot_seconds: float) -> dict[str, object]:
         "fault": "",
         "pause": "",
         "saved": 0,
+        "ended": "",
     }
 
 
@@ -357,4 +359,5 @@ def _resumed(machine: SimulatedMachine, run_from: float) -> dict[str, object]:
         "stop_at": None,
         "pause": "",
         "saved": 0,
+        "ended": "",
     }

@@ -6,6 +6,7 @@ from zentry_web.adapters.compute.base import ComputeRefused, MachineMissing
 from zentry_web.adapters.compute.simulator.part import MachinePart
 from zentry_web.adapters.compute.snapshots import MachineSnapshot
 from zentry_web.adapters.compute.words import NO_SUCH_SNAPSHOT, SAVED_FIRST, SNAPSHOT
+from zentry_web.domain.vms.outage import Cause
 
 MIB = 1 << 20
 HELD_BYTES = 32 * MIB  # what every simulated disk holds
@@ -59,6 +60,7 @@ class SimulatorSnapshots(MachinePart):
             if row is None:
                 raise ComputeRefused(NO_SUCH_SNAPSHOT)
             values: dict[str, object] = {"stop_at": now, "fault": "", "pause": "", "saved": 0}
+            values["ended"] = "" if row[0] else Cause.HAND
             if row[0]:
                 values |= {"run_id": secrets.token_hex(6), "run_from": now, "boot_from": now, "stop_at": None}
                 values |= {"boot_seconds": row[1], "answer_at": now + row[1]}

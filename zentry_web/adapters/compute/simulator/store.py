@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS machine (
     rescue INTEGER NOT NULL DEFAULT 0,
     agent TEXT NOT NULL DEFAULT '',
     password TEXT NOT NULL DEFAULT '',
+    ended TEXT NOT NULL DEFAULT '',
     log TEXT NOT NULL DEFAULT '',
     log_dropped INTEGER NOT NULL DEFAULT 0
 );
@@ -95,7 +96,8 @@ CREATE TABLE IF NOT EXISTS fault (
 """
 _COLUMNS = (
     "number, vm_id, name, vcpus, memory_mib, disk_gib, image, keys, script, built_at, run_id, run_from, boot_from,"
-    " boot_seconds, answer_at, stop_at, fault, lost, pause, saved, snapshot, aside, replaced, rescue, agent, password"
+    " boot_seconds, answer_at, stop_at, fault, lost, pause, saved, snapshot, aside, replaced, rescue, agent, password,"
+    " ended"
 )
 _KEPT_EVENTS = 10_000
 
@@ -130,6 +132,7 @@ class SimulatedMachine:
     rescue: int  # what boots next is the rescue system
     agent: str  # how the one in its guest answers: '' as it should, 'none' is there, 'silent', 'refuses'
     password: str  # the hash of root's, as an agent has set it
+    ended: str  # what took it off last, a Cause; '' when it is on or never was
 
     def is_on(self, now: float) -> bool:
         """Running at ``now``."""
@@ -167,7 +170,7 @@ def _later_columns(connection: sqlite3.Connection) -> list[str]:
     """Those that a file made by an earlier version lacks."""
     there = {row[1] for row in connection.execute("PRAGMA table_info(machine)")}
     lines = (line.strip().rstrip(",") for line in _SCHEMA.splitlines())
-    later = {"pause", "saved", "snapshot", "aside", "replaced", "rescue", "agent", "password"} - there
+    later = {"pause", "saved", "snapshot", "aside", "replaced", "rescue", "agent", "password", "ended"} - there
     return [line for line in lines if line.split(" ")[0] in later]
 
 
@@ -296,6 +299,16 @@ class SimulatorStore:
         """Id of the newest event, 0 when there is none."""
         with self.read() as connection:
             return int(connection.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0])
+
+    def boot(self) -> int:
+        """How often the host was rebooted."""
+        with self.read() as connection:  # a number that the file keeps for whoever uses it
+            return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    def boot_anew(self, connection: sqlite3.Connection) -> None:
+        """Count a reboot of the host, inside a transaction."""
+        boots = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        connection.execute(f"PRAGMA user_version = {boots + 1}")
 
     def add_fault(self, vm_id: str, action: str, kind: str, message: str, seconds: float, times: int | None) -> None:
         """Order a fault or delay; ``*`` as vm_id or action means any."""

@@ -6,6 +6,7 @@ from zentry_web.adapters.compute.base import Machine, MachineStatistics, PowerSt
 from zentry_web.adapters.compute.simulator import console, load
 from zentry_web.adapters.compute.simulator.store import SimulatedMachine
 from zentry_web.adapters.compute.words import DISK_FULL, PAUSED, SAVED, SLEEPING
+from zentry_web.domain.vms.outage import Cause
 
 MIB = 1024 * 1024
 _PAUSES = {
@@ -20,11 +21,12 @@ def machine_view(machine: SimulatedMachine, now: float) -> Machine:
     if machine.lost:
         return Machine(machine.vm_id, PowerState.UNKNOWN)
     if machine.fault:
-        return Machine(machine.vm_id, PowerState.FAILED, fault=machine.fault)
+        return Machine(machine.vm_id, PowerState.FAILED, fault=machine.fault, ended=Cause.CRASH)
     if now < machine.built_at:
         return Machine(machine.vm_id, PowerState.BUILDING)
     if not machine.is_on(now):
-        return Machine(machine.vm_id, PowerState.OFF, fault=SAVED if machine.saved else "")
+        ended = Cause(machine.ended) if machine.ended else None
+        return Machine(machine.vm_id, PowerState.OFF, fault=SAVED if machine.saved else "", ended=ended)
     answered = machine.has_answered(now)
     addresses = (machine.address,) if answered else ()
     power, fault = _PAUSES.get(machine.pause, (PowerState.RUNNING, ""))
