@@ -1,4 +1,5 @@
-"""When machines were off unasked, whether they are started again, and which boot of the host was last seen"""
+"""When machines were off unasked, whether they are started again, what the hypervisor last said of each, and which
+boot of the host was last seen"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,10 +32,14 @@ def upgrade() -> None:
     op.create_index("ix_outage_open", "outage", ["due_at"], sqlite_where=is_open, postgresql_where=is_open)
     op.create_index("ix_outage_untold", "outage", ["vm_id"], sqlite_where=untold, postgresql_where=untold)
     op.add_column("vm", sa.Column("restart", sa.String(10), nullable=False, server_default="failures"))
+    op.add_column("vm", sa.Column("seen", sa.String(10), nullable=False, server_default=""))
+    op.add_column("vm", sa.Column("seen_since", sa.BigInteger(), nullable=True))
     op.add_column("compute_status", sa.Column("boot", sa.String(64), nullable=False, server_default=""))
 
 
 def downgrade() -> None:
     op.drop_column("compute_status", "boot")
+    op.drop_column("vm", "seen_since")
+    op.drop_column("vm", "seen")
     op.drop_column("vm", "restart")
     op.drop_table("outage")

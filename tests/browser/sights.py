@@ -401,6 +401,7 @@ SIGHTS = (
     Sight("vm-backup-delete", "owner", "/vms/{stopped}/backups/{backup}/delete"),
     Sight("vm-backup-schedule", "owner", "/vms/{stopped}/backups/schedule"),
     Sight("vm-rename", "owner", "/vms/{running}/rename"),
+    Sight("vm-restarts", "owner", "/vms/{running}/restarts"),
     Sight("vm-resize", "owner", "/vms/{running}/resize"),
     Sight("vm-resize-stopped", "owner", "/vms/{stopped}/resize"),
     Sight("vm-delete", "owner", "/vms/{stopped}/delete"),

@@ -14,6 +14,7 @@ from zentry_web.adapters.compute.base import (
     PowerState,
 )
 from zentry_web.adapters.compute.words import PAUSED, SAVED, SLEEPING
+from zentry_web.domain.vms.outage import Cause
 
 
 class ComputeContract:
@@ -169,14 +170,16 @@ class ComputeContract:
         rig.wait_power(vm_id, PowerState.OFF)
         rig.wait_event(vm_id, "stopped")
         assert rig.get(vm_id) == Machine(vm_id, PowerState.OFF)
+        assert rig.get(vm_id).ended == Cause.GUEST
         rig.driver.start(vm_id)
         again = rig.get(vm_id)
         assert again.power is PowerState.RUNNING
         assert again.run_id not in (None, first)
         assert not again.answered, "the answer of the run before does not count"
+        assert again.ended is None
         rig.wait_answered(vm_id)
         rig.driver.force_off(vm_id)
-        assert rig.get(vm_id).power is PowerState.OFF
+        assert (rig.get(vm_id).power, rig.get(vm_id).ended) == (PowerState.OFF, Cause.HAND)
         rig.driver.delete(vm_id)
         assert rig.driver.machine(vm_id) is None
 
@@ -276,7 +279,7 @@ class ComputeContract:
         first = rig.get(vm_id)
         rig.save(vm_id)
         saved = rig.get(vm_id)
-        assert saved == Machine(vm_id, PowerState.OFF, fault=SAVED)
+        assert (saved, saved.ended) == (Machine(vm_id, PowerState.OFF, fault=SAVED), Cause.HAND)
         assert saved in rig.driver.machines()
         with pytest.raises(ComputeRefused, match="memory is saved"):
             rig.driver.check_resize(vm_id)
@@ -323,7 +326,7 @@ class ComputeContract:
         vm_id = rig.created()
         rig.driver.start(vm_id)
         rig.pull_plug(vm_id)
-        assert rig.get(vm_id).power is PowerState.OFF
+        assert (rig.get(vm_id).power, rig.get(vm_id).ended) == (PowerState.OFF, Cause.HAND)
         rig.wait_event(vm_id, "stopped")
         rig.driver.delete(vm_id)
 

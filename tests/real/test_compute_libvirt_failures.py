@@ -14,6 +14,7 @@ from tests.libvirt_fixture import LibvirtRig, libvirt_rig
 from zentry_web.adapters.compute import host
 from zentry_web.adapters.compute.base import ComputeError, ComputeTimeout, ComputeUnavailable, PowerState
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
+from zentry_web.domain.vms.outage import Cause
 
 pytestmark = [pytest.mark.real, pytest.mark.error, pytest.mark.timeout(300)]
 
@@ -93,6 +94,7 @@ def test_a_killed_guest_process_shows(rig: ComputeRig, libvirt: LibvirtRig, runn
     os.kill(process.pid, signal.SIGKILL)
     rig.wait_power(running, PowerState.OFF, 10)
     assert "unexpectedly" in rig.get(running).fault
+    assert rig.get(running).ended == Cause.CRASH
     rig.wait_event(running, "stopped")
     rig.driver.start(running)
     assert rig.get(running).fault == ""

@@ -46,7 +46,7 @@ class TestSimulator(
             return SimulatorCompute(path, boot_seconds=0.3, shutdown_seconds=0.1)
 
         control = SimulatorControl(path)
-        hands = (control.stop, control.destroy, control.save, control.snapshot, control.pause)
+        hands = (control.cut, control.destroy, control.save, control.snapshot, control.pause)
         guest = (lambda vm_id: control.pause(vm_id, "sleeping"), control.password)
         rig = ComputeRig(driver(), driver, *hands, *guest, answer_seconds=5)
         yield rig

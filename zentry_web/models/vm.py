@@ -84,6 +84,8 @@ class DbVM(Base):
     agent: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())  # one listens in its guest
     restart: Mapped[str] = mapped_column(String(10), default="failures", server_default="failures")  # a Restart
     confirmed_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # unclear since then; None: clear
+    seen: Mapped[str] = mapped_column(String(10), default="", server_default="")  # the hypervisor's word
+    seen_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
     version: Mapped[int] = mapped_column(Integer)
 
     __mapper_args__ = {"version_id_col": version}

@@ -75,6 +75,7 @@ from zentry_web.services.vms.sightings import Sightings
 from zentry_web.services.vms.snapshot_records import SnapshotRecords
 from zentry_web.services.vms.snapshots import VMSnapshots
 from zentry_web.services.vms.strays import Strays
+from zentry_web.services.vms.truths import VMTruths
 from zentry_web.services.vms.undoing import VMUndo
 from zentry_web.services.vms.work import VMWork
 
@@ -102,6 +103,7 @@ class VMService(BaseService):
         self.quotas = Quotas(core, billing)
         self.payer = Payer(core, billing, self.quotas)
         self.operations = OperationQueue(core)
+        self.truths = VMTruths(core, monitoring)
         self.labels, self.image_making = VMLabels(core), ImageMaking(core)
         self.snapshot_records = SnapshotRecords(core, billing, self.operations)
         self.backup_records = BackupRecords(core, billing, self.operations)

@@ -17,6 +17,7 @@ from zentry_web.adapters.compute.base import (
 from zentry_web.domain.monitoring import BackupRoom, ComputeStatus
 from zentry_web.domain.vms.silence import patience
 from zentry_web.domain.vms.state import ON, VMState, is_billed_as_running
+from zentry_web.domain.vms.truths import MISSING
 from zentry_web.domain.vms.vm import KnownVM
 from zentry_web.services.errors import InsufficientCreditsError
 from zentry_web.services.monitoring_service import MonitoringService
@@ -88,7 +89,9 @@ class Reconciler:
             self._remove_leftovers(unknown)
             self._tend_strays(unknown)
         # Every running second up to here is confirmed, but for those VMs.
-        self._processes.record_answer(began, unclear)
+        said = {vm.vm_id: machines[vm.vm_id].power.value if vm.vm_id in machines else MISSING for vm in known}
+        news = {vm.vm_id: said[vm.vm_id] for vm in known if said[vm.vm_id] != vm.seen}
+        self._processes.record_answer(began, unclear, news)
 
     def _compare(self, vm: KnownVM, machine: Machine | None, confirmed: datetime, now: datetime) -> bool:
         """Record what differs. True when the VM is billed as running, is not, and that is not recorded yet."""

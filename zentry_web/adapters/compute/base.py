@@ -89,7 +89,8 @@ class Machine:
     reach: str = ""  # how to reach it when it has no routable address: 'ssh -p 40022 root@127.0.0.1'
     fault: str = ""  # why FAILED, PAUSED or SLEEPING, or why it went OFF unasked where that is known
     agent: bool = False  # an agent in the guest listens (``ComputeDriver.agents``)
-    ended: Cause | None = None  # what took it off, when it is; None: it was never on, or nobody knows
+    # What took it off, of one that ran before; it says nothing of others. Two that are off are alike all the same.
+    ended: Cause | None = field(default=None, compare=False)
 
     @property
     def is_on(self) -> bool:

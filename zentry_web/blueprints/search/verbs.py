@@ -78,6 +78,8 @@ VM_VERBS = (
            _state_allows(OperationKind.BACKUP), "copy save"),
     VMVerb(lazy("Label %(name)s"), "vms.labels", "tags", ProjectAction.LABEL, lambda vm: True, "tags"),
     VMVerb(lazy("Rename %(name)s"), "vms.rename", "edit", ProjectAction.LABEL, lambda vm: True, "host name"),
+    VMVerb(lazy("Choose when %(name)s is started again by itself"), "vms.restarts", "rotate", ProjectAction.RESIZE,
+           lambda vm: True, "restart crash reboot"),
     VMVerb(lazy("Move %(name)s"), "vms.move", "folders", ProjectAction.LAUNCH, lambda vm: vm.may_move, "project"),
     VMVerb(lazy("Force %(name)s off"), "vms.force_off", "power", _OPERATE, _state_allows(_FORCE_OFF), "power cut kill"),
     VMVerb(lazy("Boot %(name)s into rescue"), "vms.rescue", "lifebuoy", ProjectAction.LAUNCH,

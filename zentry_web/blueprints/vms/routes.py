@@ -22,6 +22,7 @@ from zentry_web.services.errors import NotFoundError
 from zentry_web.web.errors import on_service_error
 from zentry_web.web.input.columns import machines_shown
 from zentry_web.web.input.paging import number_argument, pages, ticking
+from zentry_web.web.output.activity import seen_text
 from zentry_web.web.output.charts import payload
 from zentry_web.web.output.filters import viewer_zone
 from zentry_web.web.output.flash import success
@@ -114,6 +115,12 @@ def activity(vm_id: str) -> ResponseReturnValue:
     """Who did what with it, newest first. A page of its own for what is older."""
     before = number_argument("before")
     context = activity_context(vm_id, before=before)
+    if before is None and not is_htmx():
+        truths = services().vms.truths.get(vm_id, actor=current_actor())
+        context |= {
+            "truths": truths,
+            "differed": [(each, seen_text(each, context["vm"].name)) for each in truths.history],
+        }
     return render_template("vms/activity.html", **context, **pages(context["older_before"]))
 
 

@@ -138,3 +138,4 @@ class KnownVM:
     started_at: datetime | None
     has_reason: bool  # something is said of its state already
     agent: bool
+    seen: str  # the hypervisor's last word of it (domain/vms/truths.py)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import Table, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from zentry_web.adapters.database import run, upsert
@@ -14,6 +14,7 @@ from zentry_web.models import DbComputeStatus, DbHeartbeat, DbLeader, DbVM
 from zentry_web.services.base_service import BaseService, Core
 
 _VM = cast(Table, DbVM.__table__)
+_SAYS = update(_VM).where(_VM.c.id == bindparam("of")).values(seen=bindparam("says"))
 HEARTBEAT_KEPT = timedelta(days=1)
 LONGEST_LEASE = timedelta(hours=1)
 _UNCLEAR = select(DbVM.id).where(DbVM.confirmed_until.is_not(None))
@@ -99,17 +100,23 @@ class Processes(BaseService):
         with self.transaction() as session:
             _keep(session, DbComputeStatus, [values], ["driver"], skip=unchanged)
 
-    def record_answer(self, confirmed: datetime, unclear: Mapping[str, datetime]) -> None:
+    def record_answer(
+        self, confirmed: datetime, unclear: Mapping[str, datetime], seen: Mapping[str, str] | None = None
+    ) -> None:
         """Everything was listed: running seconds are confirmed up to ``confirmed``.
 
         ``unclear``: the VMs whose records the listing did not bear out, each with its last confirmed moment. Theirs are
-        confirmed up to that one only, until a listing is clear again.
+        confirmed up to that one only, until a listing is clear again. ``seen``: what the listing says of those VMs of
+        which it says something new.
         """
         values: dict[str, Any] = {"ok": True, "checked_at": self.now(), "answered_at": confirmed}
         with self.transaction() as session:
             known = set(session.scalars(_UNCLEAR))
             for vm_id in sorted(known ^ unclear.keys()):  # the row's version stays: the VM itself has not changed
                 session.execute(update(_VM).where(_VM.c.id == vm_id).values(confirmed_until=unclear.get(vm_id)))
+            if seen:
+                rows = [{"of": vm_id, "says": word} for vm_id, word in seen.items()]
+                session.connection().execute(_SAYS.values(seen_since=confirmed), rows)
             run(session, update(DbComputeStatus).where(DbComputeStatus.driver == self.driver).values(**values))
 
     def get_confirmed(self, vm_id: str) -> datetime | None:

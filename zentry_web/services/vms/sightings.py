@@ -159,7 +159,7 @@ def _read_known() -> Any:
     return select(
         DbVM.id, DbVM.owner_id, DbVM.state, DbVM.run_id, DbVM.answered_at.is_not(None), DbVM.address, DbVM.reach,
         or_(open_operation, IS_LEAVING, IS_RETURNING), DbVM.confirmed_until, DbVM.version, DbVM.started_at,
-        DbVM.state_reason != "", DbVM.agent,
+        DbVM.state_reason != "", DbVM.agent, DbVM.seen,
     ).where(or_(DbVM.deleted_at.is_(None), DbVM.purge_at.is_not(None), IS_LEAVING))  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from zentry_web.domain.language import _, find, lazy
 from zentry_web.domain.vms.kinds import TITLES
 from zentry_web.domain.vms.operation import OperationState
 from zentry_web.domain.vms.outage import Cause
+from zentry_web.domain.vms.truths import Disagreement
 from zentry_web.domain.vms.undo import UNDOABLE
 from zentry_web.web.output.filters import duration
 from zentry_web.web.output.regions import credits_text
@@ -323,7 +324,7 @@ def _filled(words: str, event: Event) -> str:
     if not words:
         return f"{event.action.replace('.', ' ').replace('_', ' ').capitalize()}: {name}"
     text = str(words).replace("{name}", name).replace("{sizes}", _sizes(event)).replace("{roles}", _roles(event))
-    text = text.replace("{span}", _span(event)).replace("{cause}", _cause(event))
+    text = text.replace("{span}", _span(event)).replace("{cause}", _cause(event.details.get("cause", "")))
     text = text.replace("{project}", event.personal.get("project") or _("a project"))
     text = text.replace("{image}", str(event.details.get("image") or _("an image")))
     text = text.replace("{before}", event.personal.get("name_before") or _("a machine"))
@@ -352,9 +353,13 @@ _CAUSES = {
 }
 
 
-def _cause(event: Event) -> str:
-    unknown = _(": powered off from inside the guest or on the host")
-    return str(_CAUSES.get(event.details.get("cause", ""), unknown))
+def _cause(cause: str) -> str:
+    return str(_CAUSES.get(cause, _(": powered off from inside the guest or on the host")))
+
+
+def seen_text(seen: Disagreement, name: str) -> str:
+    """What was seen of a machine of that name, as its activity says it."""
+    return str(ACTIONS[seen.action][1]).replace("{name}", name).replace("{cause}", _cause(seen.cause))
 
 
 def _roles(event: Event) -> str:

@@ -24,6 +24,8 @@ from zentry_web.domain.stored_texts import said
 from zentry_web.domain.vms.kinds import STEP_WORDS, title_of
 from zentry_web.domain.vms.obstacles import obstacles
 from zentry_web.domain.vms.plan import write_facts
+from zentry_web.domain.vms.state import state_words
+from zentry_web.domain.vms.truths import SEEN_WORDS
 from zentry_web.domain.zones import zone_of
 from zentry_web.web.output.images import IMAGE_FILTERS
 from zentry_web.web.output.regions import credits_text, memory, minor_text, number, viewer_region
@@ -314,6 +316,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "move_kind": lambda kind: MOVES[kind],
     "number": number,
     "said": said,
+    "state_words": state_words,
+    "seen_words": lambda seen: SEEN_WORDS[seen],
     "facts_field": write_facts,
     "obstacles": obstacles,
     "per_month": per_month,

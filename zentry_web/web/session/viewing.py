@@ -31,7 +31,7 @@ SHOWN = frozenset({
     "projects.ownership", "projects.spend", "projects.activity",
     "vms.index", "vms.menu", "vms.show", "vms.status", "vms.activity", "vms.metrics", "vms.create", "vms.quote",
     "vms.figures", "vms.charts", "vms.settings",
-    "vms.resize", "vms.resize_quote", "vms.rename", "vms.move", "operations.index", "operations.show",
+    "vms.resize", "vms.resize_quote", "vms.rename", "vms.restarts", "vms.move", "operations.index", "operations.show",
     "vms.snapshots", "vms.take_snapshot", "vms.revert", "vms.delete_snapshot", "vms.snapshot_schedule",
     "vms.backups", "vms.back_up", "vms.recover", "vms.delete_backup", "vms.backup_schedule",
     "bin.index", "bin.project", "bin.restore_vm", "bin.restore_project",
