@@ -26,6 +26,7 @@ from bench import (
     pages,
     palette,
     queries,
+    reconciling,
     rights,
     scale,
     settling,
@@ -59,6 +60,7 @@ STORED: tuple[Group, ...] = (
     (bins.NAMES, bins.measure),
     (scale.NAMES, scale.measure),
     (palette.NAMES, palette.measure),
+    (reconciling.NAMES, reconciling.measure),
 )
 # With a browser.
 SHOWN: tuple[Group, ...] = (

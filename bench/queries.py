@@ -15,7 +15,7 @@ from zentry_web.app import make_app
 from zentry_web.composition import build_container
 from zentry_web.config import Config
 
-GOAL = 10
+GOAL = 8
 FEW = 10
 PATHS = {"overview_queries": "/overview", "vm_list_queries": "/vms", "vm_page_queries": "/vms/{vm}"}
 NAMES = tuple(PATHS)

@@ -88,6 +88,8 @@ class Waiting:
     binned: int = 0  # machines and projects that the recycle bin gives up soon
     first_gone_at: datetime | None = None  # the first of them
     tokens: tuple[ExpiringToken, ...] = ()  # the soonest first
+    has_key: bool = False  # an SSH key: one of the first steps, as is the budget
+    has_budget: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.offers or self.invitations or self.binned or self.tokens)

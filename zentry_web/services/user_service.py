@@ -15,9 +15,6 @@ from zentry_web.domain.user import SYSTEM, Actor, User, UserRow
 from zentry_web.domain.vms.state import ON
 from zentry_web.models import (
     DbEvent,
-    DbProject,
-    DbProjectBudget,
-    DbSshKey,
     DbUser,
     DbVM,
 )
@@ -198,17 +195,12 @@ class UserService(BaseService):
         self, user: User, dashboard: Dashboard, *, has_factor: bool, actor: Actor = SYSTEM
     ) -> FirstSteps | None:
         """What somebody whose account is new has done of what one does first; None once the account is older than
-        ``FIRST_DAYS``, or all is done. One statement, none for an older account."""
+        ``FIRST_DAYS``, or all is done. No statement."""
         require_self(actor, user.id)
         if self.now() - user.created_at >= FIRST_DAYS:
             return None
-        key = select(DbSshKey.id).where(DbSshKey.user_id == user.id)
-        budget = select(DbProjectBudget.project_id).join(DbProject, DbProject.id == DbProjectBudget.project_id)
-        with self.reading() as session:
-            keys, budgets = session.execute(
-                select(key.exists(), budget.where(DbProject.owner_id == user.id).exists())
-            ).one()
-        steps = FirstSteps(keys, dashboard.projects_count > 0, dashboard.vm_count > 0, has_factor, budgets)
+        has_key, has_budget = dashboard.waiting.has_key, dashboard.waiting.has_budget
+        steps = FirstSteps(has_key, dashboard.projects_count > 0, dashboard.vm_count > 0, has_factor, has_budget)
         return None if steps.done == 5 else steps
 
     def get_admin_overview(self, *, actor: Actor = SYSTEM) -> AdminOverview:

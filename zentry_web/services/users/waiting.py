@@ -9,20 +9,30 @@ from sqlalchemy.orm import Session, aliased
 from zentry_web.domain.overview import ExpiringToken, InvitedTo, OfferedProject, Waiting
 from zentry_web.domain.people.token import TokenKind
 from zentry_web.domain.projects.project import ProjectAction, ProjectRole, may
-from zentry_web.models import DbApiToken, DbProject, DbProjectInvitation, DbProjectMember, DbUser, DbVM
+from zentry_web.models import (
+    DbApiToken,
+    DbProject,
+    DbProjectBudget,
+    DbProjectInvitation,
+    DbProjectMember,
+    DbSshKey,
+    DbUser,
+    DbVM,
+)
 from zentry_web.models.types import UTCDateTime
 
 SOON_EMPTIED = timedelta(days=2)  # in the recycle bin
 SOON_EXPIRED = timedelta(days=7)  # a token
 _DELETERS = [role for role in ProjectRole if may(role, ProjectAction.DELETE_VM)]
 _OFFER, _INVITED, _TOKEN, _BINNED = "offer", "invited", "token", "binned"
+_KEY, _BUDGET = "key", "budget"
 
 
 def read_waiting(session: Session, user_id: str, now: Any) -> Waiting:
     """Projects offered to a person, invitations mailed to them, what in their recycle bin is soon gone, and tokens that
-    expire. One statement."""
+    expire; and which of the first steps are done. One statement."""
     asked = {"user": user_id, "now": now, "emptied": now + SOON_EMPTIED, "expired": now + SOON_EXPIRED}
-    offers, invited, tokens, binned, first_gone = [], [], [], 0, None
+    offers, invited, tokens, binned, first_gone, done = [], [], [], 0, None, set()
     for kind, thing, name, who, at, count in session.execute(_WAITING, asked):
         if kind == _OFFER:
             offers.append(OfferedProject(thing, name, who, at))
@@ -30,11 +40,13 @@ def read_waiting(session: Session, user_id: str, now: Any) -> Waiting:
             invited.append(InvitedTo(thing, name, who, at))
         elif kind == _TOKEN:
             tokens.append(ExpiringToken(name, at))
+        elif kind in (_KEY, _BUDGET):
+            done.add(kind)
         elif count:
             binned += count
             first_gone = min(at, first_gone or at)
     soonest = sorted(tokens, key=lambda token: token.expires_at)
-    return Waiting(tuple(offers), tuple(invited), binned, first_gone, tuple(soonest))
+    return Waiting(tuple(offers), tuple(invited), binned, first_gone, tuple(soonest), _KEY in done, _BUDGET in done)
 
 
 def _read_waiting() -> Any:
@@ -73,7 +85,13 @@ def _read_waiting() -> Any:
     gone = select(literal(_BINNED), none, none, none, func.min(DbProject.purge_at), func.count()).where(
         DbProject.purge_at <= emptied, DbProject.owner_id == user
     )
-    return union_all(offers, invited, tokens, vms, gone)
+    key = select(DbSshKey.id).where(DbSshKey.user_id == user).exists()
+    budget = select(DbProjectBudget.project_id).join(DbProject, DbProject.id == DbProjectBudget.project_id)
+    done = [
+        select(literal(kind), none, none, none, cast(null(), UTCDateTime), one).where(exists)
+        for kind, exists in ((_KEY, key), (_BUDGET, budget.where(DbProject.owner_id == user).exists()))
+    ]
+    return union_all(offers, invited, tokens, vms, gone, *done)
 
 
 _WAITING = _read_waiting()  # built once: each overview asks it
