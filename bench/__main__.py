@@ -27,6 +27,7 @@ from bench import (
     palette,
     queries,
     reconciling,
+    restarts,
     rights,
     scale,
     settling,
@@ -79,6 +80,7 @@ LAST: tuple[Group, ...] = (
     (consoles.NAMES, consoles.measure),
     (snapshots.NAMES, snapshots.measure),
     (backups.NAMES, backups.measure),
+    (restarts.NAMES, restarts.measure),
 )
 NAMES = tuple(name for names, _ in (*FIRST, *STAGED, *STORED, *SHOWN, *LAST) for name in names)
 

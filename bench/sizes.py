@@ -16,6 +16,7 @@ class Sizes:
     opened: int = 9  # consoles, one after the other
     consoles: int = 50  # at once
     launches: int = 60
+    restarted: int = 20  # guests that were there before the host went
     rounds: int = 3  # of which the best counts
     transfers: int = 500  # by each thread
     crowd: int = 200  # other accounts beside the one whose project is looked at
@@ -36,5 +37,5 @@ class Sizes:
 SMOKE = Sizes(
     vms=12, requests=4, fleet=20, entries=30, pairs=1, launches=3, rounds=1, transfers=5, crowd=3, holding=8, hours=4,
     in_process=2, checks=5, keys=3, opened=1, consoles=4, hashes=2, planned=20, scaled=20,
-    idle_vms=12, idle_seconds=1, shown_vms=12, shown_days=1, looked_at=2,
+    idle_vms=12, idle_seconds=1, shown_vms=12, shown_days=1, looked_at=2, restarted=2,
 )  # fmt: skip

@@ -9,11 +9,13 @@ import sys
 
 import pytest
 
-from bench import audits, boots, consoles, queries
+from bench import audits, backups, boots, consoles, queries, restarts, snapshots
 from bench.__main__ import NAMES, STORED
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]
+
+GUESTS = boots.NAMES + consoles.NAMES + snapshots.NAMES + backups.NAMES + restarts.NAMES
 
 
 def smoke(report, names, **environment):
@@ -30,7 +32,7 @@ def smoke(report, names, **environment):
 
 
 def test_every_figure_is_measured_and_reported(tmp_path):
-    names = [name for name in NAMES if name not in boots.NAMES + consoles.NAMES + audits.NAMES]
+    names = [name for name in NAMES if name not in GUESTS + audits.NAMES]
     figures = smoke(tmp_path / "report.md", names)
     on_both = [name for names, _ in STORED for name in names]
     assert sorted(figure["name"] for figure in figures) == sorted([*names, *on_both])
