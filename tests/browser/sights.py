@@ -402,6 +402,8 @@ SIGHTS = (
     Sight("vm-backup-schedule", "owner", "/vms/{stopped}/backups/schedule"),
     Sight("vm-rename", "owner", "/vms/{running}/rename"),
     Sight("vm-restarts", "owner", "/vms/{running}/restarts"),
+    Sight("vm-timers", "owner", "/vms/{running}/timers"),
+    Sight("vm-timer-new", "owner", "/vms/{running}/timers/new"),
     Sight("vm-resize", "owner", "/vms/{running}/resize"),
     Sight("vm-resize-stopped", "owner", "/vms/{stopped}/resize"),
     Sight("vm-delete", "owner", "/vms/{stopped}/delete"),
@@ -632,6 +634,7 @@ class Furnished:
         self._label(owner)
         self.things["snapshot"] = self._snapshots(owner)
         self.things["backup"] = self._backups(owner)
+        self._schedule(owner)
         self.things["own_image"] = self._own_image(owner)
         self.things |= self._operations(owner)
         self.product.zentry("simulator", "clear")
@@ -662,6 +665,14 @@ class Furnished:
         wait_until(is_ready, 60, "a backup is there")
         vms.backup_schedules.set(stopped, {"every": "week", "hour": "3", "keep": "4"}, actor=actor)
         return vms.backups.list(stopped, actor=actor)[0].id
+
+    def _schedule(self, owner: User) -> None:
+        """What is scheduled for the machine that runs: evenings, mornings, and its end."""
+        product, actor = self.product.container, acting(owner)
+        day = product.clock.now().replace(hour=0, minute=0, tzinfo=None) + timedelta(days=1)
+        for action, repeat, hours in (("stop", "weekdays", 19), ("start", "weekdays", 7), ("delete", "once", 24 * 30)):
+            first = {"action": action, "repeat": repeat, "first": day + timedelta(hours=hours), "catches_up": True}
+            product.get_vm_service().timers.add(self.things["running"], first, actor=actor)
 
     def _own_image(self, owner: User) -> str:
         """One of the machine that runs; its id."""

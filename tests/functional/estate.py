@@ -117,6 +117,7 @@ class Estate:
             "kind": "text",
             "snapshot_id": self._snapshot(),
             "backup_id": self._backup(),
+            "timer_id": self._timer(),
             "operation_id": cloud.operations(machine)[0].id,
             "undo_id": cloud.vms.undo.find_offer(machine.id, actor=self.me),
         }
@@ -132,6 +133,12 @@ class Estate:
         self.cloud.vms.backups.take(self.machine.id, {"name": "Gadget of hers"}, actor=self.me)
         self.cloud.worker.work()
         return self.cloud.vms.backups.list(self.machine.id, actor=self.me)[0].id
+
+    def _timer(self):
+        """The deletion of her machine, scheduled for long after."""
+        first = datetime(2027, 2, 1, tzinfo=UTC).replace(tzinfo=None)
+        data = {"action": "delete", "repeat": "once", "first": first}
+        return self.cloud.vms.timers.add(self.machine.id, data, actor=self.me).id
 
     def _image(self):
         """One of her machine's disk, made."""

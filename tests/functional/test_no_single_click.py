@@ -19,6 +19,7 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "zentry_web" / "templates"
 ONE_CLICK = {
     # Undone by the button that takes its place.
     "vms.protect": "the other way round again",
+    "vms.extend_timer": "removed, and scheduled anew for the day that was meant",
     "projects.protect": "the other way round again",
     "projects.archive": "taken out of the archive again",
     "projects.unarchive": "archived again",

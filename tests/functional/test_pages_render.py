@@ -94,7 +94,7 @@ def names(shown, where):
     [
         "/projects/new", "/projects/{project}/rename", "/projects/{project}/budget",
         "/projects/{project}/members/invite", "/vms/{vm}/labels", "/vms/{vm}/rename", "/vms/{vm}/move",
-        "/vms/{vm}/restarts",
+        "/vms/{vm}/restarts", "/vms/{vm}/timers/new",
         "/vms/{vm}/snapshots/new", "/vms/{vm}/snapshots/schedule", "/vms/{vm}/delete", "/vms/{vm}/force_off",
         "/vms/{vm}/backups/new", "/vms/{vm}/backups/schedule", "/vms/{vm}/reset", "/admin/users/{user}/role",
         "/admin/users/{user}/view", "/admin/quotas/{user}", "/admin/sizes/size_nano/price", "/admin/sizes/new",

@@ -101,7 +101,7 @@ TOPICS: tuple[TopicRule, ...] = (
     TopicRule(
         Topic.DELETION,
         lazy("Deletion of data"),
-        lazy("Disks that nobody pays for, and the account itself"),
+        lazy("Disks that nobody pays for, machines scheduled to be deleted, and the account itself"),
         always=True,
     ),
     TopicRule(
@@ -150,7 +150,7 @@ _KINDS: dict[Topic, tuple[str, ...]] = {
         *("ssh_key", "role", "recovery"),
     ),
     Topic.STOPPING: ("runway", "landing", "credit_stop"),
-    Topic.DELETION: ("disk", "deletion"),
+    Topic.DELETION: ("disk", "deletion", "lease"),
     Topic.PRICES: ("prices", "prices_off"),
     Topic.ORDERS: ("admin_order",),
     Topic.LOW_BALANCE: ("low_balance",),
@@ -159,7 +159,7 @@ _KINDS: dict[Topic, tuple[str, ...]] = {
     Topic.PROJECTS: ("member", "invitation"),
     Topic.STATEMENTS: ("statement", "zone"),
     Topic.RESTARTS: ("credit_back", "outage"),
-    Topic.FAILURES: ("failed",),
+    Topic.FAILURES: ("failed", "timer"),
     Topic.APPROVALS: ("approval", "approval_end"),
     Topic.OPERATION: ("verify", "setting", "clock", "disk_full"),
 }

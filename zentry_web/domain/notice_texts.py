@@ -120,6 +120,11 @@ NOTICES: dict[str, tuple[str, str]] = {
         "$why\nThe list of backups shows what its console said last. There it can be proved once more, or another be "
         "made.",
     ),
+    "timer_left": ("$what did not run", "It was scheduled for now. $why"),
+    "lease": (
+        "$vm is deleted at $at",
+        "That is scheduled. Its schedule has “A week later”, and “Remove”.",
+    ),
     "outage_back": (
         "$vm went off, and runs again",
         "$lines\nWhile it was off it was not charged as running: $credits credits less.",

@@ -10,6 +10,7 @@ class Place(StrEnum):
     VMS = "vms"
     VM = "vm"
     BACKUPS = "backups"  # of one machine
+    TIMERS = "timers"  # of one machine
     OPERATION = "operation"  # its steps, and trying again
     PROJECTS = "projects"
     PROJECT = "project"

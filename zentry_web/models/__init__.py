@@ -52,6 +52,7 @@ from zentry_web.models.system import (
     DbStrayMachine,
 )
 from zentry_web.models.tax import DbBillingDetails, DbReceipt, DbReceiptSeries, DbTaxRate
+from zentry_web.models.timer import DbTimer
 from zentry_web.models.undo import DbUndo
 from zentry_web.models.user import (
     DbApiToken,
@@ -148,6 +149,7 @@ __all__ = [
     "DbStored",
     "DbStrayMachine",
     "DbTaxRate",
+    "DbTimer",
     "DbTopUp",
     "DbTransfer",
     "DbUndo",

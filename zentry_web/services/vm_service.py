@@ -75,6 +75,7 @@ from zentry_web.services.vms.sightings import Sightings
 from zentry_web.services.vms.snapshot_records import SnapshotRecords
 from zentry_web.services.vms.snapshots import VMSnapshots
 from zentry_web.services.vms.strays import Strays
+from zentry_web.services.vms.timers import VMTimers
 from zentry_web.services.vms.truths import VMTruths
 from zentry_web.services.vms.undoing import VMUndo
 from zentry_web.services.vms.work import VMWork
@@ -139,6 +140,7 @@ class VMService(BaseService):
         self.machine_image_records = MachineImageRecords(core, basis, self.machine_images)
         self.work = VMWork(core, basis, self.actions, self.resizing)
         self.planning = VMPlanning(core, basis)
+        self.timers = VMTimers(core, basis, self.actions, self.bin)
         self.undo = VMUndo(core, basis, self.actions, self.bin, self.moving, self.rebuilding, self.snapshots)
 
     # -- catalogue ------------------------------------------------------------------------------

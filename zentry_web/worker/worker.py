@@ -26,6 +26,7 @@ from zentry_web.worker.backups import BackupKeeper
 from zentry_web.worker.copies import CopyKeeper
 from zentry_web.worker.dispatch import OPERATION_THREADS, Dispatcher
 from zentry_web.worker.door import Door
+from zentry_web.worker.due import RestartKeeper, TimerKeeper
 from zentry_web.worker.images import ImageMaker
 from zentry_web.worker.lifeline import Lifeline
 from zentry_web.worker.machine_events import MachineEvents
@@ -33,7 +34,6 @@ from zentry_web.worker.operations import OperationRunner, snapshots
 from zentry_web.worker.paying import Cashier
 from zentry_web.worker.proofs import ProofKeeper
 from zentry_web.worker.reconcile import Reconciler
-from zentry_web.worker.restarts import RestartKeeper
 from zentry_web.worker.sampling import ConsoleCollector, Sampler
 from zentry_web.worker.telling import LandingTeller, Postman
 
@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 HEARTBEAT_SECONDS = 5
 MIN_LEASE_SECONDS = 30
 MAIL_HELD = timedelta(minutes=5)  # a mail that waits longer, with an error: mail does not work
-SLEEPERS = ("console", "mail", "images", "proofs", "copies", "restarts")  # woken by the bell
+SLEEPERS = ("console", "mail", "images", "proofs", "copies", "restarts", "timers")  # woken by the bell
 LATE_SECONDS = 30  # beyond three rounds, before a loop counts as stuck
 
 _rounds = Counter("zentry_worker_rounds_total", "Rounds of a worker's loop", ["loop", "outcome"])
@@ -71,6 +71,7 @@ class Pace:
     copies: float = 5.0
     proofs: float = 2.0
     restarts: float = 1.0
+    timers: float = 2.0
     backup: float = 300.0  # looks whether this day's has been
 
 
@@ -188,6 +189,7 @@ class Worker:
             ("backups", BackupKeeper(vms, driver, self._container.parts.core.checkpoint).run, self._pace.backups),
             ("proofs", ProofKeeper(vms, driver, self._container.parts.core.checkpoint).run, self._pace.proofs),
             ("restarts", RestartKeeper(vms, self._container.clock).run, self._pace.restarts),
+            ("timers", TimerKeeper(vms, self._container.clock).run, self._pace.timers),
             ("purge", self._purge, self._pace.purge),
             ("verify", self._verify, self._pace.verify),
             ("images", self._image_maker.run, self._pace.images),

@@ -5,7 +5,7 @@ import pytest
 from tests.functional.conftest import Browser
 from tests.services.people import events_of, join
 from zentry_web.domain.vms.outage import Restart
-from zentry_web.worker.restarts import RestartKeeper
+from zentry_web.worker.due import RestartKeeper
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,7 @@ from zentry_web.domain.vms.outage import Cause, OutageState, Restart, cool_down,
 from zentry_web.domain.vms.state import VMState
 from zentry_web.models import DbCharge, DbOutage
 from zentry_web.services.errors import NotFoundError, ValidationError
-from zentry_web.worker.restarts import CALM_SECONDS, RestartKeeper
+from zentry_web.worker.due import CALM_SECONDS, RestartKeeper
 
 pytestmark = pytest.mark.integration
 

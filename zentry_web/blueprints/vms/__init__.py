@@ -3,7 +3,7 @@ into another project in move.py, its name in rename.py, labels in labels.py, con
 stopping in orders.py, another disk in rebuild.py, the rescue system in rescue.py, a new password in password.py,
 snapshots in snapshots.py, backups in backups.py, when
 they are made in schedules.py, when it is started again by itself in restarts.py, an image of its disk in images.py,
-several at once in bulk.py."""
+what is done with it at set times in timers.py, several at once in bulk.py."""
 
 from . import (
     backups,
@@ -23,6 +23,7 @@ from . import (
     restarts,
     schedules,
     snapshots,
+    timers,
 )
 from .routes import blueprint
 
@@ -45,4 +46,5 @@ __all__ = [
     "restarts",
     "schedules",
     "snapshots",
+    "timers",
 ]

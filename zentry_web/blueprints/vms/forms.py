@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from wtforms import BooleanField, HiddenField, RadioField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    DateTimeLocalField,
+    HiddenField,
+    RadioField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.validators import InputRequired, Length, Optional
 
 from zentry_web.domain.language import _, lazy
@@ -12,6 +21,7 @@ from zentry_web.domain.vms.catalogue import Image, Size
 from zentry_web.domain.vms.outage import RESTARTS
 from zentry_web.domain.vms.rebuild import ImageChoice
 from zentry_web.domain.vms.schedule import Schedule
+from zentry_web.domain.vms.timer import ACTIONS, REPEATS
 from zentry_web.web.input.forms import BaseForm, PlannedForm, PricedForm, SelectChoice, as_key
 
 
@@ -120,6 +130,27 @@ class RestartForm(BaseForm):
         choices=[SelectChoice(each.value, words) for each, words in RESTARTS.items()],
         validate_choice=False,
     )
+
+
+class TimerForm(BaseForm):
+    action = SelectField(
+        lazy("What"),
+        choices=[SelectChoice(each.value, words) for each, words in ACTIONS.items()],
+        validate_choice=False,
+    )
+    first = DateTimeLocalField(
+        lazy("First at"), format="%Y-%m-%dT%H:%M", validators=[InputRequired(lazy("Choose a day and a time."))]
+    )
+    repeat = SelectField(
+        lazy("How often"), choices=[SelectChoice(each.value, words) for each, words in REPEATS.items()],
+        validate_choice=False,
+    )  # fmt: skip
+    catches_up = BooleanField(lazy("If Zentry is away then: once it is back"), default=True)
+
+    @property
+    def typed(self) -> dict[str, object]:
+        """What VMTimers.add takes."""
+        return {name: self[name].data for name in ("action", "first", "repeat", "catches_up")}
 
 
 class MoveForm(PlannedForm):

@@ -55,9 +55,11 @@ class VMActions(BaseService):
         shown: Rates | None = None,
         together: str | None = "",
         undoes: str = "",
+        reason: str = "",
     ) -> Operation:
         """Accept one of these but a deletion; a start holds its first hour. What can be undone is noted (``together``:
         see UndoBook.keep); ``undoes``: the id of what this itself undoes, so that a start carries no minimum.
+        ``reason``: why, where that is not who asks.
 
         Raises NotFoundError, PermissionDeniedError, ConflictError (the state); of a start also
         InsufficientCreditsError, BudgetExceededError, PriceChangedError (it costs another price than was ``shown``).
@@ -81,7 +83,8 @@ class VMActions(BaseService):
                 self._billing.place_hold(vm.id, vm.owner_id, vm.running_micro_per_hour)
             was_on = vm.run_id is not None
             details = {"undo": undoes} if undoes else None
-            event_id, row = self._operations.accept(session, vm, kind, reason_of(vm, actor), details, actor=actor)
+            why = reason or reason_of(vm, actor)
+            event_id, row = self._operations.accept(session, vm, kind, why, details, actor=actor)
             if was_on and not undoes and f"vm.{kind}" in UNDOABLE:
                 was = {"operation": row.id}
                 self._undo.keep(f"vm.{kind}", vm.id, event_id, was, actor=actor, together=together)

@@ -236,7 +236,8 @@ class VMRecords(Runs):
 
     def _tell_failed(self, vm: DbVM, claim: Claim, reason: str) -> None:
         """Whoever asked for it hears of it; of what a schedule asked for, the owner."""
-        by_schedule = claim.requested_by == SYSTEM.id and claim.kind in BY_SCHEDULE
+        set_before = claim.kind in BY_SCHEDULE or claim.reason == "schedule"
+        by_schedule = claim.requested_by == SYSTEM.id and set_before
         if claim.aborted_by or (claim.requested_by == SYSTEM.id and not by_schedule):
             return
         name = vm.name

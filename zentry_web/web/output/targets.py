@@ -6,6 +6,7 @@ PATHS = {
     Place.VMS: "/vms",
     Place.VM: "/vms/{id}",
     Place.BACKUPS: "/vms/{id}/backups",
+    Place.TIMERS: "/vms/{id}/timers",
     Place.OPERATION: "/operations/{id}",
     Place.PROJECTS: "/projects",
     Place.PROJECT: "/projects/{id}",
