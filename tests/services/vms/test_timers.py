@@ -132,7 +132,7 @@ def test_a_deletion_is_told_of_and_can_be_put_off(cloud, alice, vm, keeper):
             keeper.run()
         assert len(told(cloud, alice, "lease")) == count
     later = cloud.vms.timers.extend(vm.id, timer.id, actor=acting(alice))
-    assert later.next_at == timer.next_at + timedelta(days=7)
+    assert later == timer.next_at + timedelta(days=7)
     go(cloud, keeper, timedelta(hours=2))
     assert cloud.vm(vm).state == VMState.RUNNING
     go(cloud, keeper, timedelta(days=7))

@@ -52,6 +52,6 @@ def remove_timer(vm_id: str, timer_id: str) -> ResponseReturnValue:
 @blueprint.post("/<vm_id>/timers/<timer_id>/extend")
 def extend_timer(vm_id: str, timer_id: str) -> ResponseReturnValue:
     """Its deletion comes a week later."""
-    timer = services().vms.timers.extend(vm_id, timer_id, actor=current_actor())
-    success(_("Put off to %(moment)s.", moment=moment(timer.next_at)))
+    later = services().vms.timers.extend(vm_id, timer_id, actor=current_actor())
+    success(_("Put off to %(moment)s.", moment=moment(later)))
     return redirect(url_for("vms.timers", vm_id=vm_id), 303)

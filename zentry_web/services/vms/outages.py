@@ -195,7 +195,7 @@ class VMOutages(BaseService):
         return vm, session.get_one(DbOutage, outage_id, populate_existing=True)
 
 
-def _of(vm_id: str) -> Select[tuple[DbOutage]]:
+def _of(vm_id: str) -> Select[DbOutage]:
     return select(DbOutage).where(DbOutage.vm_id == vm_id)
 
 

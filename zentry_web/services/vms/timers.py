@@ -112,18 +112,20 @@ class VMTimers(BaseService):
             session.delete(row)
             self.audit("vm.timer_remove", Subject.vm(vm), {"action": row.action, "repeat": row.repeat}, actor=actor)
 
-    def extend(self, vm_id: str, timer_id: str, *, actor: Actor) -> Timer:
-        """A deletion comes a week later. Raises NotFoundError, PermissionDeniedError, ConflictError (it is over)."""
+    def extend(self, vm_id: str, timer_id: str, *, actor: Actor) -> datetime:
+        """A deletion comes a week later; when. Raises NotFoundError, PermissionDeniedError, ConflictError (it is over)."""
         with self.transaction() as session:
             vm, row = self._load(session, vm_id, timer_id, actor, lock=True)
             if row.action != TimerAction.DELETE or row.next_at is None:
                 raise ConflictError(_("There is nothing to put off."))
             first = datetime.fromisoformat(row.first) + EXTENSION
-            row.first = first.isoformat("T", "minutes")
-            row.next_at = next_run(Repeat.ONCE, first, row.time_zone, self.now())
-            row.told_seconds = _told(row.next_at - self.now()) if row.next_at else None
+            due = next_run(Repeat.ONCE, first, row.time_zone, row.next_at)
+            if due is None or due.year > LAST_YEAR:
+                raise ConflictError(_("There is nothing to put off."))
+            row.first, row.next_at = first.isoformat("T", "minutes"), due
+            row.told_seconds = _told(due - self.now())
             self.audit("vm.timer_extend", Subject.vm(vm), actor=actor)
-            return _as_timer(row)
+            return due
 
     def _load(
         self, session: Session, vm_id: str, timer_id: str, actor: Actor, *, lock: bool = False

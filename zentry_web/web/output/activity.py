@@ -349,7 +349,7 @@ def _span(event: Event) -> str:
     return _(" after %(time)s", time=duration(seconds)) if isinstance(seconds, int) else ""
 
 
-_CAUSES = {
+_CAUSES: dict[str, str] = {
     Cause.GUEST: lazy(": powered off from inside the guest"),
     Cause.HAND: lazy(": powered off on the host, not by Zentry"),
     Cause.CRASH: lazy(": it crashed"),
