@@ -67,7 +67,7 @@ def _launch(container: ServiceContainer, count: int) -> list[str]:
     person = container.users.find_by_email(EMAIL)
     assert person is not None
     container.billing.add_credits(person.id, 10**9, "for the bench")
-    (project,) = container.projects.list_projects(person.id)
+    (project,) = (each.project for each in container.projects.list_projects(person.id))
     found = []
     for first in range(0, count, AT_ONCE):
         data = {"project_id": project.id, "name": f"guest-{first}", "size_id": "size_nano", "image_id": f"img_{IMAGE}"}

@@ -38,7 +38,7 @@ def test_who_may_only_look_does_not_choose(web, container, project, bob, machine
     join(container, project, bob, "viewer")
     assert as_bob.post(f"/vms/{machine.id}/restarts", {"restart": "never"}).status_code == 403
     page = as_bob.page(f"/vms/{machine.id}/settings")
-    assert "After the host was away, and after a crash" in page.text()
+    assert "After a crash or host reboot" in page.text()
     assert not page.find(f"//a[@href='/vms/{machine.id}/restarts']")
 
 

@@ -128,6 +128,7 @@ class RestartForm(BaseForm):
     restart = SelectField(
         lazy("Started again"),
         choices=[SelectChoice(each.value, words) for each, words in RESTARTS.items()],
+        validators=[InputRequired(lazy("Choose one of these."))],
         validate_choice=False,
     )
 
@@ -136,6 +137,7 @@ class TimerForm(BaseForm):
     action = SelectField(
         lazy("What"),
         choices=[SelectChoice(each.value, words) for each, words in ACTIONS.items()],
+        validators=[InputRequired(lazy("Choose what is to be done."))],
         validate_choice=False,
     )
     first = DateTimeLocalField(
@@ -143,6 +145,7 @@ class TimerForm(BaseForm):
     )
     repeat = SelectField(
         lazy("How often"), choices=[SelectChoice(each.value, words) for each, words in REPEATS.items()],
+        validators=[InputRequired(lazy("Choose how often."))],
         validate_choice=False,
     )  # fmt: skip
     catches_up = BooleanField(lazy("If Zentry is away then: once it is back"), default=True)

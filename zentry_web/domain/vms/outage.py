@@ -31,8 +31,8 @@ class Restart(StrEnum):
 
 
 RESTARTS = {
-    Restart.ALWAYS: lazy("Always, also when it was powered off in its guest or on the host"),
-    Restart.FAILURES: lazy("After the host was away, and after a crash"),
+    Restart.ALWAYS: lazy("Always, also when powered off"),
+    Restart.FAILURES: lazy("After a crash or host reboot"),
     Restart.NEVER: lazy("Never"),
 }
 

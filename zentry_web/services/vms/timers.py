@@ -113,7 +113,7 @@ class VMTimers(BaseService):
             self.audit("vm.timer_remove", Subject.vm(vm), {"action": row.action, "repeat": row.repeat}, actor=actor)
 
     def extend(self, vm_id: str, timer_id: str, *, actor: Actor) -> datetime:
-        """A deletion comes a week later; when. Raises NotFoundError, PermissionDeniedError, ConflictError (it is over)."""
+        """A deletion comes a week later; when. Raises NotFoundError, PermissionDeniedError, ConflictError (over)."""
         with self.transaction() as session:
             vm, row = self._load(session, vm_id, timer_id, actor, lock=True)
             if row.action != TimerAction.DELETE or row.next_at is None:
