@@ -129,6 +129,14 @@ class VMService(BaseService):
         self.passwords = VMPasswords(core, basis)
         self.bulk = VMBulk(core, self.labels, self.moving, self.actions)
         self.resizing = VMResizing(core, basis)
+        self._add_copies(core, basis)
+        self.work = VMWork(core, basis, self.actions, self.resizing)
+        self.planning = VMPlanning(core, basis)
+        self.timers = VMTimers(core, basis, self.actions, self.bin)
+        self.undo = VMUndo(core, basis, self.actions, self.bin, self.moving, self.rebuilding, self.snapshots)
+
+    def _add_copies(self, core: Core, basis: VMBasis) -> None:
+        """What is kept of machines: snapshots, backups, images of their disks."""
         self.snapshots = VMSnapshots(core, basis)
         self.revert_asides = RevertAsides(core)
         self.snapshot_schedules = Schedules(core, basis, self.snapshots)
@@ -138,10 +146,6 @@ class VMService(BaseService):
         self.recovering = VMRecovering(core, basis, self.rebuilding)
         self.machine_images = MachineImages(core, basis)
         self.machine_image_records = MachineImageRecords(core, basis, self.machine_images)
-        self.work = VMWork(core, basis, self.actions, self.resizing)
-        self.planning = VMPlanning(core, basis)
-        self.timers = VMTimers(core, basis, self.actions, self.bin)
-        self.undo = VMUndo(core, basis, self.actions, self.bin, self.moving, self.rebuilding, self.snapshots)
 
     # -- catalogue ------------------------------------------------------------------------------
 

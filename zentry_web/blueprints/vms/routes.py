@@ -114,7 +114,7 @@ def status(vm_id: str) -> ResponseReturnValue:
 def activity(vm_id: str) -> ResponseReturnValue:
     """Who did what with it, newest first. A page of its own for what is older."""
     before = number_argument("before")
-    context = activity_context(vm_id, before=before)
+    context = activity_context(vm_id, before=before) | {"truths": None}
     if before is None and not is_htmx():
         truths = services().vms.truths.get(vm_id, actor=current_actor())
         context |= {

@@ -80,8 +80,13 @@ class OutageNotices(BaseService):
         )  # fmt: skip
         machines = {row.vm_id for row in rows}
         back = sum(row.state == OutageState.BACK for row in rows)
-        notice = "outages" if len(machines) > 1 else "outage_back" if back == len(rows) else "outage_off"
-        words = say(notice, vm=rows[0].name, count=len(machines), lines=say_lines(lines), credits=format_credits(saved))
+        text, credits = say_lines(lines), format_credits(saved)
+        if len(machines) > 1:
+            words = say("outages", count=len(machines), lines=text, credits=credits)
+        elif back == len(rows):
+            words = say("outage_back", vm=rows[0].name, lines=text, credits=credits)
+        else:
+            words = say("outage_off", vm=rows[0].name, lines=text)
         target = Target(Place.VM, rows[0].vm_id) if len(machines) == 1 else Target(Place.VMS)
         self._notices.tell(owner_id, "outage", rows[-1].id, *words, target=target)
 
@@ -91,8 +96,10 @@ def _line(row: Any, moment: Any) -> str:
     words = {"vm": row.name, "project": row.project, "went": moment(row.went_at), "why": why}
     if row.state == OutageState.BACK:
         return say_line("outage_back", **words, back=moment(row.back_at))
-    if row.state in (OutageState.FAILED, OutageState.UNPAID):
-        return say_line(f"outage_{row.state}", **words)
+    if row.state == OutageState.FAILED:
+        return say_line("outage_failed", **words)
+    if row.state == OutageState.UNPAID:
+        return say_line("outage_unpaid", **words)
     return say_line("outage_stays", **words)
 
 

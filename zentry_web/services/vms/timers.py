@@ -130,7 +130,7 @@ class VMTimers(BaseService):
     def _load(
         self, session: Session, vm_id: str, timer_id: str, actor: Actor, *, lock: bool = False
     ) -> tuple[DbVM, DbTimer]:
-        require_vm(session, actor, vm_id, ProjectAction.VIEW)
+        require_vm(session, actor, vm_id, ProjectAction.OPERATE)
         row = session.get(DbTimer, timer_id, populate_existing=True)
         if row is None or row.vm_id != vm_id:
             raise NotFoundError(_("There is no such scheduled action."))
