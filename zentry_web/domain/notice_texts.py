@@ -264,7 +264,7 @@ NOTICES: dict[str, tuple[str, str]] = {
 LINES = {
     "about_person": "For $person: $why",
     "unknown_address": "an unknown address",
-    "outage_back": "- $vm ($project) was off from $went to $back. $why",
+    "outage_over": "- $vm ($project) was off from $went to $back. $why",
     "outage_stays": "- $vm ($project) is off since $went. $why",
     "outage_failed": "- $vm ($project) is off since $went. $why It could not be started again.",
     "outage_unpaid": "- $vm ($project) is off since $went. $why There were not enough credits to start it again.",

@@ -92,15 +92,15 @@ class OutageNotices(BaseService):
 
 
 def _line(row: Any, moment: Any) -> str:
+    vm, project, went = row.name, row.project, moment(row.went_at)
     why = later(lambda: said(REASONS[Cause(row.cause)]))
-    words = {"vm": row.name, "project": row.project, "went": moment(row.went_at), "why": why}
     if row.state == OutageState.BACK:
-        return say_line("outage_back", **words, back=moment(row.back_at))
+        return say_line("outage_over", vm=vm, project=project, went=went, why=why, back=moment(row.back_at))
     if row.state == OutageState.FAILED:
-        return say_line("outage_failed", **words)
+        return say_line("outage_failed", vm=vm, project=project, went=went, why=why)
     if row.state == OutageState.UNPAID:
-        return say_line("outage_unpaid", **words)
-    return say_line("outage_stays", **words)
+        return say_line("outage_unpaid", vm=vm, project=project, went=went, why=why)
+    return say_line("outage_stays", vm=vm, project=project, went=went, why=why)
 
 
 _UNTOLD = (
