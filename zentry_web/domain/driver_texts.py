@@ -13,7 +13,6 @@ PROBLEMS = (
     kept("%(host)s is not among the hosts that images may come from."),
     kept("The machine is still being built."),
     kept("The guest crashed."),
-    kept("The machine’s process on the host ended unexpectedly."),
     kept("The machine does not exist on the host."),
     kept("The guest did not power off within %(seconds)s s of being asked. Force off cuts its power."),
     kept("The machine’s disk is missing on the host."),

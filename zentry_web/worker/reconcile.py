@@ -14,6 +14,7 @@ from zentry_web.adapters.compute.base import (
     PowerState,
     state_of,
 )
+from zentry_web.adapters.compute.words import CRASHED
 from zentry_web.domain.monitoring import BackupRoom, ComputeStatus
 from zentry_web.domain.vms.silence import patience
 from zentry_web.domain.vms.state import ON, VMState, is_billed_as_running
@@ -119,7 +120,8 @@ class Reconciler:
         if machine is None:
             return self._sightings.saw_gone(vm, went)
         if not machine.is_on:
-            return self._sightings.saw_off(vm, went, machine.fault, machine.ended)
+            said = "" if machine.fault == CRASHED else machine.fault  # its cause says the same
+            return self._sightings.saw_off(vm, went, said, machine.ended)
         if machine.run_id != vm.run_id:
             try:
                 return self._sightings.saw_new_run(vm, machine, went)

@@ -2,6 +2,7 @@
 
 from zentry_web.domain.language import kept
 
+CRASHED = kept("The machine’s process on the host ended unexpectedly.")
 SAVED = kept("Its memory was saved on the host (such as by virsh managedsave). Starting it goes on from there.")
 SAVED_FIRST = kept(
     "The machine’s memory is saved on the host, and going on from there with another size or disk would ruin what it "

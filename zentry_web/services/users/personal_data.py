@@ -158,6 +158,8 @@ PERSONAL: tuple[PersonalTable, ...] = (
     PersonalTable(m.DbSnapshot, _of_vm(m.DbSnapshot.vm_id), ROWS, "snapshots", others=("created_by",)),
     PersonalTable(m.DbBackup, _of_vm(m.DbBackup.vm_id), ROWS, "backups", others=("created_by",)),
     PersonalTable(m.DbSchedule, _of_vm(m.DbSchedule.vm_id), ROWS, "schedules", others=("created_by",)),
+    PersonalTable(m.DbTimer, _of_vm(m.DbTimer.vm_id), ROWS, "scheduled_actions", others=("created_by",)),
+    PersonalTable(m.DbOutage, _of_vm(m.DbOutage.vm_id), ROWS, "outages"),
     PersonalTable(m.DbImage, _of_project(m.DbImage.project_id), FIELDS, "images", emptied=("name", "description"),
                   why="machines refer to it"),
     PersonalTable(m.DbUndo, _of_vm(m.DbUndo.vm_id), ROWS, "undo", others=("made_by", "used_by")),

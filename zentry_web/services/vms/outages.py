@@ -75,7 +75,7 @@ class VMOutages(BaseService):
             if restart == Restart.NEVER:
                 for row in session.scalars(_of(vm_id).where(DbOutage.state == OutageState.WAITING)):
                     row.state, row.due_at = OutageState.OVERTAKEN, None
-                    vm.state_reason = REASONS[Cause(row.cause)] if vm.state == VMState.STOPPED else vm.state_reason
+                    _stays_off(vm)
             return Restart(restart)
 
     def find(self, vm_id: str, *, actor: Actor) -> tuple[Restart, list[Outage]]:
@@ -88,11 +88,11 @@ class VMOutages(BaseService):
     # -- as it is seen --------------------------------------------------------------------------
 
     def note(self, vm: DbVM, cause: Cause, said: str) -> None:
-        """It is off since its ``stopped_at``. ``said``: the driver's words for that, which its owner reads where it is
-        not started again. In the caller's transaction."""
+        """It is off since its ``stopped_at``. ``said``: what the driver knows beyond the cause, or ''. In the
+        caller's transaction."""
         now = self.now()
         again = is_started_again(Restart(vm.restart), cause)
-        vm.state_reason = AGAIN[cause] if again else said or REASONS[cause]
+        vm.state_reason = said or (AGAIN if again else REASONS)[cause]
         row = DbOutage(id=self.new_id("out"), vm_id=vm.id, cause=cause, went_at=vm.stopped_at or now, seen_at=now)
         row.state, row.due_at = OutageState.STAYS, None
         with self.transaction() as session:
@@ -180,7 +180,7 @@ class VMOutages(BaseService):
             vm, row = self._locked(session, outage_id)
             if row.state == OutageState.WAITING:
                 row.state, row.due_at = OutageState.UNPAID, None
-                vm.state_reason = REASONS[Cause(row.cause)]
+                _stays_off(vm)
 
     def _end(self, outage_id: str) -> None:
         with self.transaction() as session:
@@ -193,6 +193,13 @@ class VMOutages(BaseService):
         vm_id = session.scalars(select(DbOutage.vm_id).where(DbOutage.id == outage_id)).one()
         vm = self._billing.wallets.locked_vm_row(session, vm_id)
         return vm, session.get_one(DbOutage, outage_id, populate_existing=True)
+
+
+def _stays_off(vm: DbVM) -> None:
+    """It is not said any more that it is started again."""
+    cause = next((cause for cause, words in AGAIN.items() if words == vm.state_reason), None)
+    if cause is not None:
+        vm.state_reason = REASONS[cause]
 
 
 def _of(vm_id: str) -> Select[DbOutage]:

@@ -23,7 +23,7 @@ from zentry_web.adapters.compute.libvirt.xml import (
     name_prefix,
     read_metadata,
 )
-from zentry_web.adapters.compute.words import SAVED
+from zentry_web.adapters.compute.words import CRASHED, SAVED
 from zentry_web.domain.vms.outage import Cause
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,6 @@ _RESUMED = {
     (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_FROM_SNAPSHOT),
 }
 _NOTES = ("answered", "resumed")
-_CRASHED = "The machine’s process on the host ended unexpectedly."
 # Why a domain is off. libvirt forgets it when it is started again itself: then the host, or it, was away.
 _ENDINGS = {
     libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN: Cause.GUEST,
@@ -153,7 +152,7 @@ class LibvirtDomains:
     ) -> Machine:
         if state in _OFF:
             ended = _ENDINGS.get(reason)
-            fault = _CRASHED if ended == Cause.CRASH else ""
+            fault = CRASHED if ended == Cause.CRASH else ""
             if domain.UUIDString() in saved:
                 fault = SAVED
             return Machine(facts.vm_id, PowerState.OFF, fault=fault, ended=ended)
