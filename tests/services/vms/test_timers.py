@@ -197,16 +197,17 @@ def test_there_are_not_too_many(cloud, alice, vm):
         add(cloud, alice, vm)
 
 
-def test_by_the_clock_of_whoever_schedules_it(cloud, alice, vm):
-    cloud.container.auth.update_profile(alice.id, {"time_zone": "America/New_York"}, actor=acting(alice))
-    data = {
-        "action": "stop",
-        "repeat": "daily",
-        "first": datetime.fromisoformat("2026-12-01T19:00"),
-        "catches_up": True,
-    }
-    timer = cloud.vms.timers.add(vm.id, data, actor=acting(alice))
-    assert (timer.zone, f"{timer.next_at:%d %H:%M}") == ("America/New_York", "02 00:00")
+def test_by_the_clock_of_whoever_schedules_it(cloud, container, alice, bob, project, vm):
+    """A member's, where that is not the owner's; the same for schedules of snapshots."""
+    join(container, project, bob, "member")
+    cloud.container.auth.update_profile(bob.id, {"time_zone": "America/New_York"}, actor=acting(bob))
+    first = datetime.fromisoformat("2026-12-01T19:00")
+    data = {"action": "stop", "repeat": "daily", "first": first, "catches_up": True}
+    for user, zone, due in ((bob, "America/New_York", "02 00:00"), (alice, "UTC", "01 19:00")):
+        timer = cloud.vms.timers.add(vm.id, data, actor=acting(user))
+        assert (timer.zone, f"{timer.next_at:%d %H:%M}") == (zone, due)
+        schedule = {"every": "day", "hour": "3", "keep": "1"}
+        assert cloud.vms.snapshot_schedules.set(vm.id, schedule, actor=acting(user)).zone == zone
 
 
 def test_a_worker_that_is_killed_does_it_once(cloud, alice, vm, keeper):

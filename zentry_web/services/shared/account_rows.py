@@ -30,6 +30,13 @@ def as_user(row: Any) -> User:
     )
 
 
+def read_zone(session: Session, *user_ids: str) -> str:
+    """The time zone of the first of these that is an account; UTC where none is."""
+    query = select(DbUser.id, DbUser.time_zone).where(DbUser.id.in_(user_ids))
+    zones = dict(session.execute(query).all())
+    return next((zones[user_id] for user_id in user_ids if zones.get(user_id)), "UTC")
+
+
 def require_user_row(session: Session, user_id: str, *, lock: bool = False) -> DbUser:
     """The row of an account. Raises NotFoundError. ``lock`` takes a row lock on PostgreSQL."""
     query = select(DbUser).where(DbUser.id == user_id)

@@ -49,7 +49,7 @@ class OutageNotices(BaseService):
             ended = [row for row in rows if row.state not in OPEN_OUTAGES]
             told = update(DbOutage).where(DbOutage.id.in_([row.id for row in ended]))
             session.execute(told.values(told_at=now))
-            worth = [row for row in ended if row.state != OutageState.OVERTAKEN or row.cause != Cause.GUEST]
+            worth = [row for row in ended if row.state != OutageState.OVERTAKEN]  # else somebody was at it
             if worth:
                 self._write(session, owner_id, worth)
 

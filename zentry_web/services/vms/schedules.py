@@ -20,10 +20,11 @@ from zentry_web.domain.vms.operation import ALLOWED_ACTIONS, OperationKind
 from zentry_web.domain.vms.schedule import MOST_SCHEDULED, Every, Schedule, Taken, next_run, too_many
 from zentry_web.domain.vms.state import VMState
 from zentry_web.domain.zones import zone_of
-from zentry_web.models import DbBackup, DbSchedule, DbSnapshot, DbUser, DbVM
+from zentry_web.models import DbBackup, DbSchedule, DbSnapshot, DbVM
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import ConflictError, ServiceError
 from zentry_web.services.shared.access import require_vm
+from zentry_web.services.shared.account_rows import read_zone
 from zentry_web.services.shared.fields import Fields
 from zentry_web.services.shared.rounds import each_alone
 from zentry_web.services.vms.basis import VMBasis
@@ -90,11 +91,11 @@ class Schedules(BaseService):
                 if row is not None:
                     session.delete(row)
                 return None
-            zone = session.scalars(select(DbUser.time_zone).where(DbUser.id.in_([actor.id, vm.owner_id]))).first()
+            zone = read_zone(session, actor.id, vm.owner_id)
             if row is None:
                 row = DbSchedule(vm_id=vm_id, kind=self._kind)
                 session.add(row)
-            row.every, row.hour, row.keep, row.time_zone = every, hour, keep, zone or "UTC"
+            row.every, row.hour, row.keep, row.time_zone = every, hour, keep, zone
             row.next_at, row.last_error, row.created_by = next_run(every, hour, row.time_zone, self.now()), "", actor.id
             session.flush()
             return _as_schedule(row)

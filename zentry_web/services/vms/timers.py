@@ -34,6 +34,7 @@ from zentry_web.models import DbTimer, DbUser, DbVM
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.errors import ConflictError, NotFoundError, ServiceError
 from zentry_web.services.shared.access import require_vm
+from zentry_web.services.shared.account_rows import read_zone
 from zentry_web.services.shared.fields import Fields, invalid
 from zentry_web.services.shared.rounds import each_alone
 from zentry_web.services.vms.actions import VMActions
@@ -85,8 +86,8 @@ class VMTimers(BaseService):
         fields.check()
         with self.transaction() as session:
             vm = require_vm(session, actor, vm_id, _RIGHTS.get(action, ProjectAction.OPERATE), lock=True)
-            zone = session.scalars(select(DbUser.time_zone).where(DbUser.id.in_([actor.id, vm.owner_id]))).first()
-            due = next_run(repeat, first, zone or "UTC", self.now())
+            zone = read_zone(session, actor.id, vm.owner_id)
+            due = next_run(repeat, first, zone, self.now())
             if due is None:
                 raise invalid({"first": _("That moment is over.")})
             if action == TimerAction.DELETE and vm.protected:
@@ -96,7 +97,7 @@ class VMTimers(BaseService):
                 raise ConflictError(_("A machine has %(most)s scheduled actions at most.", most=MOST_TIMERS))
             row = DbTimer(
                 id=self.new_id("tmr"), vm_id=vm_id, action=action, repeat=repeat, first=first.isoformat("T", "minutes"),
-                time_zone=zone or "UTC", catches_up=bool(data.get("catches_up")), next_at=due, last_at=None,
+                time_zone=zone, catches_up=bool(data.get("catches_up")), next_at=due, last_at=None,
                 last_error="", created_by=actor.id, created_at=self.now(), told_seconds=_told(due - self.now()),
             )  # fmt: skip
             session.add(row)
