@@ -19,6 +19,7 @@ from bench import (
     console_pages,
     consoles,
     credits,
+    drift,
     html,
     idle,
     landing,
@@ -81,6 +82,7 @@ LAST: tuple[Group, ...] = (
     (snapshots.NAMES, snapshots.measure),
     (backups.NAMES, backups.measure),
     (restarts.NAMES, restarts.measure),
+    (drift.NAMES, drift.measure),
 )
 NAMES = tuple(name for names, _ in (*FIRST, *STAGED, *STORED, *SHOWN, *LAST) for name in names)
 

@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from bench import audits, backups, boots, consoles, queries, restarts, snapshots
+from bench import audits, backups, boots, consoles, drift, queries, restarts, snapshots
 from bench.__main__ import NAMES, STORED
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]
 
-GUESTS = boots.NAMES + consoles.NAMES + snapshots.NAMES + backups.NAMES + restarts.NAMES
+GUESTS = boots.NAMES + consoles.NAMES + snapshots.NAMES + backups.NAMES + restarts.NAMES + drift.NAMES
 
 
 def smoke(report, names, **environment):
