@@ -1,6 +1,7 @@
 """Loops of the worker: a time for each round, and nothing of one person's ends a round for the others."""
 
 import subprocess
+from datetime import timedelta
 
 import libvirt
 import pytest
@@ -27,7 +28,9 @@ from zentry_web.services.billing.usage.runs import BillingRuns
 from zentry_web.services.shared.rounds import Loop, alone, each_alone, each_batch, steps
 from zentry_web.services.vms.backups import VMBackups
 from zentry_web.services.vms.bin import VMBin
+from zentry_web.services.vms.outages import VMOutages
 from zentry_web.services.vms.snapshots import VMSnapshots
+from zentry_web.services.vms.timers import VMTimers
 from zentry_web.worker.reconcile import Reconciler
 from zentry_web.worker.telling import Postman
 
@@ -466,9 +469,32 @@ def proofs(cloud, two, worker, monkeypatch):
     return told
 
 
+def restarts(cloud, two, worker, monkeypatch):
+    bad, _good = two
+    for vm in two:
+        cloud.control.crash(vm.id)
+    cloud.round(3)
+    (outage,) = cloud.vms.outages.find(bad.id, actor=Actor(bad.owner_id, Role.USER))[1]
+    poisoned(monkeypatch, VMOutages, "_start", outage.id)
+    told = go_round(worker, "restarts")
+    assert [cloud.operations(vm)[-1].kind for vm in two] == [OperationKind.CREATE, OperationKind.START]
+    return told
+
+
+def timers(cloud, two, worker, monkeypatch):
+    first = cloud.clock.now().replace(tzinfo=None) + timedelta(hours=1)
+    data = {"action": "stop", "repeat": "daily", "first": first, "catches_up": True}
+    bad, _good = [cloud.vms.timers.add(vm.id, data, actor=Actor(vm.owner_id, Role.USER)) for vm in two]
+    cloud.clock.advance(3605)
+    poisoned(monkeypatch, VMTimers, "_do", bad.id)
+    told = go_round(worker, "timers")
+    assert [cloud.operations(vm)[-1].kind for vm in two] == [OperationKind.CREATE, OperationKind.STOP]
+    return told
+
+
 POISONED = (
-    *(reconcile, sample, console, bill, land, mail, prices, pay, snapshots, backups, proofs, purge, verify),
-    *(copies, housekeeping),
+    *(reconcile, sample, console, bill, land, mail, prices, pay, snapshots, backups, proofs, restarts, timers, purge),
+    *(verify, copies, housekeeping),
 )
 
 
