@@ -404,6 +404,7 @@ SIGHTS = (
     Sight("vm-restarts", "owner", "/vms/{running}/restarts"),
     Sight("vm-timers", "owner", "/vms/{running}/timers"),
     Sight("vm-timer-new", "owner", "/vms/{running}/timers/new"),
+    Sight("vm-timer-remove", "owner", "/vms/{running}/timers/{timer}/remove"),
     Sight("vm-resize", "owner", "/vms/{running}/resize"),
     Sight("vm-resize-stopped", "owner", "/vms/{stopped}/resize"),
     Sight("vm-delete", "owner", "/vms/{stopped}/delete"),
@@ -634,7 +635,7 @@ class Furnished:
         self._label(owner)
         self.things["snapshot"] = self._snapshots(owner)
         self.things["backup"] = self._backups(owner)
-        self._schedule(owner)
+        self.things["timer"] = self._schedule(owner)
         self.things["own_image"] = self._own_image(owner)
         self.things |= self._operations(owner)
         self.product.zentry("simulator", "clear")
@@ -666,13 +667,14 @@ class Furnished:
         vms.backup_schedules.set(stopped, {"every": "week", "hour": "3", "keep": "4"}, actor=actor)
         return vms.backups.list(stopped, actor=actor)[0].id
 
-    def _schedule(self, owner: User) -> None:
-        """What is scheduled for the machine that runs: evenings, mornings, and its end."""
+    def _schedule(self, owner: User) -> str:
+        """What is scheduled for the machine that runs: evenings, mornings, and its end; the id of that."""
         product, actor = self.product.container, acting(owner)
         day = product.clock.now().replace(hour=0, minute=0, tzinfo=None) + timedelta(days=1)
         for action, repeat, hours in (("stop", "weekdays", 19), ("start", "weekdays", 7), ("delete", "once", 24 * 30)):
             first = {"action": action, "repeat": repeat, "first": day + timedelta(hours=hours), "catches_up": True}
-            product.get_vm_service().timers.add(self.things["running"], first, actor=actor)
+            timer = product.get_vm_service().timers.add(self.things["running"], first, actor=actor)
+        return timer.id
 
     def _own_image(self, owner: User) -> str:
         """One of the machine that runs; its id."""
