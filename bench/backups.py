@@ -10,13 +10,13 @@ from pathlib import Path
 
 from bench.boots import IMAGE, ready_at
 from bench.figures import Figure, median
+from bench.guests import libvirt_uri
 from bench.sizes import Sizes
 from bench.stage import wait_until
 from zentry_web.adapters.compute.base import MachineSpec
 from zentry_web.adapters.compute.libvirt.copies.backups import PACKED, BackupPlace
 from zentry_web.adapters.compute.libvirt.disks.disks import find_tool
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
-from zentry_web.composition import default_libvirt_uri
 
 NAMES = ("backup_mb_s",)
 LEAST = 0.8  # of qemu-img
@@ -26,14 +26,13 @@ SECONDS = 600
 
 def measure(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     """Alternating pairs of a guest whose disk holds random data: MB of that data by the second."""
-    uri = os.environ.get("ZENTRY_LIBVIRT_URI") or default_libvirt_uri()
     images = Path(os.environ["ZENTRY_TEST_IMAGES"]).resolve()
     data = folder / "backed-up"
     data.mkdir()
     data.chmod(0o711)  # the hypervisor may run as another user
     megabytes = 32 if sizes.pairs == 1 else 512
     place = BackupPlace(folder / "backups", same_disk=True)
-    driver = LibvirtCompute(uri, data, secrets.token_hex(4), images, backup_place=place)
+    driver = LibvirtCompute(libvirt_uri(), data, secrets.token_hex(4), images, backup_place=place)
     vm_id = f"vm_{secrets.token_hex(13)}"
     disk = data / "machines" / vm_id / "disk.qcow2"
     try:

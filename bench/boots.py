@@ -3,7 +3,6 @@
 import os
 import re
 import secrets
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,14 +12,15 @@ from typing import Any
 
 from bench.client import Client
 from bench.figures import Figure, median
+from bench.guests import guest_config, remove_guests, virsh
 from bench.launches import find_project, launch
-from bench.servers import Process, make_config, web, worker
+from bench.servers import Process, web, worker
 from bench.sizes import Sizes
 from bench.stage import wait_until
 from zentry_web.adapters.compute.base import MachineSpec
 from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 from zentry_web.adapters.compute.libvirt.xml import domain_name
-from zentry_web.composition import build_container, default_libvirt_uri, make_compute
+from zentry_web.composition import build_container
 from zentry_web.config import Config
 from zentry_web.migrate import migrate
 
@@ -57,10 +57,9 @@ class Bare:
 
 def measure(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     """Alternating pairs on an idle machine; the first pair warms up and is not counted."""
-    uri = os.environ.get("ZENTRY_LIBVIRT_URI") or default_libvirt_uri()
-    config = make_config(folder / "boots", compute="libvirt", libvirt_uri=uri)
+    config = guest_config(folder / "boots")
     prepare(config)
-    bare = make_bare(folder / "bare", uri, config.image_dir)
+    bare = make_bare(folder / "bare", config.libvirt_uri, config.image_dir)
     try:
         with web(config, folder) as server, worker(config, folder) as background:
             client = Client(config.port)
@@ -69,9 +68,9 @@ def measure(folder: Path, sizes: Sizes) -> Iterator[Figure]:
             _warm_up(bare)
             found = [_two_tries(client, project, config, bare, [server, background]) for _ in range(sizes.pairs + 1)]
     finally:
-        for driver in (bare.driver, make_compute(config)):
-            driver.remove_everything()  # type: ignore[attr-defined]
-            driver.close()
+        bare.driver.remove_everything()
+        bare.driver.close()
+        remove_guests(config)
     yield _figure(found[1:])
 
 
@@ -154,9 +153,8 @@ def _remove(client: Client, vm_id: str) -> None:
 
 
 def _by_virsh(bare: Bare, vm_id: str) -> float:
-    command = ["virsh", "--connect", bare.driver.uri, "--quiet", "start", domain_name(bare.namespace, vm_id)]
     started = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    virsh(bare.driver.uri, "start", domain_name(bare.namespace, vm_id))
     return ready_at(bare.console(vm_id), vm_id) - started
 
 

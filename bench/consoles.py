@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +13,13 @@ from websockets.sync.client import ClientConnection, connect
 from bench.boots import EMAIL, PASSWORD, prepare
 from bench.client import Client
 from bench.figures import Figure, median
+from bench.guests import guest_config, remove_guests
 from bench.launches import find_project, launch
-from bench.servers import Process, environment_of, make_config, web, worker
+from bench.servers import Process, environment_of, web, worker
 from bench.sizes import Sizes
 from bench.stage import wait_until
 from zentry_web.adapters.compute.libvirt.xml import domain_name
-from zentry_web.composition import build_container, default_libvirt_uri, make_compute
+from zentry_web.composition import build_container
 from zentry_web.config import Config
 
 NAMES = ("console_echo_ms", "console_open_ms")
@@ -30,8 +30,7 @@ ANSWER_SECONDS = 10
 
 def measure(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     """On one guest that waits at its login."""
-    uri = os.environ.get("ZENTRY_LIBVIRT_URI") or default_libvirt_uri()
-    config = make_config(folder / "consoles", compute="libvirt", libvirt_uri=uri)
+    config = guest_config(folder / "consoles")
     prepare(config)
     log = folder / "console.log"
     try:
@@ -42,9 +41,7 @@ def measure(folder: Path, sizes: Sizes) -> Iterator[Figure]:
             finally:
                 holder.stop()
     finally:
-        driver = make_compute(config)
-        driver.remove_everything()  # type: ignore[attr-defined]
-        driver.close()
+        remove_guests(config)
 
 
 def _measure(config: Config, sizes: Sizes) -> Iterator[Figure]:

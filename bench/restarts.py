@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,13 +11,13 @@ from sqlalchemy import select
 
 from bench.boots import EMAIL, IMAGE, prepare
 from bench.figures import Figure
-from bench.servers import make_config, worker
+from bench.guests import guest_config, remove_guests, virsh
+from bench.servers import worker
 from bench.sizes import Sizes
 from bench.stage import wait_until
 from zentry_web.adapters.compute.host import find_guest_process
-from zentry_web.adapters.compute.libvirt.driver import LibvirtCompute
 from zentry_web.adapters.compute.libvirt.xml import domain_name, domain_uuid
-from zentry_web.composition import build_container, default_libvirt_uri, make_compute
+from zentry_web.composition import build_container
 from zentry_web.config import Config
 from zentry_web.domain.user import SYSTEM
 from zentry_web.domain.vms.state import VMState
@@ -34,11 +33,9 @@ SECONDS = 600
 def measure(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     """From the start of the worker, which finds every guest's process gone, until all run; then, with the worker held
     still, the same guests are killed and started by virsh in a row."""
-    uri = os.environ.get("ZENTRY_LIBVIRT_URI") or default_libvirt_uri()
-    config = make_config(folder / "restarts", compute="libvirt", libvirt_uri=uri)
+    config = guest_config(folder / "restarts")
     prepare(config)
-    container, driver = build_container(config), make_compute(config)
-    assert isinstance(driver, LibvirtCompute)
+    container = build_container(config)
     try:
         with worker(config, folder):
             vm_ids = _launch(container, sizes.restarted)
@@ -57,8 +54,7 @@ def measure(folder: Path, sizes: Sizes) -> Iterator[Figure]:
                 background.go_on()
     finally:
         container.close()
-        driver.remove_everything()
-        driver.close()
+        remove_guests(config)
     print(f"bench: {len(vm_ids)} guests again, s: {by_zentry:.2f} by Zentry, {by_virsh:.2f} by virsh", file=sys.stderr)
     yield Figure(NAMES[0], by_zentry, "s", round(MOST * by_virsh, 2), by_virsh, {"guests": len(vm_ids)})
 
@@ -94,17 +90,11 @@ def _kill(config: Config, vm_ids: list[str]) -> None:
 
 
 def _is_on(config: Config, vm_id: str) -> bool:
-    return _virsh(config, "domstate", vm_id).strip() == "running"
+    return virsh(config.libvirt_uri, "domstate", domain_name(config.get_namespace(), vm_id)).strip() == "running"
 
 
 def _by_virsh(config: Config, vm_ids: list[str]) -> float:
     started = time.perf_counter()
     for vm_id in vm_ids:
-        _virsh(config, "start", vm_id)
+        virsh(config.libvirt_uri, "start", domain_name(config.get_namespace(), vm_id))
     return time.perf_counter() - started
-
-
-def _virsh(config: Config, order: str, vm_id: str) -> str:
-    name = domain_name(config.get_namespace(), vm_id)
-    command = ["virsh", "--connect", config.libvirt_uri, "--quiet", order, name]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout

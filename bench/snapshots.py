@@ -1,8 +1,6 @@
 """What Zentry adds to a snapshot of a real guest that runs: click to there, less ``virsh snapshot-create-as``."""
 
-import os
 import secrets
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,12 +16,13 @@ from bench.boots import (
 )
 from bench.client import Client
 from bench.figures import Figure, median
+from bench.guests import guest_config, remove_guests, virsh
 from bench.launches import find_project, launch
-from bench.servers import Process, make_config, web, worker
+from bench.servers import Process, web, worker
 from bench.sizes import Sizes
 from bench.stage import wait_until
 from zentry_web.adapters.compute.libvirt.xml import domain_name
-from zentry_web.composition import build_container, default_libvirt_uri, make_compute
+from zentry_web.composition import build_container
 from zentry_web.domain.user import SYSTEM
 from zentry_web.services.vm_service import VMService
 
@@ -34,10 +33,9 @@ SECONDS = 60
 
 def measure(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     """Alternating pairs, each of a guest of its own that has booted; the first pair warms up and is not counted."""
-    uri = os.environ.get("ZENTRY_LIBVIRT_URI") or default_libvirt_uri()
-    config = make_config(folder / "snapshots", compute="libvirt", libvirt_uri=uri)
+    config = guest_config(folder / "snapshots")
     prepare(config)
-    bare = make_bare(folder / "bare-snapshots", uri, config.image_dir)
+    bare = make_bare(folder / "bare-snapshots", config.libvirt_uri, config.image_dir)
     container = build_container(config)
     try:
         with web(config, folder) as server, worker(config, folder) as background:
@@ -53,9 +51,9 @@ def measure(folder: Path, sizes: Sizes) -> Iterator[Figure]:
             found = [_pair(client, vms, vm_id, bare, other, [server, background]) for _ in range(sizes.pairs + 1)]
     finally:
         container.close()
-        for driver in (bare.driver, make_compute(config)):
-            driver.remove_everything()  # type: ignore[attr-defined]
-            driver.close()
+        bare.driver.remove_everything()
+        bare.driver.close()
+        remove_guests(config)
     zentry, virsh = ([round(pair[side]) for pair in found[1:]] for side in (0, 1))
     print(f"bench: click to snapshot, ms: {zentry}\nbench: virsh snapshot-create-as, ms: {virsh}", file=sys.stderr)
     overhead = median([by_zentry - by_virsh for by_zentry, by_virsh in found[1:]])
@@ -85,9 +83,8 @@ def _pair(
 
 def _by_virsh(bare: Bare, vm_id: str) -> float:
     name, domain = f"bench-{secrets.token_hex(4)}", domain_name(bare.namespace, vm_id)
-    virsh = ["virsh", "--connect", bare.driver.uri, "--quiet"]
     started = time.perf_counter()
-    subprocess.run([*virsh, "snapshot-create-as", domain, name], check=True, capture_output=True, timeout=SECONDS)
+    virsh(bare.driver.uri, "snapshot-create-as", domain, name)
     took = time.perf_counter() - started
-    subprocess.run([*virsh, "snapshot-delete", domain, name], check=True, capture_output=True, timeout=SECONDS)
+    virsh(bare.driver.uri, "snapshot-delete", domain, name)
     return took
