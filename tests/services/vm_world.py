@@ -233,6 +233,10 @@ class Cloud:
     def wallet(self, user):
         return self.billing.get_user_credits(user.id)
 
+    def told(self, user, kind):
+        """A person's notices of that kind, newest first."""
+        return [notice for notice in self.billing.notices.list_notices(user.id) if notice.kind == kind]
+
     def _all(self, query):
         with self.container.database.reading() as session:
             return list(session.scalars(query))

@@ -90,8 +90,8 @@ class Reconciler:
             self._remove_leftovers(unknown)
             self._tend_strays(unknown)
         # Every running second up to here is confirmed, but for those VMs.
-        said = {vm.vm_id: machines[vm.vm_id].power.value if vm.vm_id in machines else MISSING for vm in known}
-        news = {vm.vm_id: said[vm.vm_id] for vm in known if said[vm.vm_id] != vm.seen}
+        said = ((vm, machines[vm.vm_id].power.value if vm.vm_id in machines else MISSING) for vm in known)
+        news = {vm.vm_id: word for vm, word in said if word != vm.seen}
         self._processes.record_answer(began, unclear, news)
 
     def _compare(self, vm: KnownVM, machine: Machine | None, confirmed: datetime, now: datetime) -> bool:

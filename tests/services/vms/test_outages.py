@@ -15,16 +15,10 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def project(cloud, alice):
-    return cloud.project(alice)
-
-
-@pytest.fixture
-def vm(cloud, alice, project):
-    """A VM that has answered and runs for ten minutes."""
-    launched = cloud.launch(alice, project)
+def vm(cloud, vm):
+    """It has answered and runs for ten minutes."""
     cloud.round(600)
-    return launched
+    return vm
 
 
 @pytest.fixture
@@ -37,7 +31,7 @@ def outages(cloud, vm):
 
 
 def told(cloud, user):
-    return [notice for notice in cloud.billing.notices.list_notices(user.id) if notice.kind == "outage"]
+    return cloud.told(user, "outage")
 
 
 def again(cloud, keeper):

@@ -16,16 +16,6 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def project(cloud, alice):
-    return cloud.project(alice)
-
-
-@pytest.fixture
-def vm(cloud, alice, project):
-    return cloud.launch(alice, project)
-
-
-@pytest.fixture
 def keeper(cloud):
     return TimerKeeper(cloud.vms, cloud.clock)
 
@@ -39,10 +29,6 @@ def add(cloud, user, vm, action="stop", repeat="once", *, ahead=timedelta(hours=
 def row(cloud, timer):
     found = cloud._all(select(DbTimer).where(DbTimer.id == timer.id))
     return found[0] if found else None
-
-
-def told(cloud, user, kind):
-    return [notice for notice in cloud.billing.notices.list_notices(user.id) if notice.kind == kind]
 
 
 def go(cloud, keeper, ahead):
@@ -66,7 +52,7 @@ def test_a_stop_every_day_is_done_once_each_day(cloud, alice, vm, keeper):
     assert (kept.last_at, kept.last_error) == (timer.next_at, "")
     go(cloud, keeper, timedelta(days=1))
     assert len(cloud.operations(vm)) == 2, "off already: nothing to do, and nothing to say"
-    assert told(cloud, alice, "timer") == []
+    assert cloud.told(alice, "timer") == []
     cloud.assert_sound()
 
 
@@ -77,7 +63,7 @@ def test_a_start_needs_credits_and_says_so(cloud, alice, vm, keeper):
     cloud.set_wallet(alice, 100)
     go(cloud, keeper, timedelta(hours=1))
     assert cloud.vm(vm).state == VMState.STOPPED
-    (notice,) = told(cloud, alice, "timer")
+    (notice,) = cloud.told(alice, "timer")
     assert "did not run" in notice.title
     assert row(cloud, timer).last_error
     cloud.set_wallet(alice, 10**9)
@@ -94,7 +80,7 @@ def test_what_was_missed(cloud, core, alice, vm, keeper, catches_up, is_off):
     assert cloud.vm(vm).state == (VMState.STOPPED if is_off else VMState.RUNNING)
     assert len([each for each in cloud.operations(vm) if each.kind == "stop"]) == int(is_off), "once, not three times"
     assert row(cloud, timer).next_at == timer.next_at + timedelta(days=4)
-    assert len(told(cloud, alice, "timer")) == len(events_of(core, "vm.timer_left")) == int(not is_off)
+    assert len(cloud.told(alice, "timer")) == len(events_of(core, "vm.timer_left")) == int(not is_off)
 
 
 def test_a_machine_that_is_busy_is_waited_for(cloud, alice, vm, keeper):
@@ -119,18 +105,18 @@ def test_a_stop_that_the_guest_ignores_is_told(cloud, alice, vm, keeper):
     go(cloud, keeper, timedelta(hours=1))
     (stop,) = [each for each in cloud.operations(vm) if each.kind == "stop"]
     assert stop.state == OperationState.FAILED
-    assert len(told(cloud, alice, "failed")) == 1
+    assert len(cloud.told(alice, "failed")) == 1
 
 
 def test_a_deletion_is_told_of_and_can_be_put_off(cloud, alice, vm, keeper):
     timer = add(cloud, alice, vm, "delete", ahead=timedelta(days=8))
     keeper.run()
-    assert told(cloud, alice, "lease") == []
+    assert cloud.told(alice, "lease") == []
     for ahead, count in ((timedelta(days=1), 1), (timedelta(days=6), 2), (timedelta(hours=23), 3)):
         cloud.clock.advance(ahead.total_seconds())
         for _ in range(2):
             keeper.run()
-        assert len(told(cloud, alice, "lease")) == count
+        assert len(cloud.told(alice, "lease")) == count
     later = cloud.vms.timers.extend(vm.id, timer.id, actor=acting(alice))
     assert later == timer.next_at + timedelta(days=7)
     go(cloud, keeper, timedelta(hours=2))
@@ -148,7 +134,7 @@ def test_a_protected_machine_is_not_deleted(cloud, alice, vm, keeper):
         add(cloud, alice, vm, "delete")
     go(cloud, keeper, timedelta(hours=2))
     assert cloud.vm(vm).state == VMState.RUNNING
-    assert "protected" in told(cloud, alice, "timer")[0].body
+    assert "protected" in cloud.told(alice, "timer")[0].body
 
 
 def test_who_may_schedule_what(cloud, container, alice, bob, project, vm):

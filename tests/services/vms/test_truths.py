@@ -10,10 +10,9 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def vm(cloud, alice):
-    launched = cloud.launch(alice, cloud.project(alice))
+def vm(cloud, vm):
     cloud.round(600)
-    return launched
+    return vm
 
 
 def truths(cloud, alice, vm):

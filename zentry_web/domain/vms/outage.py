@@ -22,6 +22,9 @@ class Cause(StrEnum):
     HOST = "host"  # it went with the host or the hypervisor
 
 
+FAILURES = (Cause.CRASH, Cause.HOST)  # nobody powered it off
+
+
 class Restart(StrEnum):
     """When Zentry starts it again by itself; chosen for each machine."""
 
@@ -79,7 +82,7 @@ AGAIN = {
 def is_started_again(restart: Restart, cause: Cause) -> bool:
     """Whether Zentry starts it again by itself."""
     if restart == Restart.FAILURES:
-        return cause in (Cause.CRASH, Cause.HOST)
+        return cause in FAILURES
     return restart == Restart.ALWAYS
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from zentry_web.domain.zones import zone_of
+from zentry_web.domain.vms.timer import Repeat, next_repeat
 
 MOST_SCHEDULED = 24  # of one machine and kind
 
@@ -51,19 +51,13 @@ class Schedule:
 
 def next_run(every: Every, hour: int, zone: str, after: datetime) -> datetime:
     """The first moment later than ``after`` at which one is due: what was missed is not made up for."""
-    local = after.astimezone(zone_of(zone)).replace(minute=0, second=0, microsecond=0)
     if every == Every.HOUR:
         return after.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    day = local.replace(hour=hour, fold=0)
-    while day.astimezone(after.tzinfo) <= after or not _fits(every, day):
-        day = (day + timedelta(days=1)).replace(hour=hour, fold=0)
-    return day.astimezone(after.tzinfo)
+    return next_repeat(_REPEATS[every], _SINCE.replace(hour=hour), zone, after)
 
 
-def _fits(every: Every, day: datetime) -> bool:
-    if every == Every.WEEK:
-        return day.weekday() == 0
-    return every != Every.MONTH or day.day == 1
+_REPEATS = {Every.DAY: Repeat.DAILY, Every.WEEK: Repeat.WEEKLY, Every.MONTH: Repeat.MONTHLY}
+_SINCE = datetime.fromisoformat("2024-01-01T00:00")  # a Monday, and the first of a month
 
 
 def too_many(taken: Sequence[Thing], keep: int) -> list[Thing]:

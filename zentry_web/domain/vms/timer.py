@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 from zentry_web.domain.language import dated, lazy
-from zentry_web.domain.vms.operation import OperationKind
 from zentry_web.domain.zones import zone_of
 
 MOST_TIMERS = 20  # of a machine
@@ -17,6 +16,8 @@ LAST_YEAR = 2100  # no set time is later: a slip of the finger
 
 
 class TimerAction(StrEnum):
+    """Each is the OperationKind of that name."""
+
     START = "start"
     STOP = "stop"
     REBOOT = "reboot"
@@ -31,24 +32,19 @@ class Repeat(StrEnum):
     MONTHLY = "monthly"  # on the day of the first time, or a shorter month's last
 
 
-ACTIONS = {
+_NAMES = {
     TimerAction.START: lazy("Start"),
     TimerAction.STOP: lazy("Stop"),
     TimerAction.REBOOT: lazy("Reboot"),
-    TimerAction.DELETE: lazy("Delete, once"),
+    TimerAction.DELETE: lazy("Delete"),
 }
+ACTIONS = _NAMES | {TimerAction.DELETE: lazy("Delete, once")}
 REPEATS = {
     Repeat.ONCE: lazy("Once"),
     Repeat.DAILY: lazy("Every day"),
     Repeat.WEEKDAYS: lazy("Monday to Friday"),
     Repeat.WEEKLY: lazy("Every week, on that weekday"),
     Repeat.MONTHLY: lazy("Every month, on that day"),
-}
-KIND_OF = {
-    TimerAction.START: OperationKind.START,
-    TimerAction.STOP: OperationKind.STOP,
-    TimerAction.REBOOT: OperationKind.REBOOT,
-    TimerAction.DELETE: OperationKind.DELETE,
 }
 
 
@@ -85,24 +81,21 @@ class Timer:
         return lazy("%(action)s every day at %(clock)s", action=action, clock=clock)
 
 
-_NAMES = {
-    TimerAction.START: lazy("Start"),
-    TimerAction.STOP: lazy("Stop"),
-    TimerAction.REBOOT: lazy("Reboot"),
-    TimerAction.DELETE: lazy("Delete"),
-}
-
-
 def next_run(repeat: Repeat, first: datetime, zone: str, after: datetime) -> datetime | None:
-    """The first moment later than ``after`` at which it is due, UTC; None: never again.
+    """The first moment later than ``after`` at which it is due, UTC; None: never again. See ``next_repeat``."""
+    if repeat == Repeat.ONCE:
+        due = first.replace(tzinfo=zone_of(zone), fold=0).astimezone(UTC)
+        return due if due > after else None
+    return next_repeat(repeat, first, zone, after)
+
+
+def next_repeat(repeat: Repeat, first: datetime, zone: str, after: datetime) -> datetime:
+    """The same of what is done again and again, by the clock of ``zone`` from its ``first`` time on.
 
     A time of day that the clock leaps over comes as much later (02:30 is 03:30 then); one that comes twice counts the
     first time (PEP 495).
     """
     here = zone_of(zone)
-    if repeat == Repeat.ONCE:
-        due = first.replace(tzinfo=here, fold=0).astimezone(UTC)
-        return due if due > after else None
     day = max(first.date(), after.astimezone(here).date() - timedelta(days=1))
     while True:
         if _is_due(repeat, first.date(), day):

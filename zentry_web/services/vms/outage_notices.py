@@ -14,9 +14,10 @@ from zentry_web.domain.stored_texts import said
 from zentry_web.domain.target import Place, Target
 from zentry_web.domain.vms.outage import OPEN_OUTAGES, REASONS, Cause, OutageState, not_charged
 from zentry_web.domain.zones import zone_of
-from zentry_web.models import DbOutage, DbProject, DbUser, DbVM
+from zentry_web.models import DbOutage, DbProject, DbVM
 from zentry_web.services.base_service import BaseService, Core
 from zentry_web.services.billing_service import BillingService
+from zentry_web.services.shared.account_rows import read_zone
 from zentry_web.services.shared.rounds import each_alone
 
 _PATIENCE = timedelta(minutes=15)  # for those of an owner that are still being started
@@ -66,7 +67,7 @@ class OutageNotices(BaseService):
         return last is None
 
     def _write(self, session: Session, owner_id: str, rows: Sequence[Any]) -> None:
-        zone = zone_of(session.scalars(select(DbUser.time_zone).where(DbUser.id == owner_id)).one())
+        zone = zone_of(read_zone(session, owner_id))
 
         def moment(at: datetime) -> str:
             return dated(at.astimezone(zone), "%a %d %b %H:%M:%S")

@@ -18,6 +18,7 @@ from zentry_web.domain.vms.outage import (
     AGAIN,
     BEFORE_THE_HOST,
     COUNTED,
+    FAILURES,
     OPEN_OUTAGES,
     REASONS,
     Cause,
@@ -44,7 +45,6 @@ _ENDS = {
     OperationState.FAILED: OutageState.FAILED,
     OperationState.CANCELLED: OutageState.OVERTAKEN,
 }
-_NOT_BY_PEOPLE = (Cause.HAND, Cause.GUEST)
 SHOWN = 5  # of a machine, the newest
 
 
@@ -115,7 +115,7 @@ class VMOutages(BaseService):
     def host_rebooted(self, last_seen: datetime) -> None:
         """The host was switched off after ``last_seen``: what it powered off in good order shortly before went with it,
         too."""
-        stayed = DbOutage.state == OutageState.STAYS, DbOutage.cause.in_(_NOT_BY_PEOPLE)
+        stayed = DbOutage.state == OutageState.STAYS, DbOutage.cause.not_in(FAILURES)
         with self.reading() as session:
             query = select(DbOutage.id).where(DbOutage.went_at >= last_seen - BEFORE_THE_HOST, *stayed)
             found = list(session.scalars(query.order_by(DbOutage.id)))
@@ -139,12 +139,14 @@ class VMOutages(BaseService):
         with self.looking() as session:
             found = session.execute(_OPEN).all()
         due = [row.id for row in found if row.state == OutageState.WAITING and row.due_at <= now]
-        each_alone("start again", list(zip(due, range(len(due), 0, -1), strict=True)), self._start, _first)
+        each_alone(
+            "start again", list(zip(due, range(len(due), 0, -1), strict=True)), self._start, lambda turn: turn[0]
+        )
         ended = [row.id for row in found if row.state == OutageState.STARTING and row.ended in _ENDS]
         each_alone("end of outage", ended, self._end)
         waiting = [row.due_at for row in found if row.state == OutageState.WAITING and row.due_at > now]
-        starting = len(found) - len(ended) - len(waiting)
-        return now if starting else min(waiting, default=None)
+        looked_at_soon = len(found) > len(ended) + len(waiting)  # some are being started
+        return now if looked_at_soon else min(waiting, default=None)
 
     def _start(self, turn: tuple[str, int]) -> None:
         outage_id, before = turn
@@ -204,10 +206,6 @@ def _stays_off(vm: DbVM) -> None:
 
 def _of(vm_id: str) -> Select[DbOutage]:
     return select(DbOutage).where(DbOutage.vm_id == vm_id)
-
-
-def _first(turn: tuple[str, int]) -> str:
-    return turn[0]
 
 
 def _as_outage(row: DbOutage) -> Outage:

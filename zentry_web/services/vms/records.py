@@ -17,7 +17,7 @@ from zentry_web.domain.user import SYSTEM
 from zentry_web.domain.vms.claim import Claim
 from zentry_web.domain.vms.kinds import title_of
 from zentry_web.domain.vms.operation import CHANGES, OperationKind
-from zentry_web.domain.vms.outage import Cause
+from zentry_web.domain.vms.outage import FAILURES
 from zentry_web.domain.vms.state import VMState
 from zentry_web.models import DbDiskAside, DbImage, DbImageVersion, DbRevertAside, DbVM
 from zentry_web.services.base_service import Core
@@ -267,10 +267,10 @@ class VMRecords(Runs):
         # Else it runs unasked and unpaid, and could not be forced off: the reconciler tries again.
 
     def _is_off(self, vm: DbVM, machine: Machine, at: datetime, event_id: str, reason: str) -> None:
-        went = vm.run_id is not None and machine.ended in (Cause.CRASH, Cause.HOST)
+        cause = machine.ended if vm.run_id is not None else None
         self.run_ends(vm, at, event_id, reason)
-        if went and machine.ended is not None:
-            self._outages.note(vm, machine.ended, reason)
+        if cause is not None and cause in FAILURES:
+            self._outages.note(vm, cause, reason)
 
     def _is_as_before(self, vm: DbVM, was_running: bool) -> None:
         if was_running:

@@ -19,7 +19,6 @@ from zentry_web.domain.vms.operation import ALLOWED_ACTIONS, OperationKind
 from zentry_web.domain.vms.state import ON, VMState
 from zentry_web.domain.vms.timer import (
     EXTENSION,
-    KIND_OF,
     LAST_YEAR,
     LATE,
     MOST_TIMERS,
@@ -55,8 +54,7 @@ class VMTimers(BaseService):
 
     def __init__(self, core: Core, basis: VMBasis, actions: VMActions, binned: VMBin) -> None:
         super().__init__(core)
-        self._billing, self._operations = basis.billing, basis.operations
-        self._actions, self._bin = actions, binned
+        self._billing, self._actions, self._bin = basis.billing, actions, binned
 
     # -- asking ---------------------------------------------------------------------------------
 
@@ -146,7 +144,7 @@ class VMTimers(BaseService):
         now = self.now()
         with self.looking() as session:
             found = session.execute(_WAITING).all()
-        each_alone("set time", [row.id for row in found if row.next_at <= now], self._do)
+        each_alone("scheduled action", [row.id for row in found if row.next_at <= now], self._do)
         leases = [row for row in found if row.action == TimerAction.DELETE and row.next_at > now]
         untold = [row.id for row in leases if _told(row.next_at - now) != row.told_seconds]
         each_alone("notice of deletion", untold, self._tell_lease)
@@ -156,35 +154,38 @@ class VMTimers(BaseService):
         refusal = ""
         try:
             with self.transaction() as session:
-                vm, row = self._locked(session, timer_id)
-                if row is not None and (error := self._due(session, vm, row)) is not None:
+                vm, row, at = self._locked(session, timer_id)
+                if row and at and at <= self.now() and (error := self._order(session, vm, row, at)) is not None:
                     self._go_on(vm, row, error)
         except ServiceError as refused:
             refusal = refused.message
         if refusal:
             with self.transaction() as session:
-                vm, row = self._locked(session, timer_id)
-                if row is not None and row.next_at is not None and row.next_at <= self.now():
+                vm, row, at = self._locked(session, timer_id)
+                if row and at and at <= self.now():
                     self._go_on(vm, row, refusal)
 
-    def _due(self, session: Session, vm: DbVM, row: DbTimer) -> str | None:
-        """Have it done. '' when that is accepted or needless, why it was left out; None: it is not due (another worker
-        was here), or the machine is busy and looked at again in the next round. Raises ServiceError."""
-        action, state, now = TimerAction(row.action), VMState(vm.state), self.now()
-        if row.next_at is None or row.next_at > now:
-            return None
+    def _order(self, session: Session, vm: DbVM, row: DbTimer, at: datetime) -> str | None:
+        """Have done what is due since ``at``. '' when that is accepted or needless, why it was left out; None: the
+        machine is busy, and looked at again in the next round. Raises ServiceError."""
+        action, kind, state, late = (
+            TimerAction(row.action),
+            OperationKind(row.action),
+            VMState(vm.state),
+            self.now() - at,
+        )
         if vm.deleted_at is not None or state in _GONE or _is_needless(action, state):
             return ""
-        if now - row.next_at > LATE and not row.catches_up:
+        if late > LATE and not row.catches_up:
             return MISSED
-        if KIND_OF[action] not in ALLOWED_ACTIONS[state] and now - row.next_at < _PATIENCE:
+        if kind not in ALLOWED_ACTIONS[state] and late < _PATIENCE:
             return None
         if session.scalars(select(DbUser.disabled_at).where(DbUser.id == vm.owner_id)).one() is not None:
             return ""
-        if action == TimerAction.DELETE:
+        if kind == OperationKind.DELETE:
             self._bin.delete(vm.id, vm.name, actor=SYSTEM)
         else:
-            self._actions.request(KIND_OF[action], vm.id, actor=SYSTEM, reason=_REASON)
+            self._actions.request(kind, vm.id, actor=SYSTEM, reason=_REASON)
         self._core.checkpoint("timers.done")
         return ""
 
@@ -198,31 +199,32 @@ class VMTimers(BaseService):
             self._tell_left(vm, row, error)
 
     def _tell_left(self, vm: DbVM, row: DbTimer, error: str) -> None:
-        name, kind = vm.name, OperationKind(KIND_OF[TimerAction(row.action)])
+        name, kind = vm.name, OperationKind(row.action)
         words = say("timer_left", what=later(lambda: title_of(kind, name)), why=later(lambda: said(error)))
         key = f"{row.id}:{row.last_at}"
         self._billing.notices.tell(vm.owner_id, "timer", key, *words, target=Target(Place.VM, vm.id))
 
     def _tell_lease(self, timer_id: str) -> None:
         with self.transaction() as session:
-            vm, row = self._locked(session, timer_id)
-            if row is None or row.next_at is None or vm.deleted_at is not None:
+            vm, row, at = self._locked(session, timer_id)
+            if row is None or at is None or vm.deleted_at is not None:
                 return
-            row.told_seconds = _told(row.next_at - self.now())
+            row.told_seconds = _told(at - self.now())
             if row.told_seconds is None:
                 return
-            zone = session.scalars(select(DbUser.time_zone).where(DbUser.id == vm.owner_id)).one()
-            at = dated(row.next_at.astimezone(zone_of(zone)), "%a %d %b %H:%M")
+            moment = dated(at.astimezone(zone_of(read_zone(session, vm.owner_id))), "%a %d %b %H:%M")
             key = f"{row.id}:{row.first}:{row.told_seconds}"
             target = Target(Place.TIMERS, vm.id)
-            self._billing.notices.tell(vm.owner_id, "lease", key, *say("lease", vm=vm.name, at=at), target=target)
+            self._billing.notices.tell(vm.owner_id, "lease", key, *say("lease", vm=vm.name, at=moment), target=target)
 
-    def _locked(self, session: Session, timer_id: str) -> tuple[Any, DbTimer | None]:
+    def _locked(self, session: Session, timer_id: str) -> tuple[Any, DbTimer | None, datetime | None]:
+        """Machine and row under the wallet's lock, and when it is due next; nothing where it was removed."""
         row = session.get(DbTimer, timer_id)
         if row is None:
-            return None, None
+            return None, None, None
         vm = self._billing.wallets.locked_vm_row(session, row.vm_id)
-        return vm, session.get(DbTimer, timer_id, populate_existing=True)
+        row = session.get(DbTimer, timer_id, populate_existing=True)
+        return vm, row, row.next_at if row else None
 
 
 def _is_needless(action: TimerAction, state: VMState) -> bool:
